@@ -1,2 +1,3 @@
-//! x
-fn main(){}
+//! The operator's program.
+
+fn main() {}

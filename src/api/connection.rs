@@ -1,0 +1,687 @@
+//! `DualWriteConnection`: which finance and operations environment belongs to which Dataverse environment.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    operation::{Action, Phase},
+    values,
+};
+
+/// Joins one Dynamics 365 finance and operations environment with one Dataverse environment by dual-write, and watches
+/// that they stay joined. The operator reads the truth continuously, does the steps that have an API, and says in its
+/// conditions what only a person can do.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "dualwrite.dev",
+    version = "v1alpha1",
+    kind = "DualWriteConnection",
+    plural = "dualwriteconnections",
+    singular = "dualwriteconnection",
+    shortname = "dwc",
+    category = "dualwrite",
+    namespaced,
+    status = "DualWriteConnectionStatus",
+    derive = "PartialEq",
+    doc = "Joins one Dynamics 365 finance and operations environment with one Dataverse environment by dual-write, and watches that they stay joined.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(
+        name = "Setup",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='SetupComplete')].status"
+    ),
+    printcolumn(
+        name = "Linked",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Linked')].status"
+    ),
+    printcolumn(
+        name = "Mismatch",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='LinkingMismatch')].status"
+    ),
+    printcolumn(
+        name = "Status",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Dataverse",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.observed.integration.environmentName"
+    ),
+    printcolumn(
+        name = "Operation",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.operation.name"
+    ),
+    printcolumn(
+        name = "Admin-URL",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.adminUrl"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.conditions[?(@.type=='Ready')].message"
+    )
+)]
+#[x_kube(
+    validation = Rule::new("self.link.method != 'Service' || has(self.dualWriteService)").message("link.method Service needs dualWriteService (url and secretRef): without it the operator can neither see nor make a link; or set link.method: Manual"),
+    validation = Rule::new("self.link.method != 'Service' || (has(self.link.legalEntities) && size(self.link.legalEntities) > 0)").message("link.method Service needs link.legalEntities, for example [USMF]: a link is made for the companies named here"),
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DualWriteConnectionSpec {
+    /// Manage: the operator does the steps that have an API. Observe: it creates no operation and only shows what it
+    /// would do.
+    #[serde(default)]
+    pub mode: Mode,
+
+    /// Stops reading and acting for this resource; what is already in flight is still followed to its end.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// How often the truth is read again, for example 5m. At most 24h; raised to the operator's --min-interval.
+    #[serde(default = "defaults::interval")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = values::duration("0s", "24h"))]
+    pub interval: String,
+
+    /// The Microsoft cloud in which both environments live.
+    #[serde(default)]
+    pub cloud: Cloud,
+
+    /// The finance and operations side.
+    pub finance_operations: FinanceOperations,
+
+    /// The Dataverse side.
+    pub dataverse: Dataverse,
+
+    /// The application identity for the Power Platform API and Dataverse.
+    pub credentials: Credentials,
+
+    /// Where links and maps are read and changed. Without it they cannot be observed: set link.observe: Never, or add
+    /// it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dual_write_service: Option<DualWriteService>,
+
+    /// How the dual-write application is installed.
+    #[serde(default)]
+    pub setup: Setup,
+
+    /// How the link is made and watched.
+    #[serde(default)]
+    pub link: Link,
+
+    /// What happens when dual-write is linked to another Dataverse than Power Platform integration names.
+    #[serde(default)]
+    pub mismatch: Mismatch,
+
+    /// What happens to dual-write when this resource is deleted. Retain: nothing.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self == 'Retain'").message("deletionPolicy StopMaps is not supported yet: write Retain, and stop the maps on the Dual-write page before you delete the resource"))]
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// Whether the operator acts or only shows what it would do.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The operator does the steps that have an API.
+    #[default]
+    Manage,
+    /// The operator creates no operation and only shows what it would do.
+    Observe,
+}
+
+/// A Microsoft cloud.
+#[derive(
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+)]
+pub enum Cloud {
+    /// The public cloud.
+    #[default]
+    Public,
+    /// US Government Community Cloud.
+    Gcc,
+    /// US Government Community Cloud High.
+    GccHigh,
+    /// US Department of Defense.
+    DoD,
+    /// China, operated by 21Vianet.
+    China,
+}
+
+/// The finance and operations environment.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct FinanceOperations {
+    /// The address that people open, for example https://contoso-uat.sandbox.operations.dynamics.com. It cannot be
+    /// changed: another environment is another DualWriteConnection.
+    #[schemars(length(max = 262))]
+    #[x_kube(
+        validation = values::https_url(),
+        validation = Rule::new("self == oldSelf").message("financeOperations.url cannot be changed: create another DualWriteConnection for another environment, and delete this one (deleting changes nothing at Microsoft)")
+    )]
+    pub url: String,
+
+    /// The id of the Lifecycle Services project; it completes the links to Lifecycle Services in messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9]+$')").message("write the number at the end of the project's address in Lifecycle Services, in quotes, for example \"1234567\""))]
+    pub lcs_project_id: Option<String>,
+}
+
+/// The Dataverse environment that dual-write should use.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Dataverse {
+    /// The id of the Power Platform environment that dual-write should use (Power Platform admin center, Environments,
+    /// the environment's details).
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = values::environment_id())]
+    pub environment_id: String,
+}
+
+/// An application identity of Microsoft Entra ID.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[x_kube(
+    validation = Rule::new("has(self.secretRef) != has(self.serviceAccountRef)").message("give exactly one source of credentials: secretRef (a Secret with the keys clientId and clientSecret) or serviceAccountRef"),
+    validation = Rule::new("!has(self.serviceAccountRef)").message("credentials.serviceAccountRef is not supported yet: use secretRef, a Secret with the keys clientId and clientSecret"),
+    validation = Rule::new("!has(self.clientId)").message("credentials.clientId belongs to serviceAccountRef, which is not supported yet: put clientId into the Secret of secretRef")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Credentials {
+    /// The Entra tenant of both environments.
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = values::uuid("the Entra tenant's id"))]
+    pub tenant_id: String,
+
+    /// A Secret in this namespace with the keys clientId and clientSecret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalReference>,
+
+    /// A ServiceAccount in this namespace whose token Entra trusts (federated, no secret at all). Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_ref: Option<LocalReference>,
+
+    /// The application (client) id that belongs to serviceAccountRef. Not supported yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub client_id: Option<String>,
+}
+
+/// Names an object in the namespace of the resource.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LocalReference {
+    /// The object's name.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')").message("write the name of an object in this namespace, for example contoso-entra"))]
+    pub name: String,
+}
+
+/// The service behind the Dual-write page.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct DualWriteService {
+    /// The address that the Dual-write page talks to (in the browser's developer tools, Network, on that page), for
+    /// example <https://projectmanagementservice.weu-il107.gateway.prod.island.powerapps.com>.
+    #[schemars(length(max = 262))]
+    #[x_kube(validation = values::https_url())]
+    pub url: String,
+
+    /// A Secret in this namespace with the keys username and password: an account without multi-factor authentication
+    /// that may use dual-write.
+    pub secret_ref: LocalReference,
+}
+
+/// How the dual-write application is installed.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Setup {
+    /// Install: the operator installs the application packages. Manual: a person presses "Dual-write application" in
+    /// Lifecycle Services.
+    #[serde(default)]
+    pub method: SetupMethod,
+
+    /// Stands for the box "I agree to the terms of service" in Lifecycle Services; without true nothing is installed.
+    #[serde(default)]
+    pub accept_terms: bool,
+
+    /// The application packages (unique names) that must be installed. Unset: DualWriteCoreAnchor and
+    /// msdyn_DualWriteAppCoreAnchor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 20), inner(length(min = 1, max = 128)))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new("self.all(n, n.matches('^[A-Za-z][A-Za-z0-9_.-]*$'))").message("write unique names of application packages, for example msdyn_DualWriteAppCoreAnchor, not their display names")
+    )]
+    pub applications: Option<Vec<String>>,
+
+    /// How long the installation may take in all, for example 90m; 1m to 24h.
+    #[serde(default = "defaults::setup_timeout")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = values::duration("1m", "24h"))]
+    pub timeout: String,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            method: SetupMethod::default(),
+            accept_terms: false,
+            applications: None,
+            timeout: defaults::setup_timeout(),
+        }
+    }
+}
+
+/// Who installs the dual-write application.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SetupMethod {
+    /// The operator installs the application packages.
+    #[default]
+    Install,
+    /// A person presses "Dual-write application" in Lifecycle Services.
+    Manual,
+}
+
+/// How the link is made and watched.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Link {
+    /// Manual: a person presses "Link to Power Platform environment" in Lifecycle Services. Service: the operator asks
+    /// the dual-write service; no public source shows that call, read the documentation before you use it.
+    #[serde(default)]
+    pub method: LinkMethod,
+
+    /// Always: Ready needs the link to be seen. Never: be Ready without seeing it (ConnectedLinkUnverified).
+    #[serde(default)]
+    pub observe: LinkObservation,
+
+    /// The companies (legal entities) to use when a link is made or reset, for example [USMF, DEMF]. On a live link
+    /// differences are shown, never applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 250), inner(length(min = 1, max = 10)))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new("self.all(n, n.matches('^[A-Za-z0-9_-]+$'))").message("write company ids as finance and operations shows them, for example USMF")
+    )]
+    pub legal_entities: Option<Vec<String>>,
+
+    /// How long a link that the operator asked for may take, for example 15m; 30s to 24h.
+    #[serde(default = "defaults::link_timeout")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = values::duration("30s", "24h"))]
+    pub timeout: String,
+
+    /// How long waiting for a person is normal, for example 7d; after that the resource is Stalled.
+    #[serde(default = "defaults::manual_timeout")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = values::long_duration())]
+    pub manual_timeout: String,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self {
+            method: LinkMethod::default(),
+            observe: LinkObservation::default(),
+            legal_entities: None,
+            timeout: defaults::link_timeout(),
+            manual_timeout: defaults::manual_timeout(),
+        }
+    }
+}
+
+/// Who makes the link.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkMethod {
+    /// A person presses "Link to Power Platform environment" in Lifecycle Services.
+    #[default]
+    Manual,
+    /// The operator asks the dual-write service.
+    Service,
+}
+
+/// Whether the link must be seen.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LinkObservation {
+    /// Ready needs the link to be seen.
+    #[default]
+    Always,
+    /// Be Ready without seeing the link.
+    Never,
+}
+
+/// What happens when dual-write is linked to another Dataverse than Power Platform integration names.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Mismatch {
+    /// Report: the mismatch and its remedy are shown. Reset: not supported yet.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self == 'Report'").message("mismatch.policy Reset is not supported yet: write Report, and follow the remedy that the condition LinkingMismatch shows"))]
+    pub policy: MismatchPolicy,
+
+    /// Who approves the plan of a reset.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self == 'Required'").message("mismatch.approval Automatic is not supported yet: write Required"))]
+    pub approval: ApprovalPolicy,
+
+    /// Whether maps are started after a reset that changed the destination.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self == 'Never'").message("mismatch.startMaps AsBefore is not supported yet: write Never"))]
+    pub start_maps: StartMaps,
+
+    /// Reset even when a map does not stop. Not supported yet.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("!self").message("mismatch.force is not supported yet: leave it out"))]
+    pub force: bool,
+
+    /// Allow approval: Automatic for a production environment. Not supported yet.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("!self").message("mismatch.allowProduction is not supported yet: leave it out"))]
+    pub allow_production: bool,
+
+    /// What happens when a sandbox is linked with a production environment.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self == 'Report'").message("mismatch.onMix StopMaps is not supported yet: write Report"))]
+    pub on_mix: MixPolicy,
+}
+
+/// What to do about a linking mismatch.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MismatchPolicy {
+    /// Show it, with its remedy.
+    #[default]
+    Report,
+    /// Plan a reset to the Dataverse that Power Platform integration names.
+    Reset,
+}
+
+/// Who approves a destructive plan.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ApprovalPolicy {
+    /// A person.
+    #[default]
+    Required,
+    /// Nobody.
+    Automatic,
+}
+
+/// Whether maps are started after a reset that changed the destination.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StartMaps {
+    /// They stay stopped.
+    #[default]
+    Never,
+    /// They are put back into the states that they had.
+    AsBefore,
+}
+
+/// What to do about a link between a sandbox and a production environment.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MixPolicy {
+    /// Show it.
+    #[default]
+    Report,
+    /// Stop the maps.
+    StopMaps,
+}
+
+/// What happens to dual-write when the resource is deleted.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// Nothing.
+    #[default]
+    Retain,
+    /// The maps are stopped.
+    StopMaps,
+}
+
+/// What the operator sees, and what it says about it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DualWriteConnectionStatus {
+    /// The generation of the spec that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// The value of the annotation dualwrite.dev/reconcile-at that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+
+    /// The state in the standard form; the documentation says what each type and reason means.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+
+    /// The truths, side by side.
+    #[serde(default, skip_serializing_if = "Observed::is_empty")]
+    pub observed: Observed,
+
+    /// The application packages that dual-write needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applications: Vec<Application>,
+
+    /// The current or last DualWriteOperation of this connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationSummary>,
+
+    /// An absence that was read once and is being confirmed, or was confirmed and still holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settling: Option<Since>,
+
+    /// What is being waited for, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Since>,
+
+    /// The current outage of reads, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+
+    /// The dual-write administration area in finance and operations, once linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_url: Option<String>,
+}
+
+/// The truths, side by side.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Observed {
+    /// The Power Platform environment that Power Platform integration names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integration: Option<ObservedIntegration>,
+    /// What the Dataverse of the spec says about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataverse: Option<ObservedDataverse>,
+    /// Where dual-write is linked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<ObservedLink>,
+}
+
+impl Observed {
+    /// Whether nothing was ever seen.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Power Platform integration, as the Power Platform shows it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedIntegration {
+    /// The environment's id.
+    pub environment_id: String,
+    /// The environment's display name.
+    pub environment_name: String,
+    /// The address of its Dataverse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataverse_url: Option<String>,
+    /// LifecycleServices or Unified.
+    pub kind: IntegrationKind,
+    /// The id of the finance and operations environment in Lifecycle Services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lcs_environment_id: Option<String>,
+    /// Since when this is seen.
+    pub since: Timestamp,
+}
+
+/// Who manages the finance and operations environment.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IntegrationKind {
+    /// Lifecycle Services.
+    #[default]
+    LifecycleServices,
+    /// The Power Platform admin center (unified environments).
+    Unified,
+}
+
+/// What a Dataverse says about its integration.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedDataverse {
+    /// The finance and operations environment that it names; unset: it says that it is not integrated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finance_operations_url: Option<String>,
+    /// Since when this is seen.
+    pub since: Timestamp,
+}
+
+/// The link, as the dual-write service shows it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedLink {
+    /// The id of the connection set.
+    pub connection_set_id: String,
+    /// The name of the connection set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_set_name: Option<String>,
+    /// The Power Platform environment that dual-write is linked to.
+    pub environment_id: String,
+    /// Since when a link of this resource has been seen, whichever it was.
+    pub first_seen: Timestamp,
+    /// Since when this link is seen.
+    pub since: Timestamp,
+}
+
+/// An application package in the Dataverse environment.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Application {
+    /// The package's unique name.
+    pub name: String,
+    /// Its state in Microsoft's words.
+    pub state: String,
+    /// The installed version, or the one that would be installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// A newer version that could be installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available_version: Option<String>,
+    /// Microsoft's message about the last failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The current or last operation.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationSummary {
+    /// The name of the DualWriteOperation.
+    pub name: String,
+    /// What it does.
+    pub action: Action,
+    /// Where it stands; unset before it has started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// The step that it is at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+}
+
+/// Something that has been so since a point in time.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Since {
+    /// What it is.
+    pub what: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// An outage of reads.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// When the first read failed.
+    pub since: Timestamp,
+    /// What kind of failure it is.
+    pub class: FailureClass,
+    /// The generation that it started in.
+    pub generation: i64,
+}
+
+/// What a failed call asks of us.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
+pub enum FailureClass {
+    /// It heals by itself: try again with backoff.
+    Transient,
+    /// Microsoft is busy with something else: try again slowly; not a failure.
+    Busy,
+    /// Only a person can mend it.
+    NeedsPerson,
+    /// It is not known; try again, and show everything that is known.
+    Unexpected,
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+mod defaults {
+    pub(super) fn interval() -> String {
+        "5m".into()
+    }
+    pub(super) fn setup_timeout() -> String {
+        "90m".into()
+    }
+    pub(super) fn link_timeout() -> String {
+        "15m".into()
+    }
+    pub(super) fn manual_timeout() -> String {
+        "7d".into()
+    }
+}

@@ -1,0 +1,321 @@
+//! `DualWriteOperation`: one act on Microsoft's side, planned, approved, done and kept.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::connection::{Cloud, Credentials, DualWriteService};
+
+/// One act on Microsoft's side: plan, recorded intent, approval and history in one object. The operator creates it;
+/// people read it, approve it, or delete it to let go of it.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[kube(
+    group = "dualwrite.dev",
+    version = "v1alpha1",
+    kind = "DualWriteOperation",
+    plural = "dualwriteoperations",
+    singular = "dualwriteoperation",
+    shortname = "dwo",
+    category = "dualwrite",
+    namespaced,
+    status = "DualWriteOperationStatus",
+    derive = "PartialEq",
+    doc = "One act on Microsoft's side: plan, recorded intent, approval and history in one object. The operator creates it; people read it, approve it, or delete it to let go of it.",
+    printcolumn(name = "Action", type_ = "string", json_path = ".spec.action"),
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Step", type_ = "string", json_path = ".status.step"),
+    printcolumn(name = "Approval", type_ = "string", json_path = ".spec.approval"),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp"
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.message"
+    )
+)]
+#[x_kube(
+    validation = Rule::new("self.approval == oldSelf.approval || oldSelf.approval == 'Pending'").message("an approval can be given or refused once: only Pending can become Approved or Rejected"),
+    validation = Rule::new("self.action == oldSelf.action && self.connection == oldSelf.connection && self.financeOperationsHost == oldSelf.financeOperationsHost && self.target == oldSelf.target && self.access == oldSelf.access && self.reliesOn == oldSelf.reliesOn && self.steps == oldSelf.steps && self.losses == oldSelf.losses && self.timeout == oldSelf.timeout").message("the plan of an operation cannot be changed, only its approval: delete the operation and let the operator plan again")
+)]
+#[serde(rename_all = "camelCase")]
+pub struct DualWriteOperationSpec {
+    /// What is done.
+    pub action: Action,
+
+    /// The DualWriteConnection that asked for it.
+    pub connection: ConnectionReference,
+
+    /// The host of the finance and operations environment that is acted on.
+    #[schemars(length(max = 253))]
+    pub finance_operations_host: String,
+
+    /// The Dataverse environment that the act ends at.
+    pub target: Target,
+
+    /// How both sides are reached: references, never secrets, so that the act can be read back after its connection is
+    /// gone.
+    pub access: Access,
+
+    /// What the plan takes for true, in clear. When it moves before the act has started, the operation becomes Void.
+    pub relies_on: ReliesOn,
+
+    /// The steps, in order.
+    #[schemars(length(max = 300))]
+    pub steps: Vec<PlannedStep>,
+
+    /// What cannot be brought back, in words.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub losses: Vec<String>,
+
+    /// How long the act may take, from its first step on.
+    #[schemars(length(max = 16))]
+    pub timeout: String,
+
+    /// Whether a person has approved exactly this plan.
+    pub approval: Approval,
+}
+
+/// What an operation does.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
+pub enum Action {
+    /// Installs the dual-write application packages.
+    Setup,
+    /// Links dual-write to the Dataverse environment.
+    Link,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// The connection that an operation belongs to.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionReference {
+    /// Its name.
+    pub name: String,
+    /// Its uid: a connection that was deleted and made again is another one.
+    pub uid: String,
+    /// The generation of its spec that the plan was made from.
+    pub generation: i64,
+}
+
+/// The Dataverse environment that an act ends at.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// The Power Platform environment's id.
+    pub environment_id: String,
+    /// Its display name.
+    pub environment_name: String,
+    /// The address of its Dataverse.
+    pub dataverse_url: String,
+    /// The first label of the Dataverse's host name, which the dual-write service wants as a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain_name: Option<String>,
+}
+
+/// How both sides are reached.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// The Microsoft cloud.
+    pub cloud: Cloud,
+    /// The finance and operations environment.
+    pub finance_operations_url: String,
+    /// The application identity.
+    pub credentials: Credentials,
+    /// The dual-write service, where the act needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dual_write_service: Option<DualWriteService>,
+}
+
+/// What a plan takes for true.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ReliesOn {
+    /// The Power Platform environment that Power Platform integration names.
+    pub integration: String,
+    /// Where dual-write is linked to: an environment's id, NotLinked, or NotObserved.
+    pub link: String,
+    /// The application packages that are to be installed, by unique name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applications: Vec<String>,
+    /// The companies that the link is made for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legal_entities: Vec<String>,
+}
+
+/// One step of a plan.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedStep {
+    /// The step's name, unique in the plan.
+    pub name: String,
+    /// What it does, in words.
+    pub what: String,
+    /// Whether it destroys something.
+    pub destructive: bool,
+    /// How long it usually takes, in words.
+    pub usually_takes: String,
+}
+
+/// Whether a person has approved a plan.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approval {
+    /// The act destroys nothing.
+    NotRequired,
+    /// Nobody has decided yet.
+    Pending,
+    /// Approved; this can be used once.
+    Approved,
+    /// Refused.
+    Rejected,
+}
+
+/// How far an operation is.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct DualWriteOperationStatus {
+    /// Where the operation stands; unset before it has started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// The name of the step that it is at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// The steps of the plan and how far each is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub steps: Vec<StepStatus>,
+    /// When the first intent was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// Until when the act may take; judged only after a good read that was made past it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// The connection's reconcile-at annotation when it ended: another value means "try again".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reconcile_at: Option<String>,
+    /// Why it ended as it did, as a reason of the connection's conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What happens or happened, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Where an operation stands.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
+pub enum Phase {
+    /// A person must approve the plan.
+    AwaitingApproval,
+    /// An intent was recorded; the act goes on.
+    Running,
+    /// The target state was read back.
+    Succeeded,
+    /// It ended without reaching the target state.
+    Failed,
+    /// A request was sent and what became of it cannot be known.
+    Unknown,
+    /// It never started, and never will.
+    Void,
+}
+
+impl Phase {
+    /// Whether nothing of the operation's own will change any more.
+    pub const fn is_finished(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Void)
+    }
+
+    /// Whether something of it may be under way at Microsoft's: nothing else may start for that host.
+    pub const fn occupies_host(self) -> bool {
+        matches!(self, Self::Running | Self::Unknown)
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// How far one step is.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct StepStatus {
+    /// The step's name in the plan.
+    pub name: String,
+    /// How far it is.
+    pub state: StepState,
+    /// How often it was intended.
+    #[serde(default)]
+    pub attempt: u32,
+    /// The process that recorded the intent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incarnation: Option<String>,
+    /// After this the request of that intent is not sent any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub send_before: Option<Timestamp>,
+    /// When the request was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_at: Option<Timestamp>,
+    /// Microsoft's id of what it does for us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_id: Option<String>,
+    /// When the effect of a request with a lost answer was first found missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent_since: Option<Timestamp>,
+    /// What went wrong, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl StepStatus {
+    /// A step that nothing was done for yet.
+    pub fn pending(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            state: StepState::Pending,
+            attempt: 0,
+            incarnation: None,
+            send_before: None,
+            sent_at: None,
+            remote_id: None,
+            absent_since: None,
+            error: None,
+        }
+    }
+}
+
+/// How far a step is.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StepState {
+    /// Nothing was done yet.
+    Pending,
+    /// The intent is recorded; the request was perhaps sent.
+    Intended,
+    /// The request was accepted.
+    Sent,
+    /// The target state was read back.
+    Done,
+    /// It was refused or has failed.
+    Failed,
+    /// What became of it cannot be known.
+    Unknown,
+}
