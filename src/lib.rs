@@ -10,3 +10,4 @@
 //! | `runtime` | the process: flags, logs, metrics, shutdown |
 
 pub mod api;
+pub mod plan;

@@ -258,6 +258,29 @@ pub fn is(conditions: &[Condition], kind: ConditionType, status: Status) -> bool
     find(conditions, kind).is_some_and(|condition| condition.status == <&str>::from(status))
 }
 
+/// What introduces Microsoft's correlation id in a message. It differs from call to call.
+const REFERENCE: &str = " (Microsoft's reference ";
+
+/// A message with Microsoft's correlation id, for whoever asks Microsoft's support.
+pub fn with_reference(message: &str, reference: Option<&str>) -> String {
+    reference.map_or_else(
+        || message.to_owned(),
+        |id| format!("{message}{REFERENCE}{id})"),
+    )
+}
+
+/// Whether two messages say the same but for Microsoft's correlation ids: such a difference is not worth a write.
+pub fn same_message(one: &str, other: &str) -> bool {
+    let parts = |text: &str| {
+        let mut parts = text.split(REFERENCE);
+        let first = parts.next().unwrap_or_default().to_owned();
+        std::iter::once(first)
+            .chain(parts.map(|part| part.split_once(')').map_or("", |(_, rest)| rest).to_owned()))
+            .collect::<Vec<_>>()
+    };
+    parts(one) == parts(other)
+}
+
 /// Sets a condition; its transition time moves only when its status does.
 pub fn set(
     conditions: &mut Vec<Condition>,
@@ -267,17 +290,24 @@ pub fn set(
     now: Timestamp,
 ) {
     let status = <&str>::from(says.status);
-    let since = find(conditions, kind)
-        .filter(|old| old.status == status)
+    let old = find(conditions, kind);
+    let message = old
+        .filter(|old| {
+            old.reason == says.reason.as_ref() && same_message(&old.message, &says.message)
+        })
         .map_or_else(
-            || Time(whole_second(now)),
-            |old| old.last_transition_time.clone(),
+            || cut(&says.message, MESSAGE_LIMIT),
+            |old| old.message.clone(),
         );
+    let since = old.filter(|old| old.status == status).map_or_else(
+        || Time(whole_second(now)),
+        |old| old.last_transition_time.clone(),
+    );
     let condition = Condition {
         type_: kind.as_ref().into(),
         status: status.into(),
         reason: says.reason.as_ref().into(),
-        message: cut(&says.message, MESSAGE_LIMIT),
+        message,
         observed_generation: Some(generation),
         last_transition_time: since,
     };
@@ -294,6 +324,15 @@ pub fn set(
 /// Takes a condition away.
 pub fn remove(conditions: &mut Vec<Condition>, kind: ConditionType) {
     conditions.retain(|condition| condition.type_ != kind.as_ref());
+}
+
+/// Takes away whichever of `Reconciling` and `Stalled` is not the given one.
+pub fn remove_unless(conditions: &mut Vec<Condition>, kept: Option<ConditionType>) {
+    for kind in [ConditionType::Reconciling, ConditionType::Stalled] {
+        if kept != Some(kind) {
+            remove(conditions, kind);
+        }
+    }
 }
 
 /// Transition times have whole seconds on the wire; a finer one would read back as another value and cause a write.
@@ -379,6 +418,14 @@ mod tests {
             at(30),
         );
         assert_eq!(conditions[0].last_transition_time.0, at(30));
+    }
+
+    #[test]
+    fn another_correlation_id_is_not_another_message() {
+        let one = with_reference("Refused.", Some("1"));
+        assert!(same_message(&one, &with_reference("Refused.", Some("2"))));
+        assert!(!same_message(&one, &with_reference("Denied.", Some("1"))));
+        assert!(!same_message(&one, &format!("{one} And more.")));
     }
 
     #[test]

@@ -1,0 +1,27 @@
+//! The decisions: no I/O, no clock, no randomness.
+//!
+//! | File | What it holds |
+//! |---|---|
+//! | [`desired`] | what the resource asks for |
+//! | [`observed`] | what is known: `Known` or `Unknown`, never a bare bool |
+//! | [`world`] | everything that one decision looks at, and the names that the design gives to parts of it |
+//! | [`decide`] | the decision table: one function a row, first match wins |
+//! | [`conditions`] | what each condition says of an observation, whatever row matches |
+//! | [`messages`] | every sentence that a person reads |
+//! | [`verdict`] | what a row says |
+//! | [`assemble`] | how that becomes a status, and at most one thing to do |
+//! | [`operation`] | what an act consists of, and its name |
+//! | [`advance`] | what an act does next |
+//! | [`retry`] | when to look again |
+
+pub mod advance;
+pub mod assemble;
+pub mod conditions;
+pub mod decide;
+pub mod desired;
+pub mod messages;
+pub mod observed;
+pub mod operation;
+pub mod retry;
+pub mod verdict;
+pub mod world;
