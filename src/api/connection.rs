@@ -1,5 +1,10 @@
 //! `DualWriteConnection`: which finance and operations environment belongs to which Dataverse environment.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column has a name, a type and a path"
+)]
+
 use std::fmt;
 
 use jiff::Timestamp;

@@ -1,5 +1,10 @@
 //! `DualWriteOperation`: one act on Microsoft's side, planned, approved, done and kept.
 
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "each printer column has a name, a type and a path"
+)]
+
 use std::fmt;
 
 use jiff::Timestamp;
