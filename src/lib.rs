@@ -1,1 +1,3 @@
 //! dualwrite-operator.
+
+pub mod microsoft;
