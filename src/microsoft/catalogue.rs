@@ -117,7 +117,7 @@ const fn status(
 
 /// All known failures. Sources: Entra codes [D, Learn "Microsoft Entra authentication and authorization error
 /// codes"]; dual-write [D, Learn "Troubleshoot issues during initial setup"]; Dataverse [D, Learn
-/// "RetrieveFinanceAndOperationsIntegrationDetails"].
+/// `RetrieveFinanceAndOperationsIntegrationDetails`].
 pub static CATALOGUE: &[Entry] = &[
     entra(
         7_000_215,

@@ -28,7 +28,7 @@ pub enum DataverseIntegration {
 
 /// `GET {instance}/api/data/v9.2/RetrieveFinanceAndOperationsIntegrationDetails`
 ///
-/// [D] Learn, "RetrieveFinanceAndOperationsIntegrationDetails function". That a new organisation answers 403 for some
+/// [D] Learn, `RetrieveFinanceAndOperationsIntegrationDetails`. That a new organisation answers 403 for some
 /// minutes is [O].
 ///
 /// # Errors

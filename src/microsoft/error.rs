@@ -4,10 +4,13 @@ mod problem;
 mod retry_after;
 
 use std::fmt;
+use std::ops::Deref;
 use std::time::Duration;
 
 pub(super) use problem::{Problem, looks_like_html, trim_mark};
-pub(super) use retry_after::retry_after;
+use retry_after::retry_after;
+
+use http::HeaderMap;
 
 use super::catalogue::{self, Entry};
 
@@ -60,12 +63,24 @@ pub(super) struct Call {
     pub(super) operation: &'static str,
 }
 
-/// A call that failed.
+/// A call that failed. Its fields are those of [`CallFailure`]; boxed, because it is the error of every call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallError(Box<CallFailure>);
+
+impl Deref for CallError {
+    type Target = CallFailure;
+
+    fn deref(&self) -> &CallFailure {
+        &self.0
+    }
+}
+
+/// What is known about a call that failed.
 ///
 /// Every text in it is bounded, on one line and without secrets or URL queries: it may be shown in conditions,
 /// events and logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallError {
+pub struct CallFailure {
     /// The API.
     pub api: Api,
     /// The name of the call, such as `getEnvironment`.
@@ -127,7 +142,7 @@ impl fmt::Display for CallError {
 impl CallError {
     /// A failure without an answer.
     pub(super) fn new(call: Call, host: &str, class: Class, message: impl Into<String>) -> Self {
-        Self {
+        Self(Box::new(CallFailure {
             api: call.api,
             operation: call.operation,
             host: host.to_owned(),
@@ -142,29 +157,55 @@ impl CallError {
             retry_after: None,
             definitive: false,
             says_nothing: false,
-        }
+        }))
     }
 
     /// A failure that the service's answer tells.
-    pub(super) fn answered(call: Call, host: &str, status: u16, problem: Problem) -> Self {
+    pub(super) fn answered(
+        call: Call,
+        host: &str,
+        status: u16,
+        headers: &HeaderMap,
+        problem: Problem,
+    ) -> Self {
         let entry = catalogue::find(call.api, status, problem.code.as_deref(), &problem.message);
-        let known = Self::new(call, host, by_status(status), "");
-        let mut error = Self {
-            status: Some(status),
-            says_nothing: problem.code.is_none() && problem.message.is_empty(),
-            code: problem.code,
-            correlation_id: problem.correlation_id,
-            message: in_words(entry, status, &problem.message),
-            ..known
-        };
+        let message = in_words(entry, status, &problem.message);
+        let class = entry.map_or_else(|| by_status(status), |entry| entry.class);
+        let mut error = Self::new(call, host, class, message);
+        let failure = &mut *error.0;
+        failure.status = Some(status);
+        failure.says_nothing = problem.code.is_none() && problem.message.is_empty();
+        failure.code = problem.code;
+        failure.correlation_id = problem.correlation_id;
+        failure.retry_after = retry_after(headers);
         if let Some(entry) = entry {
-            error.class = entry.class;
-            error.reason = Some(entry.reason);
-            error.remedy = Some(entry.remedy);
-            error.help = entry.link;
-            error.definitive = entry.definitive;
+            failure.reason = Some(entry.reason);
+            failure.remedy = Some(entry.remedy);
+            failure.help = entry.link;
+            failure.definitive = entry.definitive;
         }
         error
+    }
+
+    /// An answer that came, but is not what it should be.
+    pub(super) fn unexpected(
+        call: Call,
+        host: &str,
+        status: u16,
+        headers: &HeaderMap,
+        message: String,
+    ) -> Self {
+        let mut error = Self::new(call, host, Class::Unexpected, message);
+        error.0.status = Some(status);
+        error.0.correlation_id = Problem::read(headers, b"").correlation_id;
+        error
+    }
+
+    /// The same failure, understood better than by its status.
+    pub(super) fn understood_as(mut self, class: Class, message: &str) -> Self {
+        self.0.class = class;
+        message.clone_into(&mut self.0.message);
+        self
     }
 }
 
@@ -172,9 +213,8 @@ impl CallError {
 fn by_status(status: u16) -> Class {
     match status {
         401 | 403 | 404 | 410 => Class::NeedsPerson,
-        408 | 425 | 429 => Class::Transient,
         409 | 423 => Class::Busy,
-        500.. => Class::Transient,
+        408 | 425 | 429 | 500.. => Class::Transient,
         _ => Class::Unexpected,
     }
 }

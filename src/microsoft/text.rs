@@ -71,7 +71,7 @@ fn redact_word(word: &str) -> String {
         return REDACTED.to_owned();
     }
     if let Some((before, _)) = word
-        .split_once("?")
+        .split_once('?')
         .filter(|(before, _)| before.contains("://"))
     {
         return format!("{before}?…");

@@ -5,9 +5,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::{Broken, redirect_target};
 use crate::microsoft::clouds::AllowedHost;
-use crate::microsoft::error::{
-    Call, CallError, Class, Problem, looks_like_html, retry_after, trim_mark,
-};
+use crate::microsoft::error::{Call, CallError, Problem, looks_like_html, trim_mark};
 use crate::microsoft::text;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -66,12 +64,13 @@ impl Answer {
 
     /// An error for this answer: it came, but it is not what it should be.
     pub(in crate::microsoft) fn unexpected(&self, message: impl Into<String>) -> CallError {
-        let problem = Problem::read(&self.headers, b"");
-        CallError {
-            status: Some(self.status.as_u16()),
-            correlation_id: problem.correlation_id,
-            ..CallError::new(self.call, self.host.name(), Class::Unexpected, message)
-        }
+        CallError::unexpected(
+            self.call,
+            self.host.name(),
+            self.status.as_u16(),
+            &self.headers,
+            message.into(),
+        )
     }
 
     pub(super) fn no_redirect(self) -> Result<Self, CallError> {
@@ -89,11 +88,13 @@ impl Answer {
             return Ok(self);
         }
         let problem = Problem::read(&self.headers, &self.body);
-        let error = CallError::answered(self.call, self.host.name(), self.status.as_u16(), problem);
-        Err(CallError {
-            retry_after: retry_after(&self.headers),
-            ..error
-        })
+        Err(CallError::answered(
+            self.call,
+            self.host.name(),
+            self.status.as_u16(),
+            &self.headers,
+            problem,
+        ))
     }
 
     /// The body as JSON: the content type and the body must both say so.

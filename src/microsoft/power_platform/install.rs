@@ -135,12 +135,11 @@ pub async fn install(
 
 /// Only one operation runs in an environment at a time; a second is refused, sometimes without a word [O].
 fn bare_400_is_busy(error: MutationError) -> MutationError {
+    let message =
+        "refused without a word; most likely another operation is running in the environment.";
     match error {
-        MutationError::Refused(mut error) if error.status == Some(400) && error.says_nothing => {
-            error.class = Class::Busy;
-            "refused without a word; most likely another operation is running in the environment."
-                .clone_into(&mut error.message);
-            MutationError::Refused(error)
+        MutationError::Refused(error) if error.status == Some(400) && error.says_nothing => {
+            MutationError::Refused(error.understood_as(Class::Busy, message))
         }
         other => other,
     }
@@ -222,14 +221,16 @@ pub async fn operation(
         ];
         url(session, call, &path, &[("api-version", PACKAGES_VERSION)])?
     };
-    let only = |state, error: CallError| OperationStatus {
+    let only = |state, error: &CallError| OperationStatus {
         state,
-        message: Some(error.message),
+        message: Some(error.message.clone()),
         error: None,
     };
     let answer = match session.read(call, &AUDIENCE, &url).await {
-        Err(error) if error.status == Some(409) => return Ok(only(OperationState::Running, error)),
-        Err(error) if error.status == Some(404) => return Ok(only(OperationState::Gone, error)),
+        Err(error) if error.status == Some(409) => {
+            return Ok(only(OperationState::Running, &error));
+        }
+        Err(error) if error.status == Some(404) => return Ok(only(OperationState::Gone, &error)),
         other => other?,
     };
     status(&answer)
