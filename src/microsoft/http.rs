@@ -189,9 +189,9 @@ impl Http {
         };
         self.observe(&request, started, &result, Some(&fence));
         match result {
-            Err(_) if fence.refused() || fence.too_late() && !fence.passed() => Err(
-                MutationError::NotSent(Broken::Late.into_error(&request, Duration::ZERO)),
-            ),
+            Err(_) if fence.refused() => Err(MutationError::NotSent(
+                Broken::Late.into_error(&request, Duration::ZERO),
+            )),
             Err(broken) => {
                 let error = broken.into_error(&request, self.timeout_of(&request));
                 Err(if fence.passed() {
