@@ -14,6 +14,7 @@ use crate::support::*;
 
 #[tokio::test]
 async fn lost_answers_of_mutations_are_told_apart() {
+    let (usual, short) = (Duration::from_secs(20), Duration::from_secs(3));
     for (reply, wanted) in [
         ((|| Reply::Close) as fn() -> Reply, "Lost"),
         (|| Reply::Half, "Lost"),
@@ -28,9 +29,14 @@ async fn lost_answers_of_mutations_are_told_apart() {
         (|| json(429, "{}"), "Refused"),
     ] {
         let server = Server::start(move |_, _| reply()).await;
+        let timeout = if matches!(reply(), Reply::Stall) {
+            short
+        } else {
+            usual
+        };
         let observed = Arc::new(Observed::default());
         let session = session(
-            server.http_with(Duration::from_millis(1_500), Arc::clone(&observed)),
+            server.http_with(timeout, Arc::clone(&observed)),
             application(),
         );
         let error = install(&session, "an-id", "DualWriteCoreAnchor", soon())
@@ -116,14 +122,12 @@ async fn session_with_token() -> (Session, TcpListener, TlsAcceptor) {
 
 /// The connection of the mutation stands only after the deadline: its handshake is held back. Returns the outcome and
 /// what the server read on that connection.
-async fn install_over_slow_handshake(patience: SignedDuration) -> (bool, usize) {
+async fn install_over_slow_handshake(send_by: Timestamp, held: Timestamp) -> (bool, usize) {
     let (session, listener, tls) = session_with_token().await;
-    let send_by = Timestamp::now() + patience;
-    let held = Timestamp::now() + SignedDuration::from_millis(400);
     let server = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
-        tokio::time::sleep(Duration::try_from(held.duration_since(Timestamp::now())).unwrap())
-            .await;
+        let rest = held.duration_since(Timestamp::now());
+        tokio::time::sleep(Duration::try_from(rest).unwrap_or_default()).await;
         let mut stream = tls
             .accept(stream)
             .await
@@ -154,9 +158,11 @@ async fn answer_token(mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWr
 
 #[tokio::test]
 async fn nothing_is_written_after_the_deadline() {
-    let (not_sent, read) = install_over_slow_handshake(SignedDuration::from_millis(100)).await;
+    let send_by = Timestamp::now() + SignedDuration::from_secs(2);
+    let held = send_by + SignedDuration::from_millis(50);
+    let (not_sent, read) = install_over_slow_handshake(send_by, held).await;
     assert!(not_sent && read == 0, "not sent: {not_sent}, bytes: {read}");
-    // The same with more patience is written: the test can fail.
-    let (not_sent, read) = install_over_slow_handshake(SignedDuration::from_secs(30)).await;
+    // The same before the deadline is written: the test can fail.
+    let (not_sent, read) = install_over_slow_handshake(soon(), Timestamp::now()).await;
     assert!(!not_sent && read > 0, "not sent: {not_sent}, bytes: {read}");
 }
