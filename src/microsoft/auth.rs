@@ -108,7 +108,7 @@ impl Session {
 
     /// Get a token, from memory or from Entra, only to see that the identity is accepted.
     ///
-    /// [D] Learn, "OAuth 2.0 client credentials flow"; the dual-write audience [O toolbAX, Dual-write-automations].
+    /// \[D\] Learn, "OAuth 2.0 client credentials flow"; the dual-write audience [O toolbAX, Dual-write-automations].
     ///
     /// # Errors
     /// Entra refused the identity or cannot be reached. A password that was refused is not tried again: the

@@ -28,8 +28,8 @@ pub enum DataverseIntegration {
 
 /// `GET {instance}/api/data/v9.2/RetrieveFinanceAndOperationsIntegrationDetails`
 ///
-/// [D] Learn, `RetrieveFinanceAndOperationsIntegrationDetails`. That a new organisation answers 403 for some
-/// minutes is [O].
+/// \[D\] Learn, `RetrieveFinanceAndOperationsIntegrationDetails`. That a new organisation answers 403 for some
+/// minutes is \[O\].
 ///
 /// # Errors
 /// Any other answer than an integration or code `0x80048d0b`; a 403 has the reason `AccessDenied`.

@@ -22,7 +22,7 @@ pub enum Up {
 
 /// Is the environment up? `GET https://{host}/`, without a token.
 ///
-/// [I] any status below 500 counts: a running environment redirects to sign-in (which is not followed), a stopped
+/// \[I\] any status below 500 counts: a running environment redirects to sign-in (which is not followed), a stopped
 /// one times out, refuses, or answers 5xx. The body is not read.
 pub async fn is_up(http: &Http, host: &AllowedHost) -> Up {
     if host.kind() != HostKind::FinanceOperations {

@@ -1,7 +1,7 @@
 //! One way to send a request, for all of Microsoft's APIs.
 //!
 //! No redirects, ever: a token must not follow one, and none of these APIs redirects in normal use. Every answer
-//! is bounded in size and time. What *changes* something goes through [`Http::mutate`], which can say for certain
+//! is bounded in size and time. What *changes* something goes through `Http::mutate`, which can say for certain
 //! when nothing was written, and writes nothing after a deadline.
 
 mod answer;
@@ -189,9 +189,9 @@ impl Http {
         };
         self.observe(&request, started, &result, Some(&fence));
         match result {
-            Err(_) if fence.refused() || fence.too_late() && !fence.passed() => Err(
-                MutationError::NotSent(Broken::Late.into_error(&request, Duration::ZERO)),
-            ),
+            Err(_) if fence.refused() => Err(MutationError::NotSent(
+                Broken::Late.into_error(&request, Duration::ZERO),
+            )),
             Err(broken) => {
                 let error = broken.into_error(&request, self.timeout_of(&request));
                 Err(if fence.passed() {

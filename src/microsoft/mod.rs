@@ -1,7 +1,7 @@
 //! The clients of Microsoft's APIs.
 //!
 //! Nothing here knows of Kubernetes. Every call says in its documentation how well it is known:
-//! **[D]** documented by Microsoft, **[O]** observed in a public open-source client, **[I]** inferred.
+//! **\[D\]** documented by Microsoft, **\[O\]** observed in a public open-source client, **\[I\]** inferred.
 //!
 //! | Module | What it is |
 //! |---|---|

@@ -18,9 +18,9 @@ use super::clouds::RequestUrl;
 use super::error::{Api, Call, CallError};
 use super::{Audience, Session};
 
-/// [D] the version of the environment calls.
+/// \[D\] the version of the environment calls.
 const ENVIRONMENTS_VERSION: &str = "2024-10-01";
-/// [D] the version of the application package calls.
+/// \[D\] the version of the application package calls.
 const PACKAGES_VERSION: &str = "2022-03-01-preview";
 
 const AUDIENCE: Audience = Audience::PowerPlatform;

@@ -76,12 +76,14 @@ fn redact_word(word: &str) -> String {
     {
         return format!("{before}?…");
     }
-    match word.split_once('=') {
+    // A form that is echoed is one word of several pairs.
+    let pairs = word.split('&').map(|pair| match pair.split_once('=') {
         Some((key, value)) if !value.is_empty() && names_a_secret(key) => {
             format!("{key}={REDACTED}")
         }
-        _ => word.to_owned(),
-    }
+        _ => pair.to_owned(),
+    });
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 /// JSON Web Tokens start with `eyJ`; Entra's refresh tokens are long runs without a space.
@@ -134,10 +136,10 @@ mod tests {
 
     #[test]
     fn secrets_and_queries_are_removed() {
-        let text = "see https://a.example/b?sig=abc client_secret=hunter2 eyJ0eXAiOiJKV1QiLCJhbGciOi.x.y end";
+        let text = "see https://a.example/b?sig=abc a=b&client_secret=hunter%2B2&c=d eyJ0eXAiOiJKV1QiLCJhbGciOi.x.y end";
         assert_eq!(
             excerpt(text),
-            "see https://a.example/b?… client_secret=[redacted] [redacted] end"
+            "see https://a.example/b?… a=b&client_secret=[redacted]&c=d [redacted] end"
         );
         let json =
             serde_json::json!({"access_token": "x", "list": [{"Password": "y"}], "keep": "z"});

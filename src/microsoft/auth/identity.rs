@@ -45,7 +45,7 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// The scope to ask for. Power Platform and Dataverse [D]; dual-write [O toolbAX, Dual-write-automations].
+    /// The scope to ask for. Power Platform and Dataverse \[D\]; dual-write [O toolbAX, Dual-write-automations].
     pub(super) fn scope(&self, cloud: Cloud) -> String {
         match self {
             Self::PowerPlatform => cloud.power_platform_scope(),

@@ -162,7 +162,7 @@ impl Tokens {
         result
     }
 
-    /// `POST {authority}/{tenant}/oauth2/v2.0/token` [D] Learn, "OAuth 2.0 client credentials flow" and "resource
+    /// `POST {authority}/{tenant}/oauth2/v2.0/token` \[D\] Learn, "OAuth 2.0 client credentials flow" and "resource
     /// owner password credentials"; the public client of the dual-write service [O toolbAX, Dual-write-automations].
     async fn request(&self, audience: &Audience) -> Result<Token, CallError> {
         let authority = self.cloud.authority();

@@ -9,7 +9,7 @@ use crate::microsoft::auth::{Change, bad_url};
 use crate::microsoft::clouds::AllowedHost;
 use crate::microsoft::error::MutationError;
 
-/// A link may take this many times the usual time of a call: clients of the same service allow 300 s [O].
+/// A link may take this many times the usual time of a call: clients of the same service allow 300 s \[O\].
 pub const LINK_TIMEOUT_FACTOR: u32 = 10;
 
 /// What is to be linked.
@@ -35,7 +35,7 @@ pub struct LinkRequest {
 
 /// Ask the service for the first link.
 ///
-/// [I] no public client makes a first link. The call and its body are inferred from Reset [O Dual-write-automations,
+/// \[I\] no public client makes a first link. The call and its body are inferred from Reset [O Dual-write-automations,
 /// toolbAX] and can be replaced, see [`CallTemplate`]. A success only means that the request was taken: read the link
 /// back.
 ///

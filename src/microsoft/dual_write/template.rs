@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::LinkRequest;
 
-/// The documented fields of a Reset body, filled as for a first link [I].
+/// The documented fields of a Reset body, filled as for a first link \[I\].
 const DEFAULT: &str = include_str!("default_link.json");
 
 const PLACEHOLDERS: [&str; 8] = [
@@ -72,7 +72,7 @@ struct Raw {
 }
 
 impl CallTemplate {
-    /// The call as it is documented in the operator's documentation [I].
+    /// The call as it is documented in the operator's documentation \[I\].
     ///
     /// # Errors
     /// Never in practice; the text is a part of the program.

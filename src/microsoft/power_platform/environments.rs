@@ -71,7 +71,7 @@ pub struct EnvironmentList {
 impl Environment {
     /// Ready, or why not. An unknown state is busy; an unknown or absent administration mode is off.
     ///
-    /// [I] for the lists of values: `Enabled` and `Ready` are normal use.
+    /// \[I\] for the lists of values: `Enabled` and `Ready` are normal use.
     pub fn readiness(&self) -> Readiness {
         let is = |value: &Option<String>, word: &str| {
             value.as_ref().is_some_and(|v| v.eq_ignore_ascii_case(word))
@@ -123,7 +123,7 @@ impl FinOpsMetadata {
 
 /// `GET /environmentmanagement/environments`, all pages.
 ///
-/// [D] Power Platform API reference, "Environments"; the two casings of the next link [O
+/// \[D\] Power Platform API reference, "Environments"; the two casings of the next link [O
 /// microsoft/terraform-provider-power-platform]. A list shows only what the identity's role may see.
 ///
 /// # Errors
@@ -148,7 +148,7 @@ pub async fn environments(session: &Session) -> Result<EnvironmentList, CallErro
     })
 }
 
-/// `GET /environmentmanagement/environments/{id}` [D] Power Platform API reference, "Environments".
+/// `GET /environmentmanagement/environments/{id}` \[D\] Power Platform API reference, "Environments".
 ///
 /// # Errors
 /// Status 404 when it does not exist or the identity may not see it.

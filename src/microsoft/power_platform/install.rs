@@ -76,10 +76,10 @@ pub struct OperationStatus {
 
 /// `POST /appmanagement/environments/{id}/applicationPackages/{uniqueName}/install`
 ///
-/// [D] Power Platform API reference, "Applications: Install application package". Answers 200 with the operation in
+/// \[D\] Power Platform API reference, "Applications: Install application package". Answers 200 with the operation in
 /// `lastOperation.operationId` [O d365bap.tools, seen live], or 202 with `Operation-Location` and no body [O
 /// microsoft/terraform-provider-power-platform]. While another operation runs it is refused, sometimes with a bare 400
-/// [O]: class `Busy`. A success with an empty body is accepted without an id; one with anything but JSON is lost.
+/// \[O\]: class `Busy`. A success with an empty body is accepted without an id; one with anything but JSON is lost.
 ///
 /// # Errors
 /// See [`MutationError`]. A lost answer does not mean that nothing started.
@@ -133,7 +133,7 @@ pub async fn install(
     }
 }
 
-/// Only one operation runs in an environment at a time; a second is refused, sometimes without a word [O].
+/// Only one operation runs in an environment at a time; a second is refused, sometimes without a word \[O\].
 fn bare_400_is_busy(error: MutationError) -> MutationError {
     let message =
         "refused without a word; most likely another operation is running in the environment.";
@@ -196,7 +196,7 @@ fn is_id(id: &str) -> bool {
 
 /// `GET /appmanagement/environments/{id}/operations/{operationId}`
 ///
-/// [D] Power Platform API reference, "Operations"; that 409 means "still busy" is [O
+/// \[D\] Power Platform API reference, "Operations"; that 409 means "still busy" is [O
 /// microsoft/terraform-provider-power-platform]. An unknown status counts as running.
 ///
 /// # Errors

@@ -71,7 +71,7 @@ impl PackageList {
 }
 
 impl PackageState {
-    /// `state` of a package [D], in any casing. An unknown value is in progress, never installed.
+    /// `state` of a package \[D\], in any casing. An unknown value is in progress, never installed.
     fn read(state: Option<&str>) -> Self {
         let Some(state) = state else {
             return Self::InProgress("state not reported".to_owned());
@@ -126,7 +126,7 @@ impl Package {
 
 /// `GET /appmanagement/environments/{id}/applicationPackages?appInstallState=All`, all pages.
 ///
-/// [D] Power Platform API reference, "Applications: Get environment application package". An update shows as the same
+/// \[D\] Power Platform API reference, "Applications: Get environment application package". An update shows as the same
 /// `uniqueName` with a higher `version` that is not installed [O d365bap.tools, seen live].
 ///
 /// # Errors

@@ -14,7 +14,7 @@ use crate::microsoft::json::Fields;
 const MAX_PAGES: usize = 1_000;
 /// The same limit as memory: the items of all pages.
 const MAX_ITEMS: usize = 200_000;
-/// Clients have met both casings [O]; `nextLink` is the older Azure form.
+/// Clients have met both casings \[O\]; `nextLink` is the older Azure form.
 const NEXT: [&str; 2] = ["@odata.nextLink", "nextLink"];
 
 /// The items of all pages that were read.
