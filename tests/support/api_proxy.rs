@@ -5,34 +5,26 @@
 //! written. It has a thread and a runtime of its own: a test that blocks its own
 //! runtime does not stall the operator.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, RETRY_AFTER, TRANSFER_ENCODING,
-};
 use hyper::http::request::Parts;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
-use kube::client::Body as KubeBody;
-use kube::{Client, Config};
-use serde_json::{Value, json};
+use kube::Client;
+use serde_json::Value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use super::api_forward::{Body, answer, buffered, forward, upstream_client};
 use super::api_rules::{Action, Match, Moment, Rule, RuleBuilder, Seen};
 use super::api_stale::{Gate, StaleWatch};
 use super::kubeconfig;
 use super::process::Killer;
-
-pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-pub(super) type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// The proxy; gone when dropped, with all its connections.
 pub struct ApiProxy {
@@ -222,13 +214,6 @@ impl Shared {
     }
 }
 
-fn upstream_client(mut config: Config) -> Client {
-    config.auth_info = kube::config::AuthInfo::default();
-    // The operator must see each answer as it is.
-    config.default_retry = false;
-    Client::try_from(config).expect("a client from a valid configuration")
-}
-
 async fn accept(listener: TcpListener, client: Client, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let breaks = shared.breaks.subscribe();
@@ -339,67 +324,6 @@ async fn act(rule: &Rule, shared: &Arc<Shared>) -> Outcome {
         _ => {}
     }
     outcome
-}
-
-async fn forward(mut parts: Parts, body: Bytes, client: &Client) -> Response<Body> {
-    // These are about the connection that the request came on, not about the request.
-    for header in [HOST, CONNECTION, TRANSFER_ENCODING, CONTENT_LENGTH] {
-        parts.headers.remove(header);
-    }
-    match client
-        .send(Request::from_parts(parts, KubeBody::from(body)))
-        .await
-    {
-        Ok(mut response) => {
-            response.headers_mut().remove(CONNECTION);
-            response.headers_mut().remove(TRANSFER_ENCODING);
-            response.map(|body| body.map_err(BoxError::from).boxed_unsync())
-        }
-        Err(error) => {
-            eprintln!("the proxy cannot reach the API server: {error}");
-            answer(502, None)
-        }
-    }
-}
-
-async fn buffered(response: Response<Body>) -> Response<Body> {
-    let (parts, body) = response.into_parts();
-    let bytes = body
-        .collect()
-        .await
-        .map(http_body_util::Collected::to_bytes)
-        .unwrap_or_default();
-    Response::from_parts(parts, full(bytes))
-}
-
-/// An error in the API server's own form.
-fn answer(status: u16, retry_after: Option<u32>) -> Response<Body> {
-    let reason = match status {
-        409 => "Conflict",
-        429 => "TooManyRequests",
-        500 => "InternalError",
-        503 => "ServiceUnavailable",
-        _ => "Unknown",
-    };
-    let body = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": "answered by a rule of the test", "reason": reason, "code": status,
-    });
-    let mut response = Response::builder()
-        .status(status)
-        .header(CONTENT_TYPE, "application/json");
-    if let Some(seconds) = retry_after {
-        response = response.header(RETRY_AFTER, seconds);
-    }
-    response
-        .body(full(Bytes::from(body.to_string())))
-        .expect("a valid response")
-}
-
-fn full(bytes: Bytes) -> Body {
-    Full::new(bytes)
-        .map_err(|never: Infallible| match never {})
-        .boxed_unsync()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

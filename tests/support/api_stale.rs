@@ -8,7 +8,7 @@ use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use hyper::Response;
 use tokio::sync::watch;
 
-use super::api_proxy::Body;
+use super::api_forward::Body;
 use super::api_rules::Seen;
 
 /// The plural names whose watches are held back.

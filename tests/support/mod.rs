@@ -12,15 +12,18 @@
     clippy::missing_panics_doc, missing_docs
 )]
 
+pub mod api_forward;
 pub mod api_proxy;
 pub mod api_rules;
 pub mod api_stale;
 pub mod authority;
+pub mod binaries;
 pub mod control_plane;
 pub mod dump;
 pub mod install;
 pub mod kubeconfig;
 pub mod kubectl;
+pub mod namespace;
 pub mod operator;
 pub mod process;
 pub mod simulator;
@@ -31,9 +34,10 @@ pub use api_proxy::ApiProxy;
 pub use api_rules::{Action, Match, Moment, Rule, Seen};
 pub use control_plane::{ControlPlane, OPERATOR_USER, Options, SYSTEM_NAMESPACE};
 pub use kubectl::{Kubectl, Output};
+pub use namespace::Role;
 pub use operator::Operator;
 pub use simulator::Simulator;
-pub use world::{Role, World};
+pub use world::World;
 
 /// For plain HTTP on the loopback address, past any proxy of the machine.
 fn http() -> reqwest::Client {

@@ -104,10 +104,9 @@ pub async fn for_absence(client: Client, namespace: &str, what: &str, timeout: D
         kube::runtime::wait::await_condition(api, &name, |object: Option<&DynamicObject>| {
             object.is_none()
         });
-    match tokio::time::timeout(timeout, gone).await {
-        Ok(result) => drop(result.expect("the object can be watched")),
-        Err(_elapsed) => panic!("{what} is still there after {timeout:?}"),
-    }
+    let result = tokio::time::timeout(timeout, gone).await;
+    let result = result.unwrap_or_else(|_| panic!("{what} is still there after {timeout:?}"));
+    drop(result.expect("the object can be watched"));
 }
 
 /// Asks again and again, for what nothing can be watched for: the API server's

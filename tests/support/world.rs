@@ -3,20 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use k8s_openapi::api::authorization::v1::SubjectAccessReview;
-use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Client;
-use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 
 use super::api_proxy::ApiProxy;
 use super::api_rules::Seen;
-use super::control_plane::{ControlPlane, OPERATOR_USER, SYSTEM_NAMESPACE};
+use super::control_plane::ControlPlane;
 use super::kubectl::{Kubectl, Output};
+use super::namespace::{self, Role};
 use super::operator::{Operator, program};
 use super::simulator::Simulator;
-use super::{dump, wait};
+use super::{dump, kubeconfig, wait};
 
 /// Fast, and otherwise as in production.
 const OPERATOR_DEFAULTS: [&str; 12] = [
@@ -33,14 +30,6 @@ const OPERATOR_DEFAULTS: [&str; 12] = [
     "--log-format",
     "json",
 ];
-
-/// The roles that deploy/ ships for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Viewer,
-    Editor,
-    Approver,
-}
 
 /// How a world is made.
 pub struct Builder {
@@ -108,9 +97,9 @@ impl Builder {
         let folder = control_plane.folder().join(&namespace);
         std::fs::create_dir(&folder).expect("a fresh folder");
         let client = control_plane.admin_client().await;
-        create_namespace(&client, &namespace).await;
+        namespace::create(&client, &namespace).await;
         if self.opted_in {
-            opt_in(&client, &namespace).await;
+            namespace::opt_in(&client, &namespace).await;
         }
         let simulator = match &self.scenario {
             None => None,
@@ -165,6 +154,14 @@ impl World {
         self.client.clone()
     }
 
+    /// A client with the operator's identity, through the proxy, that tries
+    /// everything once: what the operator would see.
+    pub async fn operator_client(&self) -> Client {
+        let mut config = kubeconfig::config(&self.operator_kubeconfig).await;
+        config.default_retry = false;
+        Client::try_from(config).expect("a client from a valid configuration")
+    }
+
     /// kubectl as the cluster's admin, in this world's namespace.
     pub fn admin(&self) -> &Kubectl {
         &self.admin
@@ -172,26 +169,7 @@ impl World {
 
     /// kubectl as a new person with this role in this world's namespace.
     pub async fn person(&self, role: Role) -> Kubectl {
-        let name = format!("{role:?}").to_lowercase();
-        let user = format!("{name}@{}", self.namespace);
-        let subject =
-            json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user});
-        bind(
-            &self.client,
-            &self.namespace,
-            &name,
-            &format!("dualwrite-{name}"),
-            subject,
-        )
-        .await;
-        // Every role can read operations, so that shows that the binding works.
-        wait_until_allowed(
-            &self.client,
-            &self.namespace,
-            &user,
-            ["dualwrite.dev", "dualwriteoperations", "get"],
-        )
-        .await;
+        let user = namespace::add_person(&self.client, &self.namespace, role).await;
         self.control_plane
             .kubectl(&self.control_plane.person_kubeconfig(&user, &self.namespace))
     }
@@ -414,62 +392,4 @@ fn replace_flags(defaults: &[String], args: &[&str]) -> Vec<String> {
         .cloned();
     kept.chain(args.iter().map(|arg| (*arg).to_owned()))
         .collect()
-}
-
-async fn create_namespace(client: &Client, name: &str) {
-    let namespace =
-        serde_json::from_value(json!({"metadata": {"name": name}})).expect("a namespace");
-    let api: Api<Namespace> = Api::all(client.clone());
-    api.create(&PostParams::default(), &namespace)
-        .await
-        .expect("an admin can create a namespace");
-}
-
-/// What deploy/opt-in says, and waits until it has an effect.
-async fn opt_in(client: &Client, namespace: &str) {
-    let subject = json!({"kind": "ServiceAccount", "name": "dualwrite-operator", "namespace": SYSTEM_NAMESPACE});
-    bind(
-        client,
-        namespace,
-        "dualwrite-operator",
-        "dualwrite-operator-namespace",
-        subject,
-    )
-    .await;
-    wait_until_allowed(client, namespace, OPERATOR_USER, ["", "secrets", "get"]).await;
-}
-
-async fn bind(client: &Client, namespace: &str, name: &str, role: &str, subject: Value) {
-    let binding = json!({
-        "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-        "subjects": [subject],
-    });
-    let binding = serde_json::from_value(binding).expect("a role binding");
-    let api: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
-    api.create(&PostParams::default(), &binding)
-        .await
-        .expect("an admin can bind roles");
-}
-
-/// The API server's authorizer learns of a new binding a moment after it was made.
-async fn wait_until_allowed(
-    client: &Client,
-    namespace: &str,
-    user: &str,
-    [group, resource, verb]: [&str; 3],
-) {
-    let review = json!({"metadata": {}, "spec": {"user": user, "groups": ["system:authenticated"], "resourceAttributes": {
-        "namespace": namespace, "group": group, "resource": resource, "verb": verb,
-    }}});
-    let review: SubjectAccessReview = serde_json::from_value(review).expect("an access review");
-    let api: Api<SubjectAccessReview> = Api::all(client.clone());
-    wait::polling("a new role binding", Duration::from_secs(10), || async {
-        let answer = api.create(&PostParams::default(), &review).await.ok()?;
-        answer
-            .status
-            .is_some_and(|status| status.allowed)
-            .then_some(())
-    })
-    .await;
 }
