@@ -1,6 +1,7 @@
 //! What a cluster administrator applies before the operator runs.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -39,6 +40,7 @@ pub fn install(admin: &Kubectl) -> String {
             )
             .ok();
     }
+    wait_until_discovered(admin, &crds);
     let token = [
         "create",
         "token",
@@ -48,6 +50,32 @@ pub fn install(admin: &Kubectl) -> String {
         "--duration=12h",
     ];
     admin.run_blocking(&token, "").ok().trim().to_owned()
+}
+
+/// An established CRD is in the API server's discovery a moment later. kubectl keeps
+/// what it discovers, so without this it may not know the resources for hours.
+fn wait_until_discovered(admin: &Kubectl, crds: &[Value]) {
+    let names = crds
+        .iter()
+        .filter_map(|crd| crd["metadata"]["name"].as_str());
+    let names: Vec<&str> = names.collect();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let ask = ["api-resources", "--cached=false", "-o", "name"];
+    loop {
+        let known = admin.run_blocking(&ask, "").ok();
+        if names
+            .iter()
+            .all(|name| known.lines().any(|line| line == *name))
+        {
+            return;
+        }
+        assert!(
+            Instant::now() < deadline,
+            "the API server does not offer {names:?}, only:\n{known}"
+        );
+        // Discovery cannot be watched.
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// What `kubectl kustomize` makes of a folder of this repository.

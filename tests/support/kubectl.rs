@@ -94,9 +94,13 @@ impl Kubectl {
         let output = self
             .run(&[&["auth", "can-i", verb, resource], more].concat())
             .await;
-        match output.stdout.trim() {
-            "yes" => true,
-            "no" => false,
+        // Otherwise a misspelt resource would pass for a right that is not given.
+        let known = !output.stderr.contains("doesn't have a resource type");
+        assert!(known, "{}: {}", output.command, output.stderr);
+        // A reason may come after the word.
+        match output.stdout.split_whitespace().next() {
+            Some("yes") => true,
+            Some("no") => false,
             _ => panic!("{} did not answer: {}", output.command, output.stderr),
         }
     }

@@ -26,10 +26,13 @@ pub struct Control {
 }
 
 impl Simulator {
-    /// Starts it with a scenario; its files go into `folder`.
-    pub async fn start(program: &Path, folder: &Path, scenario: &Value, time_scale: f64) -> Self {
-        let file = folder.join("scenario.json");
-        std::fs::write(&file, scenario.to_string()).expect("a writable folder");
+    /// Starts it with a scenario, or with its built-in one; its files go into `folder`.
+    pub async fn start(
+        program: &Path,
+        folder: &Path,
+        scenario: Option<&Value>,
+        time_scale: f64,
+    ) -> Self {
         let mut command = Command::new(program);
         command
             .args([
@@ -40,10 +43,13 @@ impl Simulator {
                 "--exit-with-stdin",
             ])
             .args(["--time-scale", &time_scale.to_string()])
-            .arg("--scenario")
-            .arg(file)
             .arg("--ca-file")
             .arg(folder.join("simulator-ca.pem"));
+        if let Some(scenario) = scenario {
+            let file = folder.join("scenario.json");
+            std::fs::write(&file, scenario.to_string()).expect("a writable folder");
+            command.arg("--scenario").arg(file);
+        }
         let process = Process::start("the simulator", &command, None);
         let first = process
             .until(START_TIMEOUT, |state| {

@@ -33,6 +33,7 @@ const OPERATOR_DEFAULTS: [&str; 12] = [
 
 /// How a world is made.
 pub struct Builder {
+    simulator: bool,
     scenario: Option<Value>,
     time_scale: f64,
     opted_in: bool,
@@ -60,10 +61,16 @@ pub struct World {
 }
 
 impl Builder {
-    /// Without one, there is no simulator.
+    /// With a simulator that has its built-in scenario.
+    pub fn simulator(mut self) -> Self {
+        self.simulator = true;
+        self
+    }
+
+    /// With a simulator that has this scenario.
     pub fn scenario(mut self, scenario: Value) -> Self {
         self.scenario = Some(scenario);
-        self
+        self.simulator()
     }
 
     pub fn time_scale(mut self, time_scale: f64) -> Self {
@@ -101,14 +108,14 @@ impl Builder {
         if self.opted_in {
             namespace::opt_in(&client, &namespace).await;
         }
-        let simulator = match &self.scenario {
-            None => None,
-            Some(scenario) => {
-                let program = self
-                    .simulator_program
-                    .unwrap_or_else(|| program("dualwrite-simulator"));
-                Some(Simulator::start(&program, &folder, scenario, self.time_scale).await)
-            }
+        let simulator = if self.simulator {
+            let program = self
+                .simulator_program
+                .unwrap_or_else(|| program("dualwrite-simulator"));
+            let scenario = self.scenario.as_ref();
+            Some(Simulator::start(&program, &folder, scenario, self.time_scale).await)
+        } else {
+            None
         };
         let api = ApiProxy::start(control_plane.admin().kubeconfig().to_owned()).await;
         let operator_kubeconfig =
@@ -133,9 +140,10 @@ impl Builder {
 }
 
 impl World {
-    /// A namespace that opted in, no simulator unless a scenario is given.
+    /// A namespace that opted in, and no simulator unless asked for.
     pub fn builder() -> Builder {
         Builder {
+            simulator: false,
             scenario: None,
             time_scale: 600.0,
             opted_in: true,
@@ -264,7 +272,7 @@ impl World {
     pub fn simulator(&self) -> &Simulator {
         self.simulator
             .as_ref()
-            .expect("this world was made without a scenario")
+            .expect("this world was made without a simulator")
     }
 
     pub async fn journal(&self) -> Vec<Value> {
