@@ -43,6 +43,30 @@ async fn several_control_planes_run_at_once_and_know_nothing_of_each_other() {
 }
 
 #[tokio::test]
+async fn an_audit_log_can_be_had() {
+    let policy = tempfile::NamedTempFile::new().unwrap();
+    let rules =
+        r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}"#;
+    std::fs::write(policy.path(), rules).unwrap();
+    let audit_policy = Some(policy.path().to_owned());
+    let control_plane = ControlPlane::start(Options {
+        bare: true,
+        audit_policy,
+    })
+    .await;
+    control_plane
+        .admin()
+        .run(&["create", "namespace", "fabrikam"])
+        .await
+        .ok();
+    let log = std::fs::read_to_string(control_plane.folder().join("audit.log")).unwrap();
+    assert!(
+        log.contains("/api/v1/namespaces") && log.contains("fabrikam"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
 async fn nothing_is_left_of_a_control_plane_whose_test_was_killed() {
     let mut test = Command::new(std::env::current_exe().unwrap())
         .env(VICTIM, "yes")

@@ -136,21 +136,34 @@ impl ApiProxy {
 
     /// Waits for a request that arrives from now on.
     pub async fn next(&self, matching: impl Fn(&Seen) -> bool, timeout: Duration) -> Option<Seen> {
+        let from = self.requests().len();
+        tokio::time::timeout(timeout, self.find(from, matching))
+            .await
+            .ok()
+    }
+
+    /// Waits until there was such a request since the start, and returns the first.
+    pub async fn asked(&self, matching: impl Fn(&Seen) -> bool, timeout: Duration) -> Seen {
+        let found = tokio::time::timeout(timeout, self.find(0, matching)).await;
+        found.unwrap_or_else(|_| {
+            panic!(
+                "no such request within {timeout:?}; writes: {:#?}",
+                self.writes()
+            )
+        })
+    }
+
+    async fn find(&self, mut from: usize, matching: impl Fn(&Seen) -> bool) -> Seen {
         let mut recorded = self.shared.recorded.subscribe();
-        let mut from = self.requests().len();
-        let next = async {
-            loop {
-                let requests = self.requests();
-                if let Some(found) = requests[from..].iter().find(|seen| matching(seen)) {
-                    return found.clone();
-                }
-                from = requests.len();
-                if recorded.wait_for(|count| *count > from).await.is_err() {
-                    std::future::pending::<()>().await;
-                }
+        loop {
+            let requests = self.requests();
+            if let Some(found) = requests[from..].iter().find(|seen| matching(seen)) {
+                return found.clone();
             }
-        };
-        tokio::time::timeout(timeout, next).await.ok()
+            from = requests.len();
+            // The sender lives in self.
+            let _ = recorded.wait_for(|count| *count > from).await;
+        }
     }
 
     /// Holds back every watch of this plural name until the guard is released or

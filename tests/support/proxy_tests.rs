@@ -27,6 +27,8 @@ async fn writes_are_recorded_with_their_answers() {
             .path
             .ends_with("/dualwriteconnections/contoso/status")
     );
+    let first = world.api.asked(|seen| seen.method == "GET", SOON).await;
+    assert!(first.path.ends_with("/dualwriteconnections/contoso"));
     assert!(patch_missing(&api).await.is_err());
 
     let writes = world.api.writes();
