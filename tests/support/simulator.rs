@@ -103,7 +103,10 @@ impl Simulator {
 impl Control {
     /// All mutations in the order of their arrival.
     pub async fn journal(&self) -> Vec<Value> {
-        match self.ask(Method::GET, "/journal", None).await {
+        let mut answer = self.ask(Method::GET, "/journal", None).await;
+        assert!(answer["dropped"] == 0, "the journal has lost its beginning");
+        let entries = answer["entries"].take();
+        match entries {
             Value::Array(entries) => entries,
             other => panic!("the journal is no array: {other}"),
         }
@@ -134,11 +137,17 @@ impl Control {
     /// Adds a fault; returns its id.
     pub async fn fault(&self, fault: &Value) -> String {
         let answer = self.ask(Method::POST, "/faults", Some(fault)).await;
-        match &answer["id"] {
-            Value::String(id) => id.clone(),
-            Value::Number(id) => id.to_string(),
-            _ => panic!("a new fault without an id: {answer}"),
+        // Several may be added at once, so the answer is a list.
+        match answer["ids"].as_array().map(Vec::as_slice) {
+            Some([Value::String(id)]) => id.clone(),
+            _ => panic!("expected one new fault with an id: {answer}"),
         }
+    }
+
+    /// Takes a fault away, and lets go of what it holds.
+    pub async fn remove_fault(&self, fault: &str) {
+        self.ask(Method::DELETE, &format!("/faults/{fault}"), None)
+            .await;
     }
 
     /// Lets go of what a `hold` fault holds.
