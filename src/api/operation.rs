@@ -1,6 +1,10 @@
 //! `DualWriteOperation`: one act on Microsoft's side, planned, approved, done and kept.
 
 #![allow(
+    clippy::doc_markdown,
+    reason = "kubectl explain shows these texts as they are"
+)]
+#![allow(
     clippy::duplicated_attributes,
     reason = "each printer column has a name, a type and a path"
 )]

@@ -28,7 +28,9 @@ fn main() -> ExitCode {
 
 fn operate(flags: dualwrite_operator::runtime::cli::Run) -> anyhow::Result<()> {
     telemetry::start(flags.log_format)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let result = runtime.block_on(run::run(flags));
     // A request that is still under way must not keep the process; its intent is recorded.
     runtime.shutdown_background();
@@ -36,9 +38,16 @@ fn operate(flags: dualwrite_operator::runtime::cli::Run) -> anyhow::Result<()> {
 }
 
 fn print_definitions(which: &Crd) -> anyhow::Result<()> {
-    let all = [(Kind::Connections, DualWriteConnection::crd()), (Kind::Operations, DualWriteOperation::crd())];
-    let wanted = all.iter().filter(|(kind, _)| which.only.is_none_or(|only| only == *kind));
-    let documents = wanted.map(|(_, definition)| serde_norway::to_string(definition)).collect::<Result<Vec<_>, _>>()?;
+    let all = [
+        (Kind::Connections, DualWriteConnection::crd()),
+        (Kind::Operations, DualWriteOperation::crd()),
+    ];
+    let wanted = all
+        .iter()
+        .filter(|(kind, _)| which.only.is_none_or(|only| only == *kind));
+    let documents = wanted
+        .map(|(_, definition)| serde_norway::to_string(definition))
+        .collect::<Result<Vec<_>, _>>()?;
     print!("{}", documents.join("---\n"));
     Ok(())
 }

@@ -48,26 +48,40 @@ impl Reach {
             context
                 .hosts
                 .check(cloud.into(), kind, &host)
-                .map_err(|refused| Problem::needs_person(Reason::HostNotAllowed, refused.to_string()))
+                .map_err(|refused| {
+                    Problem::needs_person(Reason::HostNotAllowed, refused.to_string())
+                })
         };
-        let finance_operations = allowed(HostKind::FinanceOperations, &access.finance_operations_url)?;
+        let finance_operations =
+            allowed(HostKind::FinanceOperations, &access.finance_operations_url)?;
         let namespace = &operation.namespace;
         let service = match &access.dual_write_service {
             None => None,
             Some(service) => {
                 let host = allowed(HostKind::DualWriteService, &service.url)?;
                 let tenant = &access.credentials.tenant_id;
-                let account = identities::dual_write_account(context, namespace, cloud, tenant, service).await?;
+                let account =
+                    identities::dual_write_account(context, namespace, cloud, tenant, service)
+                        .await?;
                 Some((host, account))
             }
         };
-        let application = identities::application(context, namespace, cloud, &access.credentials).await?;
-        Ok(Self { application, finance_operations, service })
+        let application =
+            identities::application(context, namespace, cloud, &access.credentials).await?;
+        Ok(Self {
+            application,
+            finance_operations,
+            service,
+        })
     }
 }
 
 /// Reads what the next step of an operation needs. Never fails: what cannot be read is unknown.
-pub async fn observe(context: &Context, reach: &Result<Reach, Problem>, operation: &KnownOperation) -> ActObserved {
+pub async fn observe(
+    context: &Context,
+    reach: &Result<Reach, Problem>,
+    operation: &KnownOperation,
+) -> ActObserved {
     let began = Timestamp::now();
     let reach = match reach {
         Ok(reach) => reach,
@@ -79,7 +93,13 @@ pub async fn observe(context: &Context, reach: &Result<Reach, Problem>, operatio
         remote(reach, operation),
         link(context, reach, operation),
     );
-    ActObserved { began, integrated, applications, remote, link }
+    ActObserved {
+        began,
+        integrated,
+        applications,
+        remote,
+        link,
+    }
 }
 
 fn unknown(began: Timestamp, problem: &Problem) -> ActObserved {
@@ -113,18 +133,38 @@ async fn applications(reach: &Reach, operation: &KnownOperation) -> Fact<Vec<Pac
     if operation.spec.action != Action::Setup {
         return Fact::Unknown(problem::not_read());
     }
-    let wanted: Vec<String> = operation.spec.steps.iter().map(|step| step.name.clone()).collect();
-    observe::applications(&reach.application.session, &operation.spec.target.environment_id, &wanted).await
+    let wanted: Vec<String> = operation
+        .spec
+        .steps
+        .iter()
+        .map(|step| step.name.clone())
+        .collect();
+    observe::applications(
+        &reach.application.session,
+        &operation.spec.target.environment_id,
+        &wanted,
+    )
+    .await
 }
 
 /// What Microsoft says of the request that was accepted last.
 async fn remote(reach: &Reach, operation: &KnownOperation) -> Fact<RemoteState> {
-    let sent = operation.status.steps.iter().find(|step| step.state == StepState::Sent);
+    let sent = operation
+        .status
+        .steps
+        .iter()
+        .find(|step| step.state == StepState::Sent);
     let Some(id) = sent.and_then(|step| step.remote_id.as_deref()) else {
         return Fact::Unknown(problem::not_read());
     };
     let target = &operation.spec.target.environment_id;
-    match power_platform::operation(&reach.application.session, target, &RemoteOperation::recorded(id)).await {
+    match power_platform::operation(
+        &reach.application.session,
+        target,
+        &RemoteOperation::recorded(id),
+    )
+    .await
+    {
         Err(error) => Fact::Unknown(problem::of_call(&error)),
         Ok(status) => Fact::Known(match status.state {
             OperationState::Running => RemoteState::Running,
@@ -152,16 +192,23 @@ async fn link(context: &Context, reach: &Reach, operation: &KnownOperation) -> L
 }
 
 /// Sends the one request of a step whose intent is recorded.
-pub async fn send(context: &Context, reach: &Reach, operation: &KnownOperation, send: &Send) -> Sent {
+pub async fn send(
+    context: &Context,
+    reach: &Reach,
+    operation: &KnownOperation,
+    send: &Send,
+) -> Sent {
     let spec = &operation.spec;
     match spec.action {
         Action::Setup => {
             let session = &reach.application.session;
             let target = &spec.target.environment_id;
             match power_platform::install(session, target, &send.step, send.before).await {
-                Ok(accepted) => {
-                    Sent::Accepted { remote_id: accepted.operation.map(|operation| operation.as_str().to_owned()) }
-                }
+                Ok(accepted) => Sent::Accepted {
+                    remote_id: accepted
+                        .operation
+                        .map(|operation| operation.as_str().to_owned()),
+                },
                 Err(error) => not_accepted(&error),
             }
         }
@@ -173,8 +220,14 @@ pub async fn send(context: &Context, reach: &Reach, operation: &KnownOperation, 
                 ));
             };
             let request = link_request(spec);
-            let sent =
-                dual_write::create_link(&account.session, host, &request, &context.link_template, send.before).await;
+            let sent = dual_write::create_link(
+                &account.session,
+                host,
+                &request,
+                &context.link_template,
+                send.before,
+            )
+            .await;
             match sent {
                 Ok(()) => Sent::Accepted { remote_id: None },
                 Err(error) => not_accepted(&error),
@@ -212,5 +265,8 @@ fn link_request(spec: &DualWriteOperationSpec) -> LinkRequest {
 
 /// Whether anything needs to be read for an operation: one that has ended is only kept.
 pub fn needs_reading(operation: &KnownOperation) -> bool {
-    !matches!(operation.status.phase, Some(Phase::Succeeded | Phase::Failed | Phase::Void))
+    !matches!(
+        operation.status.phase,
+        Some(Phase::Succeeded | Phase::Failed | Phase::Void)
+    )
 }

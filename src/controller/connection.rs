@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     api::{
-        DualWriteConnection, DualWriteConnectionStatus, DualWriteOperation, DualWriteOperationStatus, Reason,
+        DualWriteConnection, DualWriteConnectionStatus, DualWriteOperation,
+        DualWriteOperationStatus, Reason,
         conditions::{self, ConditionType, Says},
         operation::Phase,
     },
@@ -120,7 +121,10 @@ async fn carry_out(
     for name in &decision.forget {
         forget(context, operations, name).await?;
     }
-    Ok(Action::requeue(watch::with_jitter(between(Timestamp::now(), decision.next))))
+    Ok(Action::requeue(watch::with_jitter(between(
+        Timestamp::now(),
+        decision.next,
+    ))))
 }
 
 /// Writes the status; `false` when somebody else has written since, and the pass is to be made again.
@@ -149,14 +153,24 @@ async fn act(
             let planned = (*spec).clone();
             match report::create_operation(context, connection, &name, *spec).await {
                 Ok(_) => {
-                    tracing::info!(operation = name, connection = connection.name_any(), "created an operation");
+                    tracing::info!(
+                        operation = name,
+                        connection = connection.name_any(),
+                        "created an operation"
+                    );
                     Ok(())
                 }
                 Err(WriteError::Conflict) => adopt(connection, context, &name, &planned).await,
                 Err(error) if error.status() == Some(403) => {
-                    let problem =
-                        identities::not_granted(context, &connection.namespace().unwrap_or_default());
-                    let event = Event { warning: true, reason: Reason::NamespaceNotGranted, note: problem.message };
+                    let problem = identities::not_granted(
+                        context,
+                        &connection.namespace().unwrap_or_default(),
+                    );
+                    let event = Event {
+                        warning: true,
+                        reason: Reason::NamespaceNotGranted,
+                        note: problem.message,
+                    };
                     report::events(context, &connection.object_ref(&()), &[event]).await;
                     Err(while_writing("a new operation")(error))
                 }
@@ -179,12 +193,19 @@ async fn adopt(
         .await
         .map_err(while_writing("an operation that exists already"))?;
     if live.is_some_and(|live| !operation::is_same_act(&live.spec, planned)) {
-        tracing::error!(operation = name, "an operation of this name exists with another plan; delete it");
+        tracing::error!(
+            operation = name,
+            "an operation of this name exists with another plan; delete it"
+        );
         let note = format!(
             "A DualWriteOperation {name} exists with another plan than the one of this name: delete it if nobody needs it: \
              kubectl delete dwo {name} -n {namespace}"
         );
-        let event = Event { warning: true, reason: Reason::Conflict, note };
+        let event = Event {
+            warning: true,
+            reason: Reason::Conflict,
+            note,
+        };
         report::events(context, &connection.object_ref(&()), &[event]).await;
     }
     Ok(())
@@ -197,11 +218,15 @@ async fn void(
     name: &str,
     message: String,
 ) -> Result<(), PassError> {
-    let Some(known) = operations.iter().find(|operation| operation.name == name) else { return Ok(()) };
+    let Some(known) = operations.iter().find(|operation| operation.name == name) else {
+        return Ok(());
+    };
     let live = report::live_operation(context, &known.namespace, name)
         .await
         .map_err(while_writing("an operation to be given up"))?;
-    let Some(live) = live.filter(|live| watch::known(live).is_unstarted()) else { return Ok(()) };
+    let Some(live) = live.filter(|live| watch::known(live).is_unstarted()) else {
+        return Ok(());
+    };
     let status = DualWriteOperationStatus {
         phase: Some(Phase::Void),
         finished_at: Some(Timestamp::now()),
@@ -214,8 +239,14 @@ async fn void(
     }
 }
 
-async fn forget(context: &Context, operations: &[KnownOperation], name: &str) -> Result<(), PassError> {
-    let Some(known) = operations.iter().find(|operation| operation.name == name) else { return Ok(()) };
+async fn forget(
+    context: &Context,
+    operations: &[KnownOperation],
+    name: &str,
+) -> Result<(), PassError> {
+    let Some(known) = operations.iter().find(|operation| operation.name == name) else {
+        return Ok(());
+    };
     report::forget_operation(context, &known.namespace, name, &known.uid)
         .await
         .map_err(while_writing("an old operation to be deleted"))
@@ -232,23 +263,51 @@ async fn first_look(
     let text = messages::first_look();
     let ready = Says::unknown(Reason::Observing, text.as_str());
     let reconciling = Says::yes(Reason::Observing, text.as_str());
-    conditions::set(&mut status.conditions, ConditionType::Ready, &ready, desired.generation, now);
-    conditions::set(&mut status.conditions, ConditionType::Reconciling, &reconciling, desired.generation, now);
+    conditions::set(
+        &mut status.conditions,
+        ConditionType::Ready,
+        &ready,
+        desired.generation,
+        now,
+    );
+    conditions::set(
+        &mut status.conditions,
+        ConditionType::Reconciling,
+        &reconciling,
+        desired.generation,
+        now,
+    );
     write_status(connection, context, &status).await?;
     Ok(Action::requeue(Duration::ZERO))
 }
 
 /// A stored resource that cannot be used is said to be so, and waited for.
-async fn invalid(connection: &DualWriteConnection, context: &Context, why: &str) -> Result<Action, PassError> {
+async fn invalid(
+    connection: &DualWriteConnection,
+    context: &Context,
+    why: &str,
+) -> Result<Action, PassError> {
     let mut status = connection.status.clone().unwrap_or_default();
     let generation = connection.metadata.generation.unwrap_or_default();
     let text = messages::spec_invalid(why);
     let now = Timestamp::now();
     conditions::remove(&mut status.conditions, ConditionType::Reconciling);
     let says = Says::no(Reason::SpecInvalid, text.as_str());
-    conditions::set(&mut status.conditions, ConditionType::Ready, &says, generation, now);
+    conditions::set(
+        &mut status.conditions,
+        ConditionType::Ready,
+        &says,
+        generation,
+        now,
+    );
     let says = Says::yes(Reason::SpecInvalid, text);
-    conditions::set(&mut status.conditions, ConditionType::Stalled, &says, generation, now);
+    conditions::set(
+        &mut status.conditions,
+        ConditionType::Stalled,
+        &says,
+        generation,
+        now,
+    );
     status.observed_generation = Some(generation);
     if connection.status.as_ref() != Some(&status) {
         write_status(connection, context, &status).await?;

@@ -93,7 +93,16 @@ pub struct Parts {
 impl Context {
     /// A context for a new process.
     pub fn new(parts: Parts) -> Self {
-        let Parts { client, recorder, http, hosts, link_template, options, metrics, scopes } = parts;
+        let Parts {
+            client,
+            recorder,
+            http,
+            hosts,
+            link_template,
+            options,
+            metrics,
+            scopes,
+        } = parts;
         Self {
             identities: Identities::default(),
             incarnation: uuid::Uuid::new_v4().to_string(),
@@ -112,7 +121,10 @@ impl Context {
 
     /// What was read slowly for a connection, if that is recent enough.
     pub fn slow_reads(&self, uid: &str, not_before: Timestamp) -> Option<SlowReads> {
-        self.slow().get(uid).filter(|reads| reads.at >= not_before).cloned()
+        self.slow()
+            .get(uid)
+            .filter(|reads| reads.at >= not_before)
+            .cloned()
     }
 
     /// Keeps what was read slowly.
@@ -133,6 +145,8 @@ impl Context {
 
     fn slow(&self) -> MutexGuard<'_, HashMap<String, SlowReads>> {
         // A poisoned lock holds a map that is still whole: every change is a single insert or remove.
-        self.slow_reads.lock().unwrap_or_else(PoisonError::into_inner)
+        self.slow_reads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

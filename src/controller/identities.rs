@@ -62,11 +62,16 @@ impl Shared {
     /// a read is under way waits for it.
     pub async fn environments(&self, not_before: Timestamp) -> Snapshot {
         let mut kept = self.environments.lock().await;
-        if let Some(snapshot) = kept.as_ref().filter(|snapshot| snapshot.began >= not_before) {
+        if let Some(snapshot) = kept
+            .as_ref()
+            .filter(|snapshot| snapshot.began >= not_before)
+        {
             return snapshot.clone();
         }
         let began = Timestamp::now();
-        let list = power_platform::environments(&self.session).await.map(Arc::new);
+        let list = power_platform::environments(&self.session)
+            .await
+            .map(Arc::new);
         let snapshot = Snapshot { began, list };
         *kept = Some(snapshot.clone());
         snapshot
@@ -83,13 +88,30 @@ impl Identities {
             return Arc::clone(&found.shared);
         }
         if known.len() >= MOST_SESSIONS {
-            let oldest = known.iter().min_by_key(|(_, known)| known.used).map(|(key, _)| key.clone());
+            let oldest = known
+                .iter()
+                .min_by_key(|(_, known)| known.used)
+                .map(|(key, _)| key.clone());
             oldest.and_then(|key| known.remove(&key));
         }
-        let session =
-            Session::new(context.http.clone(), cloud.into(), context.hosts.clone(), identity, Limits::default());
-        let shared = Arc::new(Shared { session, environments: tokio::sync::Mutex::default() });
-        known.insert(key, Known { shared: Arc::clone(&shared), used: now });
+        let session = Session::new(
+            context.http.clone(),
+            cloud.into(),
+            context.hosts.clone(),
+            identity,
+            Limits::default(),
+        );
+        let shared = Arc::new(Shared {
+            session,
+            environments: tokio::sync::Mutex::default(),
+        });
+        known.insert(
+            key,
+            Known {
+                shared: Arc::clone(&shared),
+                used: now,
+            },
+        );
         shared
     }
 }
@@ -111,11 +133,20 @@ pub async fn application(
         ));
     };
     let secret = Keys::read(context, namespace, &reference.name).await?;
-    secret.refuse("clientCertificate", "client certificates are not supported yet: use the key clientSecret")?;
+    secret.refuse(
+        "clientCertificate",
+        "client certificates are not supported yet: use the key clientSecret",
+    )?;
     let identity = Identity::ClientSecret {
         tenant_id: credentials.tenant_id.clone(),
-        client_id: secret.text("clientId", "the application (client) id of the app registration in Entra")?,
-        secret: SecretString::from(secret.text("clientSecret", "the value of the app registration's client secret")?),
+        client_id: secret.text(
+            "clientId",
+            "the application (client) id of the app registration in Entra",
+        )?,
+        secret: SecretString::from(secret.text(
+            "clientSecret",
+            "the value of the app registration's client secret",
+        )?),
     };
     Ok(context.identities.shared(context, cloud, identity))
 }
@@ -132,10 +163,16 @@ pub async fn dual_write_account(
     service: &DualWriteService,
 ) -> Result<Arc<Shared>, Problem> {
     let secret = Keys::read(context, namespace, &service.secret_ref.name).await?;
-    secret.refuse("refreshToken", "refresh tokens are not supported yet: use the keys username and password")?;
+    secret.refuse(
+        "refreshToken",
+        "refresh tokens are not supported yet: use the keys username and password",
+    )?;
     let identity = Identity::Password {
         tenant_id: tenant_id.to_owned(),
-        username: secret.text("username", "the sign-in name of the account that uses dual-write")?,
+        username: secret.text(
+            "username",
+            "the sign-in name of the account that uses dual-write",
+        )?,
         password: SecretString::from(secret.text("password", "its password")?),
     };
     Ok(context.identities.shared(context, cloud, identity))
@@ -152,12 +189,20 @@ impl Keys {
     async fn read(context: &Context, namespace: &str, name: &str) -> Result<Self, Problem> {
         let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
         match secrets.get(name).await {
-            Ok(secret) => Ok(Self { namespace: namespace.to_owned(), name: name.to_owned(), secret }),
+            Ok(secret) => Ok(Self {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+                secret,
+            }),
             Err(kube::Error::Api(status)) if status.code == 404 => Err(Problem::needs_person(
                 Reason::SecretNotFound,
-                format!("The Secret '{name}' does not exist in namespace '{namespace}': create it there, or correct its name in the spec."),
+                format!(
+                    "The Secret '{name}' does not exist in namespace '{namespace}': create it there, or correct its name in the spec."
+                ),
             )),
-            Err(kube::Error::Api(status)) if status.code == 403 => Err(not_granted(context, namespace)),
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                Err(not_granted(context, namespace))
+            }
             Err(error) => Err(Problem::transient(format!(
                 "The Secret '{name}' could not be read: {}",
                 problem::kubernetes(&error)
@@ -176,7 +221,8 @@ impl Keys {
         let Some(bytes) = self.value(key) else {
             return Err(self.invalid(&format!("lacks the key {key}: {what}")));
         };
-        let text = std::str::from_utf8(bytes).map_err(|_| self.invalid(&format!("has a {key} that is not text")))?;
+        let text = std::str::from_utf8(bytes)
+            .map_err(|_| self.invalid(&format!("has a {key} that is not text")))?;
         // Editors and `echo` leave a line end behind, which no id, name or secret has.
         let text = text.trim_end_matches(['\r', '\n']);
         if text.is_empty() {
@@ -192,7 +238,10 @@ impl Keys {
     fn invalid(&self, what: &str) -> Problem {
         Problem::needs_person(
             Reason::SecretInvalid,
-            format!("The Secret '{}' in namespace '{}' {what}.", self.name, self.namespace),
+            format!(
+                "The Secret '{}' in namespace '{}' {what}.",
+                self.name, self.namespace
+            ),
         )
     }
 }

@@ -27,7 +27,10 @@ use crate::{
     },
     plan::{
         desired::Desired,
-        observed::{DataverseSays, Environment, Fact, LinkView, Observed, Package, Problem, Readiness, SpecEnvironment, Tenant},
+        observed::{
+            DataverseSays, Environment, Fact, LinkView, Observed, Package, Problem, Readiness,
+            SpecEnvironment, Tenant,
+        },
     },
 };
 
@@ -50,15 +53,25 @@ impl Freshness {
         let asked = memory.last_handled_reconcile_at != desired.reconcile_at;
         let new = memory.observed_generation != Some(desired.generation);
         if !ready || asked || new || memory.settling.is_some() || memory.failure.is_some() {
-            return Self { lists: now, slow: now };
+            return Self {
+                lists: now,
+                slow: now,
+            };
         }
         let ago = |duration| now.checked_sub(duration).unwrap_or(Timestamp::MIN);
-        Self { lists: ago(desired.interval), slow: ago(desired.interval * SLOW) }
+        Self {
+            lists: ago(desired.interval),
+            slow: ago(desired.interval * SLOW),
+        }
     }
 }
 
 /// Reads everything that a connection's decision needs. Never fails: what cannot be read is unknown.
-pub async fn connection(context: &Context, desired: &Desired, memory: &DualWriteConnectionStatus) -> Observed {
+pub async fn connection(
+    context: &Context,
+    desired: &Desired,
+    memory: &DualWriteConnectionStatus,
+) -> Observed {
     let began = Timestamp::now();
     let pass = match Pass::prepare(context, desired, memory, began).await {
         Ok(pass) => pass,
@@ -117,16 +130,24 @@ impl<'a> Pass<'a> {
         memory: &DualWriteConnectionStatus,
         began: Timestamp,
     ) -> Result<Self, Problem> {
-        let finance_operations = allowed(context, desired, HostKind::FinanceOperations, &desired.host)?;
+        let finance_operations =
+            allowed(context, desired, HostKind::FinanceOperations, &desired.host)?;
         let service = wanted_service(desired);
         let service_host = match service {
             Some(service) => Some(service_host(context, desired, service)?),
             None => None,
         };
-        let application =
-            identities::application(context, &desired.namespace, desired.cloud, &desired.credentials).await?;
+        let application = identities::application(
+            context,
+            &desired.namespace,
+            desired.cloud,
+            &desired.credentials,
+        )
+        .await?;
         let service = match (service, service_host) {
-            (Some(service), Some(host)) => account(context, desired, service).await.map(|account| Some(Service { host, account })),
+            (Some(service), Some(host)) => account(context, desired, service)
+                .await
+                .map(|account| Some(Service { host, account })),
             _ => Ok(None),
         };
         let pass = Self {
@@ -159,8 +180,10 @@ impl<'a> Pass<'a> {
         let snapshot = self.application.environments(self.fresh.lists).await;
         let list = snapshot.list.map_err(|error| problem::of_call(&error));
         let environment = self.environment(list.as_ref()).await;
-        let (dataverse, applications) =
-            tokio::join!(self.dataverse(&environment), self.applications(&environment));
+        let (dataverse, applications) = tokio::join!(
+            self.dataverse(&environment),
+            self.applications(&environment)
+        );
         Platform {
             began: snapshot.began.min(self.began),
             credentials: Fact::Known(()),
@@ -172,33 +195,53 @@ impl<'a> Pass<'a> {
     }
 
     /// S: from the list, or by itself, because a role may show an environment that no list shows.
-    async fn environment(&self, list: Result<&Arc<EnvironmentList>, &Problem>) -> Fact<SpecEnvironment> {
+    async fn environment(
+        &self,
+        list: Result<&Arc<EnvironmentList>, &Problem>,
+    ) -> Fact<SpecEnvironment> {
         match list {
             Err(problem) if !problem.is_for_a_person() => return Fact::Unknown(problem.clone()),
             Ok(list) => {
-                let listed = list.environments.iter().find(|listed| self.desired.is_spec_environment(&listed.id));
+                let listed = list
+                    .environments
+                    .iter()
+                    .find(|listed| self.desired.is_spec_environment(&listed.id));
                 if let Some(listed) = listed {
                     return Fact::Known(SpecEnvironment::Visible(facts::environment(listed)));
                 }
             }
             Err(_) => {}
         }
-        match power_platform::environment(&self.application.session, &self.desired.environment_id).await {
-            Ok(environment) => Fact::Known(SpecEnvironment::Visible(facts::environment(&environment))),
+        match power_platform::environment(&self.application.session, &self.desired.environment_id)
+            .await
+        {
+            Ok(environment) => {
+                Fact::Known(SpecEnvironment::Visible(facts::environment(&environment)))
+            }
             Err(error) if error.status == Some(404) => Fact::Known(SpecEnvironment::NotFound),
             Err(error) => Fact::Unknown(problem::of_call(&error)),
         }
     }
 
     async fn dataverse(&self, environment: &Fact<SpecEnvironment>) -> Fact<DataverseSays> {
-        let Some(environment) = usable(environment) else { return Fact::Unknown(problem::not_read()) };
-        let host = environment.dataverse_url.as_deref().and_then(values::remote_host_of);
+        let Some(environment) = usable(environment) else {
+            return Fact::Unknown(problem::not_read());
+        };
+        let host = environment
+            .dataverse_url
+            .as_deref()
+            .and_then(values::remote_host_of);
         let Some(host) = host else {
             return Fact::Unknown(problem::unreadable_dataverse_url(environment));
         };
         let host = match self.application.session.host(HostKind::Dataverse, &host) {
             Ok(host) => host,
-            Err(refused) => return Fact::Unknown(Problem::needs_person(Reason::HostNotAllowed, refused.to_string())),
+            Err(refused) => {
+                return Fact::Unknown(Problem::needs_person(
+                    Reason::HostNotAllowed,
+                    refused.to_string(),
+                ));
+            }
         };
         match dataverse::integration(&self.application.session, &host).await {
             Ok(says) => Fact::Known(facts::dataverse(says)),
@@ -217,7 +260,12 @@ impl<'a> Pass<'a> {
         if let Some(kept) = self.context.slow_reads(&self.desired.uid, self.fresh.slow) {
             return Fact::Known(kept.applications);
         }
-        applications(&self.application.session, &self.desired.environment_id, &self.desired.applications).await
+        applications(
+            &self.application.session,
+            &self.desired.environment_id,
+            &self.desired.applications,
+        )
+        .await
     }
 
     /// L. "No link" says something only if the finance and operations host is up in the same pass.
@@ -227,7 +275,13 @@ impl<'a> Pass<'a> {
             Ok(None) => return LinkView::NotObserved,
             Err(problem) => return LinkView::Unknown(problem.clone()),
         };
-        link(self.context, &service.account.session, &service.host, &self.finance_operations).await
+        link(
+            self.context,
+            &service.account.session,
+            &service.host,
+            &self.finance_operations,
+        )
+        .await
     }
 
     async fn together(self, platform: Platform, link: LinkView) -> Observed {
@@ -251,11 +305,18 @@ impl<'a> Pass<'a> {
 
     /// Both identities must be accepted; what Entra said of the account is remembered by its session.
     async fn credentials(&self, application: Fact<()>) -> Fact<()> {
-        let Fact::Known(()) = application else { return application };
+        let Fact::Known(()) = application else {
+            return application;
+        };
         match &self.service {
             Ok(None) => Fact::Known(()),
             Err(problem) => Fact::Unknown(problem.clone()),
-            Ok(Some(service)) => match service.account.session.token(&Audience::DualWriteService).await {
+            Ok(Some(service)) => match service
+                .account
+                .session
+                .token(&Audience::DualWriteService)
+                .await
+            {
                 Ok(()) => Fact::Known(()),
                 Err(error) => Fact::Unknown(problem::of_call(&error)),
             },
@@ -264,16 +325,26 @@ impl<'a> Pass<'a> {
 
     /// The companies of a link, for telling differences; they decide nothing, so they are read slowly.
     async fn with_companies(&self, link: LinkView) -> LinkView {
-        let (LinkView::To(mut found), Ok(Some(service))) = (link.clone(), &self.service) else { return link };
-        let Some(name) = found.connection_set_name.clone().filter(|_| !self.desired.legal_entities.is_empty()) else {
+        let (LinkView::To(mut found), Ok(Some(service))) = (link.clone(), &self.service) else {
+            return link;
+        };
+        let Some(name) = found
+            .connection_set_name
+            .clone()
+            .filter(|_| !self.desired.legal_entities.is_empty())
+        else {
             return link;
         };
         let kept = self.context.slow_reads(&self.desired.uid, self.fresh.slow);
-        found.legal_entities = match kept.filter(|kept| kept.connection_set.as_deref() == Some(&name)) {
+        found.legal_entities = match kept
+            .filter(|kept| kept.connection_set.as_deref() == Some(&name))
+        {
             Some(kept) => kept.legal_entities,
             None => dual_write::connection_set(&service.account.session, &service.host, &name)
                 .await
-                .inspect_err(|error| tracing::debug!(%error, "the companies of the link could not be read"))
+                .inspect_err(
+                    |error| tracing::debug!(%error, "the companies of the link could not be read"),
+                )
                 .ok()
                 .map(|set| set.legal_entities),
         };
@@ -281,15 +352,29 @@ impl<'a> Pass<'a> {
     }
 
     fn keep_slow_reads(&self, applications: &Fact<Vec<Package>>, link: &LinkView) {
-        let Fact::Known(applications) = applications else { return };
-        if self.context.slow_reads(&self.desired.uid, self.fresh.slow).is_some() {
+        let Fact::Known(applications) = applications else {
+            return;
+        };
+        if self
+            .context
+            .slow_reads(&self.desired.uid, self.fresh.slow)
+            .is_some()
+        {
             return;
         }
         let (connection_set, legal_entities) = match link {
-            LinkView::To(link) => (link.connection_set_name.clone(), link.legal_entities.clone()),
+            LinkView::To(link) => (
+                link.connection_set_name.clone(),
+                link.legal_entities.clone(),
+            ),
             _ => (None, None),
         };
-        let reads = SlowReads { at: self.began, applications: applications.clone(), connection_set, legal_entities };
+        let reads = SlowReads {
+            at: self.began,
+            applications: applications.clone(),
+            connection_set,
+            legal_entities,
+        };
         self.context.keep_slow_reads(&self.desired.uid, reads);
     }
 
@@ -305,11 +390,15 @@ impl<'a> Pass<'a> {
             naming_host: all()
                 .filter(|environment| {
                     environment.has_dataverse
-                        && environment.finance_operations.as_ref().and_then(|named| named.host.as_deref())
+                        && environment
+                            .finance_operations
+                            .as_ref()
+                            .and_then(|named| named.host.as_deref())
                             == Some(self.desired.host.as_str())
                 })
                 .collect(),
-            linked: linked.and_then(|id| all().find(|environment| environment.id.eq_ignore_ascii_case(id))),
+            linked: linked
+                .and_then(|id| all().find(|environment| environment.id.eq_ignore_ascii_case(id))),
         }
     }
 }
@@ -330,7 +419,11 @@ impl Platform {
 /// A pass in which nothing could be read, because the hosts or the credentials of the spec do not allow it.
 fn nothing(desired: &Desired, began: Timestamp, problem: Problem) -> Observed {
     let platform = Platform::unknown(began, &problem);
-    let link = if wanted_service(desired).is_some() { LinkView::Unknown(problem) } else { LinkView::NotObserved };
+    let link = if wanted_service(desired).is_some() {
+        LinkView::Unknown(problem)
+    } else {
+        LinkView::NotObserved
+    };
     Observed {
         began,
         credentials: platform.credentials,
@@ -344,20 +437,37 @@ fn nothing(desired: &Desired, began: Timestamp, problem: Problem) -> Observed {
 
 /// The service, unless the spec asks not to look at the link.
 fn wanted_service(desired: &Desired) -> Option<&DualWriteService> {
-    desired.dual_write_service.as_ref().filter(|_| desired.link_observation == LinkObservation::Always)
+    desired
+        .dual_write_service
+        .as_ref()
+        .filter(|_| desired.link_observation == LinkObservation::Always)
 }
 
-fn service_host(context: &Context, desired: &Desired, service: &DualWriteService) -> Result<AllowedHost, Problem> {
+fn service_host(
+    context: &Context,
+    desired: &Desired,
+    service: &DualWriteService,
+) -> Result<AllowedHost, Problem> {
     let host = values::host_of(&service.url).unwrap_or_else(|| service.url.clone());
     allowed(context, desired, HostKind::DualWriteService, &host)
 }
 
-async fn account(context: &Context, desired: &Desired, service: &DualWriteService) -> Result<Arc<Shared>, Problem> {
+async fn account(
+    context: &Context,
+    desired: &Desired,
+    service: &DualWriteService,
+) -> Result<Arc<Shared>, Problem> {
     let tenant = &desired.credentials.tenant_id;
-    identities::dual_write_account(context, &desired.namespace, desired.cloud, tenant, service).await
+    identities::dual_write_account(context, &desired.namespace, desired.cloud, tenant, service)
+        .await
 }
 
-fn allowed(context: &Context, desired: &Desired, kind: HostKind, host: &str) -> Result<AllowedHost, Problem> {
+fn allowed(
+    context: &Context,
+    desired: &Desired,
+    kind: HostKind,
+    host: &str,
+) -> Result<AllowedHost, Problem> {
     context
         .hosts
         .check(desired.cloud.into(), kind, host)
@@ -377,7 +487,11 @@ fn usable(environment: &Fact<SpecEnvironment>) -> Option<&Environment> {
 }
 
 /// The packages of an environment. One that is missing from a list that could not be read whole is not absent.
-pub async fn applications(session: &Session, environment_id: &str, wanted: &[String]) -> Fact<Vec<Package>> {
+pub async fn applications(
+    session: &Session,
+    environment_id: &str,
+    wanted: &[String],
+) -> Fact<Vec<Package>> {
     match power_platform::application_packages(session, environment_id).await {
         Err(error) => Fact::Unknown(problem::of_call(&error)),
         Ok(list) if !list.complete && wanted.iter().any(|name| list.find(name).is_none()) => {
@@ -405,4 +519,3 @@ pub async fn link(
         }
     }
 }
-

@@ -7,9 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::{
-    Api, Resource, ResourceExt,
-    api::ListParams,
-    core::DeserializeGuard,
+    Api, Resource, ResourceExt, api::ListParams, core::DeserializeGuard,
     runtime::controller::Action,
 };
 
@@ -55,7 +53,10 @@ pub async fn reconcile(
     };
     let timer = context.metrics.pass("DualWriteOperation");
     let result = match Box::pin(pass(operation, &context)).await {
-        Err(PassError::Write { source: WriteError::Conflict, .. }) => Ok(Action::requeue(AFTER_CONFLICT)),
+        Err(PassError::Write {
+            source: WriteError::Conflict,
+            ..
+        }) => Ok(Action::requeue(AFTER_CONFLICT)),
         result => result,
     };
     timer.done(result.is_ok());
@@ -65,21 +66,31 @@ pub async fn reconcile(
 async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Action, PassError> {
     let known = watch::known(operation);
     if !act::needs_reading(&known) {
-        return release(operation, context).await.map(|()| Action::await_change());
+        return release(operation, context)
+            .await
+            .map(|()| Action::await_change());
     }
     let reach = Reach::of(context, &known).await;
     let observed = act::observe(context, &reach, &known).await;
     let owner = owner(context, &known);
     let others = others(context, &known);
-    let pass = Pass { context, known: &known, observed: &observed, owner: &owner, others: &others };
+    let pass = Pass {
+        context,
+        known: &known,
+        observed: &observed,
+        owner: &owner,
+        others: &others,
+    };
     let next = advance::advance(&pass.act(Timestamp::now()));
     let (next, written) = match (next.send.clone(), reach) {
-        (Some(send), Ok(reach)) => {
-            match begin(operation, &pass, &reach, next, &send).await? {
-                Some(outcome) => outcome,
-                None => return Ok(Action::requeue(watch::with_jitter(context.options.settings.poll))),
+        (Some(send), Ok(reach)) => match begin(operation, &pass, &reach, next, &send).await? {
+            Some(outcome) => outcome,
+            None => {
+                return Ok(Action::requeue(watch::with_jitter(
+                    context.options.settings.poll,
+                )));
             }
-        }
+        },
         // Nothing is sent without having been read, so without a reach there is no request.
         (_, _) => (next, operation.clone()),
     };
@@ -117,11 +128,22 @@ async fn begin(
     intended: Next,
     send: &Send,
 ) -> Result<Option<(Next, DualWriteOperation)>, PassError> {
-    let Some(written) = record_intent(operation, pass, &intended.status).await? else { return Ok(None) };
-    tracing::info!(operation = pass.known.name, step = send.step, "sending the request of a recorded intent");
+    let Some(written) = record_intent(operation, pass, &intended.status).await? else {
+        return Ok(None);
+    };
+    tracing::info!(
+        operation = pass.known.name,
+        step = send.step,
+        "sending the request of a recorded intent"
+    );
     let sent = act::send(pass.context, reach, pass.known, send).await;
     if let Sent::Lost(problem) | Sent::Refused(problem) | Sent::NotSent(problem) = &sent {
-        tracing::warn!(operation = pass.known.name, step = send.step, problem = problem.message, "the request was not accepted");
+        tracing::warn!(
+            operation = pass.known.name,
+            step = send.step,
+            problem = problem.message,
+            "the request was not accepted"
+        );
     }
     let next = advance::after_sending(&pass.act(Timestamp::now()), intended.status, send, &sent);
     Ok(Some((next, written)))
@@ -137,10 +159,16 @@ async fn record_intent(
     if pass.known.is_unstarted() && host_is_taken(pass).await? {
         return Ok(None);
     }
-    let held = if operation.finalizers().iter().any(|finalizer| finalizer == ACT_FINALIZER) {
+    let held = if operation
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == ACT_FINALIZER)
+    {
         operation.clone()
     } else {
-        report::hold(pass.context, operation, true).await.map_err(while_writing("the finalizer of an operation"))?
+        report::hold(pass.context, operation, true)
+            .await
+            .map_err(while_writing("the finalizer of an operation"))?
     };
     match report::status::<DualWriteOperation>(pass.context, &held.metadata, intent).await {
         Ok(written) => Ok(Some(written)),
@@ -165,24 +193,40 @@ async fn find_intent(
 async fn host_is_taken(pass: &Pass<'_>) -> Result<bool, PassError> {
     let mut live = Vec::new();
     for scope in &pass.context.scopes {
-        let api: Api<DeserializeGuard<DualWriteOperation>> = scope.operations_api(&pass.context.client);
+        let api: Api<DeserializeGuard<DualWriteOperation>> =
+            scope.operations_api(&pass.context.client);
         let list = tokio::time::timeout(Duration::from_secs(20), api.list(&ListParams::default()))
             .await
             .map_err(|_| while_writing("a look at the other operations")(WriteError::Timeout))?
-            .map_err(|error| while_writing("a look at the other operations")(WriteError::Refused(Box::new(error))))?;
+            .map_err(|error| {
+                while_writing("a look at the other operations")(WriteError::Refused(Box::new(
+                    error,
+                )))
+            })?;
         live.extend(list.items);
     }
     let host = &pass.known.spec.finance_operations_host;
-    Ok(live.iter().filter_map(|operation| operation.0.as_ref().ok()).map(watch::known).any(|other| {
-        other.uid != pass.known.uid && other.spec.finance_operations_host == *host && other.occupies_host()
-    }))
+    Ok(live
+        .iter()
+        .filter_map(|operation| operation.0.as_ref().ok())
+        .map(watch::known)
+        .any(|other| {
+            other.uid != pass.known.uid
+                && other.spec.finance_operations_host == *host
+                && other.occupies_host()
+        }))
 }
 
 /// Writes what the pass came to, and takes the finalizer off when nothing is in flight any more.
-async fn conclude(operation: &DualWriteOperation, context: &Context, next: &Next) -> Result<Action, PassError> {
+async fn conclude(
+    operation: &DualWriteOperation,
+    context: &Context,
+    next: &Next,
+) -> Result<Action, PassError> {
     let mut current = operation.clone();
     if operation.status.clone().unwrap_or_default() != next.status {
-        let written = report::status::<DualWriteOperation>(context, &operation.metadata, &next.status).await;
+        let written =
+            report::status::<DualWriteOperation>(context, &operation.metadata, &next.status).await;
         current = match written {
             Ok(written) => written,
             // Deleted, and nothing was in flight: there is nothing left to write to.
@@ -202,7 +246,11 @@ async fn conclude(operation: &DualWriteOperation, context: &Context, next: &Next
 }
 
 async fn release(operation: &DualWriteOperation, context: &Context) -> Result<(), PassError> {
-    if !operation.finalizers().iter().any(|finalizer| finalizer == ACT_FINALIZER) {
+    if !operation
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == ACT_FINALIZER)
+    {
         return Ok(());
     }
     match report::hold(context, operation, false).await {
@@ -213,15 +261,26 @@ async fn release(operation: &DualWriteOperation, context: &Context) -> Result<()
 }
 
 /// A change of phase is worth an event and a measurement.
-async fn tell(operation: &DualWriteOperation, context: &Context, status: &DualWriteOperationStatus) {
+async fn tell(
+    operation: &DualWriteOperation,
+    context: &Context,
+    status: &DualWriteOperationStatus,
+) {
     let before = operation.status.as_ref().and_then(|status| status.phase);
-    let Some(phase) = status.phase.filter(|phase| Some(*phase) != before) else { return };
+    let Some(phase) = status.phase.filter(|phase| Some(*phase) != before) else {
+        return;
+    };
     if let (Some(started), true) = (status.started_at, phase.is_finished()) {
         let took = between(started, status.finished_at.unwrap_or_else(Timestamp::now));
-        context.metrics.operation_ended(operation.spec.action, phase, took);
+        context
+            .metrics
+            .operation_ended(operation.spec.action, phase, took);
     }
     let failed = matches!(phase, Phase::Failed | Phase::Unknown);
-    let reason = status.reason.as_deref().and_then(|reason| reason.parse::<Reason>().ok());
+    let reason = status
+        .reason
+        .as_deref()
+        .and_then(|reason| reason.parse::<Reason>().ok());
     let event = Event {
         warning: failed,
         reason: reason.unwrap_or(match operation.spec.action {
@@ -238,9 +297,14 @@ async fn tell(operation: &DualWriteOperation, context: &Context, status: &DualWr
 /// The connection that asked for an operation.
 fn owner(context: &Context, operation: &KnownOperation) -> Owner {
     let reference = &operation.spec.connection;
-    let Some(guarded) = watch::connection(context, &operation.namespace, &reference.name) else { return Owner::Gone };
+    let Some(guarded) = watch::connection(context, &operation.namespace, &reference.name) else {
+        return Owner::Gone;
+    };
     match &guarded.0 {
-        Ok(found) if found.uid().as_deref() == Some(&reference.uid) && found.metadata.deletion_timestamp.is_none() => {
+        Ok(found)
+            if found.uid().as_deref() == Some(&reference.uid)
+                && found.metadata.deletion_timestamp.is_none() =>
+        {
             Owner::Present {
                 suspended: found.spec.suspend,
                 reconcile_at: found.annotations().get(RECONCILE_AT).cloned(),
@@ -248,7 +312,10 @@ fn owner(context: &Context, operation: &KnownOperation) -> Owner {
         }
         Ok(_) => Owner::Gone,
         // It is there, but cannot be read: nothing new is started for it.
-        Err(_) => Owner::Present { suspended: true, reconcile_at: None },
+        Err(_) => Owner::Present {
+            suspended: true,
+            reconcile_at: None,
+        },
     }
 }
 
@@ -258,7 +325,8 @@ fn others(context: &Context, operation: &KnownOperation) -> Vec<KnownOperation> 
     for scope in &context.scopes {
         others.extend(scope.operations.state().iter().filter_map(|other| {
             let other = other.0.as_ref().ok()?;
-            let same_host = other.spec.finance_operations_host == operation.spec.finance_operations_host;
+            let same_host =
+                other.spec.finance_operations_host == operation.spec.finance_operations_host;
             (same_host && other.uid().as_ref() != Some(&operation.uid)).then(|| watch::known(other))
         }));
     }

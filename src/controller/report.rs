@@ -15,7 +15,8 @@ use serde_json::json;
 use super::context::Context;
 use crate::{
     api::{
-        ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationSpec, FIELD_MANAGER, conditions,
+        ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationSpec,
+        FIELD_MANAGER, conditions,
     },
     plan::assemble::Event,
 };
@@ -67,7 +68,11 @@ async fn bounded<T>(write: impl Future<Output = kube::Result<T>>) -> Result<T, W
 ///
 /// # Errors
 /// See [`WriteError`].
-pub async fn status<K>(context: &Context, read_from: &ObjectMeta, status: &impl Serialize) -> Result<K, WriteError>
+pub async fn status<K>(
+    context: &Context,
+    read_from: &ObjectMeta,
+    status: &impl Serialize,
+) -> Result<K, WriteError>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
         + Clone
@@ -75,7 +80,10 @@ where
         + serde::de::DeserializeOwned,
 {
     let name = read_from.name.clone().unwrap_or_default();
-    let api: Api<K> = Api::namespaced(context.client.clone(), read_from.namespace.as_deref().unwrap_or_default());
+    let api: Api<K> = Api::namespaced(
+        context.client.clone(),
+        read_from.namespace.as_deref().unwrap_or_default(),
+    );
     let patch = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
@@ -98,15 +106,21 @@ pub async fn create_operation(
 ) -> Result<DualWriteOperation, WriteError> {
     let mut operation = DualWriteOperation::new(name, spec);
     operation.metadata.namespace = owner.namespace();
-    operation.metadata.labels =
-        Some(BTreeMap::from([("dualwrite.dev/action".to_owned(), operation.spec.action.to_string())]));
+    operation.metadata.labels = Some(BTreeMap::from([(
+        "dualwrite.dev/action".to_owned(),
+        operation.spec.action.to_string(),
+    )]));
     // No blockOwnerDeletion: deleting the connection must never wait for an operation.
     operation.metadata.owner_references = owner.controller_owner_ref(&()).map(|mut reference| {
         reference.block_owner_deletion = None;
         vec![reference]
     });
-    let params = PostParams { field_manager: Some(FIELD_MANAGER.into()), ..PostParams::default() };
-    bounded(operations(context, &owner.namespace().unwrap_or_default()).create(&params, &operation)).await
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PostParams::default()
+    };
+    bounded(operations(context, &owner.namespace().unwrap_or_default()).create(&params, &operation))
+        .await
 }
 
 /// Reads an operation live, past every cache.
@@ -139,18 +153,34 @@ pub async fn hold(
         "resourceVersion": operation.resource_version(),
         "finalizers": finalizers,
     }});
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
     let namespace = operation.namespace().unwrap_or_default();
-    bounded(operations(context, &namespace).patch(&operation.name_any(), &params, &Patch::Merge(&patch))).await
+    bounded(operations(context, &namespace).patch(
+        &operation.name_any(),
+        &params,
+        &Patch::Merge(&patch),
+    ))
+    .await
 }
 
 /// Deletes a finished operation that is no longer kept. That it is gone already is fine.
 ///
 /// # Errors
 /// See [`WriteError`].
-pub async fn forget_operation(context: &Context, namespace: &str, name: &str, uid: &str) -> Result<(), WriteError> {
+pub async fn forget_operation(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+) -> Result<(), WriteError> {
     let params = DeleteParams {
-        preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        }),
         ..DeleteParams::default()
     };
     match bounded(operations(context, namespace).delete(name, &params)).await {
@@ -168,7 +198,11 @@ fn operations(context: &Context, namespace: &str) -> Api<DualWriteOperation> {
 pub async fn events(context: &Context, about: &ObjectReference, events: &[Event]) {
     for event in events {
         let event = KubeEvent {
-            type_: if event.warning { EventType::Warning } else { EventType::Normal },
+            type_: if event.warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
             reason: event.reason.as_ref().to_owned(),
             note: Some(conditions::cut(&event.note, NOTE_LIMIT)),
             action: "Reconcile".into(),

@@ -70,7 +70,10 @@ pub fn scopes(namespaces: &[String]) -> Vec<Unwatched> {
     if namespaces.is_empty() {
         return vec![Unwatched::new(None)];
     }
-    namespaces.iter().map(|namespace| Unwatched::new(Some(namespace.clone()))).collect()
+    namespaces
+        .iter()
+        .map(|namespace| Unwatched::new(Some(namespace.clone())))
+        .collect()
 }
 
 impl Unwatched {
@@ -78,7 +81,11 @@ impl Unwatched {
         let (connections, connection_writer) = reflector::store();
         let (operations, operation_writer) = reflector::store();
         Self {
-            scope: Arc::new(Scope { namespace, connections, operations }),
+            scope: Arc::new(Scope {
+                namespace,
+                connections,
+                operations,
+            }),
             connections: connection_writer,
             operations: operation_writer,
         }
@@ -89,7 +96,11 @@ impl Scope {
     /// Waits until both stores hold what the API server has.
     pub async fn wait_until_ready(&self) {
         // An error means that the writer is gone: the process is ending.
-        let _ended = future::join(self.connections.wait_until_ready(), self.operations.wait_until_ready()).await;
+        let _ended = future::join(
+            self.connections.wait_until_ready(),
+            self.operations.wait_until_ready(),
+        )
+        .await;
     }
 
     /// The operations of this scope, live.
@@ -111,33 +122,53 @@ impl Scope {
 
 /// Runs both controllers of a scope until the process ends.
 pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown) {
-    let Unwatched { scope, connections, operations } = unwatched;
+    let Unwatched {
+        scope,
+        connections,
+        operations,
+    } = unwatched;
     let (connection_due, connections_due) = unbounded();
     let (operation_due, operations_due) = unbounded();
     let connection_stream = {
-        let (scope, due, operation_due) = (Arc::clone(&scope), connection_due.clone(), operation_due);
-        watcher(scope.api::<GuardedConnection>(&context.client), watcher::Config::default())
-            .default_backoff()
-            .reflect(connections)
-            .inspect(move |event| connection_changed(&scope, event, &due, &operation_due))
-            .boxed()
+        let (scope, due, operation_due) =
+            (Arc::clone(&scope), connection_due.clone(), operation_due);
+        watcher(
+            scope.api::<GuardedConnection>(&context.client),
+            watcher::Config::default(),
+        )
+        .default_backoff()
+        .reflect(connections)
+        .inspect(move |event| connection_changed(&scope, event, &due, &operation_due))
+        .boxed()
     };
     let operation_stream = {
         let (scope, due) = (Arc::clone(&scope), connection_due);
-        watcher(scope.api::<GuardedOperation>(&context.client), watcher::Config::default())
-            .default_backoff()
-            .reflect(operations)
-            .inspect(move |event| operation_changed(&scope, event, &due))
-            .boxed()
+        watcher(
+            scope.api::<GuardedOperation>(&context.client),
+            watcher::Config::default(),
+        )
+        .default_backoff()
+        .reflect(operations)
+        .inspect(move |event| operation_changed(&scope, event, &due))
+        .boxed()
     };
-    let connections = connection_controller(&context, &scope, connection_stream, connections_due, shutdown.clone());
-    let operations = operation_controller(&context, &scope, operation_stream, operations_due, shutdown);
+    let connections = connection_controller(
+        &context,
+        &scope,
+        connection_stream,
+        connections_due,
+        shutdown.clone(),
+    );
+    let operations =
+        operation_controller(&context, &scope, operation_stream, operations_due, shutdown);
     future::join(connections, operations).await;
 }
 
 /// What makes a pass over an object itself due: its spec, its annotations, its finalizers, its deletion; not its status.
 fn due<K: Resource>() -> impl Predicate<K> {
-    predicates::generation.combine(predicates::annotations).combine(predicates::finalizers)
+    predicates::generation
+        .combine(predicates::annotations)
+        .combine(predicates::finalizers)
 }
 
 fn limits(context: &Context) -> controller::Config {
@@ -151,7 +182,9 @@ fn connection_controller(
     triggers: UnboundedReceiver<ObjectRef<GuardedConnection>>,
     shutdown: Shutdown,
 ) -> impl Future<Output = ()> + use<> {
-    let passes = stream.applied_objects().predicate_filter(due(), PredicateConfig::default());
+    let passes = stream
+        .applied_objects()
+        .predicate_filter(due(), PredicateConfig::default());
     let operations = scope.operations.clone();
     Controller::for_stream(passes, scope.connections.clone())
         .with_config(limits(context))
@@ -182,7 +215,9 @@ fn operation_controller(
     triggers: UnboundedReceiver<ObjectRef<GuardedOperation>>,
     shutdown: Shutdown,
 ) -> impl Future<Output = ()> + use<> {
-    let passes = stream.applied_objects().predicate_filter(due(), PredicateConfig::default());
+    let passes = stream
+        .applied_objects()
+        .predicate_filter(due(), PredicateConfig::default());
     let connections = scope.connections.clone();
     Controller::for_stream(passes, scope.operations.clone())
         .with_config(limits(context))
@@ -212,8 +247,11 @@ type Changed<'a, K> = &'a Result<watcher::Event<K>, watcher::Error>;
 
 fn changed<K>(event: Changed<'_, DeserializeGuard<K>>) -> Option<&K> {
     match event {
-        Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => object.0.as_ref().ok(),
-        Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone) | Err(_) => None,
+        Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
+            object.0.as_ref().ok()
+        }
+        Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone)
+        | Err(_) => None,
     }
 }
 
@@ -226,12 +264,17 @@ fn connection_changed(
     if let Err(error) = event {
         tracing::warn!(%error, "the watch of connections was interrupted; it is taken up again");
     }
-    let Some(connection) = changed(event) else { return };
+    let Some(connection) = changed(event) else {
+        return;
+    };
     let uid = connection.uid();
     let gone = matches!(event, Ok(watcher::Event::Delete(_)));
     for operation in scope.operations.state() {
         let Ok(known) = &operation.0 else { continue };
-        let unstarted = known.status.as_ref().is_none_or(|status| status.phase.is_none());
+        let unstarted = known
+            .status
+            .as_ref()
+            .is_none_or(|status| status.phase.is_none());
         if Some(&known.spec.connection.uid) == uid.as_ref() && (gone || unstarted) {
             send(operations, ObjectRef::from_obj(operation.as_ref()));
         }
@@ -253,11 +296,16 @@ fn operation_changed(
     if let Err(error) = event {
         tracing::warn!(%error, "the watch of operations was interrupted; it is taken up again");
     }
-    let Some(operation) = changed(event) else { return };
+    let Some(operation) = changed(event) else {
+        return;
+    };
     for connection in scope.connections.state() {
         let Ok(known) = &connection.0 else { continue };
         let owner = known.uid().as_ref() == Some(&operation.spec.connection.uid);
-        if owner || values::host_of(host_of(known)).as_ref() == Some(&operation.spec.finance_operations_host) {
+        if owner
+            || values::host_of(host_of(known)).as_ref()
+                == Some(&operation.spec.finance_operations_host)
+        {
             send(connections, ObjectRef::from_obj(connection.as_ref()));
         }
     }
@@ -286,22 +334,33 @@ pub fn neighbours(context: &Context, desired: &Desired) -> (Vec<KnownOperation>,
         operations.extend(scope.operations.state().iter().filter_map(|operation| {
             let operation = operation.0.as_ref().ok()?;
             let spec = &operation.spec;
-            let matters = spec.connection.uid == desired.uid || spec.finance_operations_host == desired.host;
+            let matters =
+                spec.connection.uid == desired.uid || spec.finance_operations_host == desired.host;
             matters.then(|| known(operation))
         }));
         rivals.extend(scope.connections.state().iter().filter_map(|connection| {
             let connection = connection.0.as_ref().ok()?;
-            let same_host = host_of(connection).eq_ignore_ascii_case(&desired.finance_operations_url);
-            (same_host && connection.uid().as_ref() != Some(&desired.uid)).then(|| Claim::of(connection)).flatten()
+            let same_host =
+                host_of(connection).eq_ignore_ascii_case(&desired.finance_operations_url);
+            (same_host && connection.uid().as_ref() != Some(&desired.uid))
+                .then(|| Claim::of(connection))
+                .flatten()
         }));
     }
     (operations, rivals)
 }
 
 /// The connection with this uid, if it is there.
-pub fn connection(context: &Context, namespace: &str, name: &str) -> Option<Arc<GuardedConnection>> {
+pub fn connection(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Option<Arc<GuardedConnection>> {
     let reference = ObjectRef::new(name).within(namespace);
-    context.scopes.iter().find_map(|scope| scope.connections.get(&reference))
+    context
+        .scopes
+        .iter()
+        .find_map(|scope| scope.connections.get(&reference))
 }
 
 /// An operation as decisions know it.
@@ -311,7 +370,10 @@ pub fn known(operation: &DualWriteOperation) -> KnownOperation {
         name: operation.name_any(),
         namespace: operation.namespace().unwrap_or_default(),
         uid: operation.uid().unwrap_or_default(),
-        created: meta.creation_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        created: meta
+            .creation_timestamp
+            .as_ref()
+            .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         deleted: meta.deletion_timestamp.as_ref().map(|time| time.0),
         spec: operation.spec.clone(),
         status: operation.status.clone().unwrap_or_default(),

@@ -5,7 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use axum::{Router, extract::State, http::{StatusCode, header}, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::IntoResponse,
+    routing::get,
+};
 use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
@@ -30,21 +36,33 @@ pub async fn serve(listener: TcpListener, admin: Admin, shutdown: Shutdown) -> s
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(admin);
-    axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
+    axum::serve(listener, routes)
+        .with_graceful_shutdown(shutdown)
+        .await
 }
 
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
     if admin.ready.load(Ordering::Relaxed) {
         (StatusCode::OK, "ok")
     } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the resources have not been listed yet")
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the resources have not been listed yet",
+        )
     }
 }
 
 async fn metrics(State(admin): State<Admin>) -> impl IntoResponse {
-    let content_type = [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")];
+    let content_type = [(
+        header::CONTENT_TYPE,
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    )];
     match admin.metrics.text() {
         Ok(text) => (StatusCode::OK, content_type, text),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, content_type, error.to_string()),
+        Err(error) => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            content_type,
+            error.to_string(),
+        ),
     }
 }

@@ -80,11 +80,21 @@ pub struct Run {
     pub concurrency: u16,
 
     /// Watch these namespaces only, separated by commas; without it, all
-    #[arg(long, env = "DUALWRITE_WATCH_NAMESPACES", value_delimiter = ',', value_name = "NAMESPACE")]
+    #[arg(
+        long,
+        env = "DUALWRITE_WATCH_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NAMESPACE"
+    )]
     pub watch_namespaces: Vec<String>,
 
     /// Where /healthz, /readyz and /metrics are served
-    #[arg(long, env = "DUALWRITE_ADMIN_ADDR", default_value = "0.0.0.0:8080", value_name = "IP:PORT")]
+    #[arg(
+        long,
+        env = "DUALWRITE_ADMIN_ADDR",
+        default_value = "0.0.0.0:8080",
+        value_name = "IP:PORT"
+    )]
     pub admin_addr: SocketAddr,
 
     /// Create no operation, whatever the resources say
@@ -92,7 +102,12 @@ pub struct Run {
     pub observe_only: bool,
 
     /// Allow hosts under this suffix for URLs of resources, beside Microsoft's; may be given several times
-    #[arg(long, env = "DUALWRITE_ALLOW_HOST_SUFFIX", value_delimiter = ',', value_name = "SUFFIX")]
+    #[arg(
+        long,
+        env = "DUALWRITE_ALLOW_HOST_SUFFIX",
+        value_delimiter = ',',
+        value_name = "SUFFIX"
+    )]
     pub allow_host_suffix: Vec<String>,
 
     /// A JSON file with method, path and body of the call that makes a link, which no public source shows
@@ -114,7 +129,8 @@ pub struct Run {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("write a duration such as 30s or 5m ({error})"))
+    humantime::parse_duration(text)
+        .map_err(|error| format!("write a duration such as 30s or 5m ({error})"))
 }
 
 #[cfg(test)]
@@ -126,10 +142,21 @@ mod tests {
     fn the_command_line_is_consistent_and_documented() {
         Cli::command().debug_assert();
         let run = Cli::command();
-        let run = run.find_subcommand("run").into_iter().flat_map(clap::Command::get_arguments);
+        let run = run
+            .find_subcommand("run")
+            .into_iter()
+            .flat_map(clap::Command::get_arguments);
         for argument in run.filter(|argument| argument.get_id() != "help") {
-            assert!(argument.get_help().is_some(), "{} has no help", argument.get_id());
-            assert!(argument.get_env().is_some(), "{} is not in the environment", argument.get_id());
+            assert!(
+                argument.get_help().is_some(),
+                "{} has no help",
+                argument.get_id()
+            );
+            assert!(
+                argument.get_env().is_some(),
+                "{} is not in the environment",
+                argument.get_id()
+            );
         }
     }
 }

@@ -9,7 +9,9 @@ use std::{
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
-    metrics::{MetricType, counter::Counter, family::Family, gauge::ConstGauge, histogram::Histogram},
+    metrics::{
+        MetricType, counter::Counter, family::Family, gauge::ConstGauge, histogram::Histogram,
+    },
     registry::Registry,
 };
 
@@ -69,20 +71,38 @@ fn seconds() -> Histogram {
 
 /// From half a minute to a day: an installation usually takes half an hour.
 fn long_seconds() -> Histogram {
-    Histogram::new([30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 5400.0, 10800.0, 86400.0])
+    Histogram::new([
+        30.0, 60.0, 300.0, 900.0, 1800.0, 3600.0, 5400.0, 10800.0, 86400.0,
+    ])
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("dualwrite");
         let passes = Family::default();
-        registry.register("reconciles", "Passes over a resource, by kind and outcome", passes.clone());
+        registry.register(
+            "reconciles",
+            "Passes over a resource, by kind and outcome",
+            passes.clone(),
+        );
         let pass_seconds = Family::new_with_constructor(seconds as fn() -> Histogram);
-        registry.register("reconcile_seconds", "How long passes take, in seconds", pass_seconds.clone());
+        registry.register(
+            "reconcile_seconds",
+            "How long passes take, in seconds",
+            pass_seconds.clone(),
+        );
         let calls = Family::default();
-        registry.register("api_calls", "Calls to Microsoft's APIs, by API, call and status", calls.clone());
+        registry.register(
+            "api_calls",
+            "Calls to Microsoft's APIs, by API, call and status",
+            calls.clone(),
+        );
         let call_seconds = Family::new_with_constructor(seconds as fn() -> Histogram);
-        registry.register("api_call_seconds", "How long calls take, in seconds", call_seconds.clone());
+        registry.register(
+            "api_call_seconds",
+            "How long calls take, in seconds",
+            call_seconds.clone(),
+        );
         let operation_seconds = Family::new_with_constructor(long_seconds as fn() -> Histogram);
         let help = "How long operations took from their first intent to their end, in seconds";
         registry.register("operation_seconds", help, operation_seconds.clone());
@@ -100,18 +120,29 @@ impl Default for Metrics {
 impl Metrics {
     /// Shows the conditions of every resource in these scopes, as they are when somebody asks.
     pub fn show_conditions(&self, scopes: Vec<Arc<Scope>>) {
-        self.registry().register_collector(Box::new(Conditions { scopes }));
+        self.registry()
+            .register_collector(Box::new(Conditions { scopes }));
     }
 
     /// Starts to measure a pass.
     pub fn pass(&self, kind: &'static str) -> PassTimer<'_> {
-        PassTimer { metrics: self, kind, began: Instant::now() }
+        PassTimer {
+            metrics: self,
+            kind,
+            began: Instant::now(),
+        }
     }
 
     /// An operation has ended.
     pub fn operation_ended(&self, action: Action, phase: Phase, took: Duration) {
-        let labels = OperationLabels { action: action.to_string(), phase: phase.to_string() };
-        self.0.operation_seconds.get_or_create(&labels).observe(took.as_secs_f64());
+        let labels = OperationLabels {
+            action: action.to_string(),
+            phase: phase.to_string(),
+        };
+        self.0
+            .operation_seconds
+            .get_or_create(&labels)
+            .observe(took.as_secs_f64());
     }
 
     /// All metrics as text.
@@ -125,15 +156,28 @@ impl Metrics {
     }
 
     fn registry(&self) -> std::sync::MutexGuard<'_, Registry> {
-        self.0.registry.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0
+            .registry
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl CallObserver for Metrics {
     fn call(&self, api: Api, operation: &'static str, code: &str, took: Duration) {
         let api = <&'static str>::from(api);
-        self.0.calls.get_or_create(&CallLabels { api, operation, code: code.to_owned() }).inc();
-        self.0.call_seconds.get_or_create(&CallTimeLabels { api, operation }).observe(took.as_secs_f64());
+        self.0
+            .calls
+            .get_or_create(&CallLabels {
+                api,
+                operation,
+                code: code.to_owned(),
+            })
+            .inc();
+        self.0
+            .call_seconds
+            .get_or_create(&CallTimeLabels { api, operation })
+            .observe(took.as_secs_f64());
     }
 }
 
@@ -148,8 +192,19 @@ impl PassTimer<'_> {
     /// The pass has ended.
     pub fn done(self, completed: bool) {
         let outcome = if completed { "completed" } else { "error" };
-        self.metrics.0.passes.get_or_create(&PassLabels { kind: self.kind, outcome }).inc();
-        let seconds = self.metrics.0.pass_seconds.get_or_create(&KindLabel { kind: self.kind });
+        self.metrics
+            .0
+            .passes
+            .get_or_create(&PassLabels {
+                kind: self.kind,
+                outcome,
+            })
+            .inc();
+        let seconds = self
+            .metrics
+            .0
+            .pass_seconds
+            .get_or_create(&KindLabel { kind: self.kind });
         seconds.observe(self.began.elapsed().as_secs_f64());
     }
 }
@@ -161,7 +216,9 @@ struct Conditions {
 
 impl fmt::Debug for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Conditions").field("scopes", &self.scopes.len()).finish()
+        f.debug_struct("Conditions")
+            .field("scopes", &self.scopes.len())
+            .finish()
     }
 }
 
@@ -171,10 +228,16 @@ impl Collector for Conditions {
         let mut family = encoder.encode_descriptor("condition", help, None, MetricType::Gauge)?;
         for scope in &self.scopes {
             for connection in scope.connections.state() {
-                let Ok(connection) = &connection.0 else { continue };
+                let Ok(connection) = &connection.0 else {
+                    continue;
+                };
                 let namespace = connection.metadata.namespace.as_deref().unwrap_or_default();
                 let name = connection.metadata.name.as_deref().unwrap_or_default();
-                for condition in connection.status.iter().flat_map(|status| &status.conditions) {
+                for condition in connection
+                    .status
+                    .iter()
+                    .flat_map(|status| &status.conditions)
+                {
                     let labels = [
                         ("namespace", namespace),
                         ("name", name),

@@ -47,15 +47,23 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
     tracing::info!(%address, "admin server listening");
 
     let unwatched = watch::scopes(&flags.watch_namespaces);
-    let scopes: Vec<_> = unwatched.iter().map(|unwatched| Arc::clone(&unwatched.scope)).collect();
+    let scopes: Vec<_> = unwatched
+        .iter()
+        .map(|unwatched| Arc::clone(&unwatched.scope))
+        .collect();
     metrics.show_conditions(scopes.clone());
     let client = client().await?;
-    let reporter = Reporter { controller: FIELD_MANAGER.into(), instance: std::env::var("POD_NAME").ok() };
+    let reporter = Reporter {
+        controller: FIELD_MANAGER.into(),
+        instance: std::env::var("POD_NAME").ok(),
+    };
     let context = Arc::new(Context::new(Parts {
         recorder: Recorder::new(client.clone(), reporter),
         client,
         http: http(&flags, &metrics)?,
-        hosts: HostPolicy { extra_suffixes: flags.allow_host_suffix.clone() },
+        hosts: HostPolicy {
+            extra_suffixes: flags.allow_host_suffix.clone(),
+        },
         link_template: link_template(&flags)?,
         options: options(&flags),
         metrics: metrics.clone(),
@@ -63,14 +71,23 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
     }));
 
     let ready = Arc::new(AtomicBool::new(false));
-    let admin = admin::serve(listener, admin::Admin { ready: Arc::clone(&ready), metrics }, shutdown.clone());
+    let admin = admin::serve(
+        listener,
+        admin::Admin {
+            ready: Arc::clone(&ready),
+            metrics,
+        },
+        shutdown.clone(),
+    );
     let readiness = async {
         future::join_all(scopes.iter().map(|scope| scope.wait_until_ready())).await;
         ready.store(true, Ordering::Relaxed);
         tracing::info!("watching");
     };
     let controllers = future::join_all(
-        unwatched.into_iter().map(|unwatched| watch::run(Arc::clone(&context), unwatched, shutdown.clone())),
+        unwatched
+            .into_iter()
+            .map(|unwatched| watch::run(Arc::clone(&context), unwatched, shutdown.clone())),
     );
     let all = async {
         let (served, _, ()) = future::join3(admin, controllers, readiness).await;
@@ -101,7 +118,9 @@ fn signals() -> anyhow::Result<Shutdown> {
 }
 
 async fn client() -> anyhow::Result<Client> {
-    let mut config = Config::infer().await.context("no cluster: set KUBECONFIG, or run in one")?;
+    let mut config = Config::infer()
+        .await
+        .context("no cluster: set KUBECONFIG, or run in one")?;
     config.connect_timeout = Some(Duration::from_secs(10));
     config.read_timeout = Some(READ_TIMEOUT);
     config.write_timeout = Some(Duration::from_secs(30));
@@ -110,23 +129,30 @@ async fn client() -> anyhow::Result<Client> {
 
 fn http(flags: &cli::Run, metrics: &Metrics) -> anyhow::Result<Http> {
     let extra_ca_pem = match &flags.extra_ca {
-        Some(file) => Some(std::fs::read(file).with_context(|| format!("--extra-ca {} cannot be read", file.display()))?),
+        Some(file) => Some(
+            std::fs::read(file)
+                .with_context(|| format!("--extra-ca {} cannot be read", file.display()))?,
+        ),
         None => None,
     };
     let options = HttpOptions {
         connect_to: flags.connect_to,
         extra_ca_pem,
         request_timeout: flags.request_timeout,
-        connect_timeout: HttpOptions::default().connect_timeout.min(flags.request_timeout),
+        connect_timeout: HttpOptions::default()
+            .connect_timeout
+            .min(flags.request_timeout),
     };
-    Http::new(options, Arc::new(metrics.clone())).context("the client of Microsoft's APIs cannot be made")
+    Http::new(options, Arc::new(metrics.clone()))
+        .context("the client of Microsoft's APIs cannot be made")
 }
 
 fn link_template(flags: &cli::Run) -> anyhow::Result<CallTemplate> {
     let Some(file) = &flags.link_template else {
         return CallTemplate::first_link().context("the built-in link template");
     };
-    let text = std::fs::read_to_string(file).with_context(|| format!("--link-template {} cannot be read", file.display()))?;
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("--link-template {} cannot be read", file.display()))?;
     CallTemplate::parse(&text).with_context(|| format!("--link-template {}", file.display()))
 }
 

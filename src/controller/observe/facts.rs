@@ -8,8 +8,8 @@ use crate::{
         power_platform::{self, PackageError},
     },
     plan::observed::{
-        DataverseSays, Environment, FinanceOperationsReference, LinkFacts, LinkView, Package, PackageState, Problem,
-        Readiness,
+        DataverseSays, Environment, FinanceOperationsReference, LinkFacts, LinkView, Package,
+        PackageState, Problem, Readiness,
     },
 };
 
@@ -17,7 +17,10 @@ use crate::{
 pub fn environment(environment: &power_platform::Environment) -> Environment {
     Environment {
         id: environment.id.clone(),
-        name: environment.display_name.clone().unwrap_or_else(|| environment.id.clone()),
+        name: environment
+            .display_name
+            .clone()
+            .unwrap_or_else(|| environment.id.clone()),
         kind: environment.kind.clone().unwrap_or_default(),
         readiness: match environment.readiness() {
             power_platform::Readiness::Ready => Readiness::Ready,
@@ -26,7 +29,10 @@ pub fn environment(environment: &power_platform::Environment) -> Environment {
             power_platform::Readiness::Busy(state) => Readiness::Busy(state),
         },
         has_dataverse: environment.dataverse_id.is_some(),
-        dataverse_url: environment.url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+        dataverse_url: environment
+            .url
+            .as_ref()
+            .map(|url| url.trim_end_matches('/').to_owned()),
         domain_name: environment.domain_name.clone(),
         finance_operations: environment.finops.as_ref().map(finance_operations),
     }
@@ -34,10 +40,17 @@ pub fn environment(environment: &power_platform::Environment) -> Environment {
 
 /// `Linked` is managed in Lifecycle Services, `Internal` is a unified environment [D].
 fn finance_operations(finops: &power_platform::FinOpsMetadata) -> FinanceOperationsReference {
-    let unified = finops.kind.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("Internal"));
+    let unified = finops
+        .kind
+        .as_deref()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case("Internal"));
     FinanceOperationsReference {
         host: finops.url.as_deref().and_then(values::remote_host_of),
-        kind: if unified { IntegrationKind::Unified } else { IntegrationKind::LifecycleServices },
+        kind: if unified {
+            IntegrationKind::Unified
+        } else {
+            IntegrationKind::LifecycleServices
+        },
         lcs_environment_id: finops.id.clone(),
     }
 }
@@ -77,9 +90,10 @@ pub fn error(error: &PackageError) -> Option<String> {
 pub fn dataverse(says: DataverseIntegration) -> DataverseSays {
     match says {
         DataverseIntegration::NotIntegrated => DataverseSays::NotIntegrated,
-        DataverseIntegration::IntegratedWith { url, .. } => {
-            DataverseSays::IntegratedWith { host: values::remote_host_of(&url), url }
-        }
+        DataverseIntegration::IntegratedWith { url, .. } => DataverseSays::IntegratedWith {
+            host: values::remote_host_of(&url),
+            url,
+        },
     }
 }
 

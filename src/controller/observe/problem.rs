@@ -18,7 +18,9 @@ pub fn of_call(error: &CallError) -> Problem {
     };
     Problem {
         class,
-        reason: error.reason.and_then(|reason| reason.parse::<Reason>().ok()),
+        reason: error
+            .reason
+            .and_then(|reason| reason.parse::<Reason>().ok()),
         message: error.to_string(),
         retry_after: error.retry_after,
     }
@@ -40,7 +42,10 @@ pub fn unreadable_dataverse_url(environment: &Environment) -> Problem {
     Problem {
         class: FailureClass::Unexpected,
         reason: None,
-        message: format!("The Power Platform API gives no usable Dataverse address for '{}' ({url}).", environment.name),
+        message: format!(
+            "The Power Platform API gives no usable Dataverse address for '{}' ({url}).",
+            environment.name
+        ),
         retry_after: None,
     }
 }
@@ -58,7 +63,9 @@ pub fn incomplete_packages() -> Problem {
 /// An error of the API server in words.
 pub fn kubernetes(error: &kube::Error) -> String {
     match error {
-        kube::Error::Api(status) => format!("the API server answered {} {}", status.code, status.message),
+        kube::Error::Api(status) => {
+            format!("the API server answered {} {}", status.code, status.message)
+        }
         other => conditions::cut(&format!("the API server could not be asked ({other})"), 300),
     }
 }
