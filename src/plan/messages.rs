@@ -742,3 +742,10 @@ pub fn linked_to_another(environment_id: &str) -> String {
 pub fn act_waiting(why: &str) -> String {
     format!("Waiting to try again: {why}")
 }
+
+/// The environment is busy with another package.
+pub fn environment_installs_other(environment: &str, package: &str, state: &str) -> String {
+    act_waiting(&format!(
+        "Microsoft is working on another application package in '{environment}', {package} ({state}), and does one at a time."
+    ))
+}
