@@ -24,7 +24,7 @@ use crate::api::{
 };
 
 /// The longest time for which something old is still shown as it was.
-const STALE_AFTER: Duration = Duration::from_secs(15 * 60);
+const STALE_AFTER: Duration = Duration::from_mins(15);
 
 /// How many finished operations of a connection are kept.
 const HISTORY: usize = 10;

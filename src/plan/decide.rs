@@ -48,7 +48,7 @@ pub const TABLE: [(Row, Judge); 19] = [
 ];
 
 /// How long an environment may be busy, or the sources in disagreement, before somebody should look.
-const LONG_ENOUGH: Duration = Duration::from_secs(3 * 3600);
+const LONG_ENOUGH: Duration = Duration::from_hours(3);
 
 /// Decides what a connection's status says, and at most one thing to do.
 pub fn decide(world: &World<'_>) -> Decision {
