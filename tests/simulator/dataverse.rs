@@ -85,10 +85,17 @@ async fn no_other_host_is_answered() -> Result<()> {
         .send()
         .await?;
     assert_eq!(response.status(), 421);
+    let lost = simulator
+        .client
+        .post("https://login.fabrikam.com/token")
+        .form(&[("client_secret", "contoso-secret")]);
+    assert_eq!(lost.send().await?.status(), 421);
+    let journal = serde_json::to_string(&simulator.journal().await?)?;
+    assert!(journal.contains("login.fabrikam.com") && !journal.contains("contoso-secret"));
     let calls = simulator
         .control(reqwest::Method::GET, "/calls", Value::Null)
         .await?;
-    assert_eq!(calls["unknown"], 1);
-    assert_eq!(calls["hosts"]["login.fabrikam.com"], json!({"unknown": 1}));
+    assert_eq!(calls["unknown"], 2);
+    assert_eq!(calls["hosts"]["login.fabrikam.com"], json!({"unknown": 2}));
     Ok(())
 }

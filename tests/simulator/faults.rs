@@ -90,6 +90,30 @@ async fn answers_get_lost_after_and_before_the_effect() -> Result<()> {
 }
 
 #[tokio::test]
+async fn over_http_1_the_connection_is_closed() -> Result<()> {
+    let simulator = Simulator::start().await?;
+    simulator
+        .fault(json!({"call": "listEnvironments", "effect": "lostAfterEffect"}))
+        .await?;
+    let token = simulator
+        .application_token("https://api.powerplatform.com")
+        .await?;
+    let client = simulator.http1()?;
+    let request = client.get(environments_url()).bearer_auth(&token);
+    assert!(request.send().await.is_err());
+    let response = client
+        .get(environments_url())
+        .bearer_auth(&token)
+        .send()
+        .await?;
+    assert_eq!(
+        (response.status().as_u16(), response.version()),
+        (200, reqwest::Version::HTTP_11)
+    );
+    Ok(())
+}
+
+#[tokio::test]
 async fn another_status_after_the_effect() -> Result<()> {
     let simulator = Simulator::start().await?;
     let effect = json!({"statusAfterEffect": {"status": 500, "body": "gone wrong"}});

@@ -1,13 +1,13 @@
 //! Starts the binary and talks to it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Certificate, Client, Method, RequestBuilder, Response};
+use reqwest::{Certificate, Client, ClientBuilder, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -41,6 +41,7 @@ pub(crate) struct Simulator {
     pub(crate) process: Child,
     pub(crate) client: Client,
     pub(crate) control: String,
+    listen: SocketAddr,
     pub(crate) ca_file: PathBuf,
 }
 
@@ -73,12 +74,19 @@ impl Simulator {
                 .context("a part of the line is missing")
         };
         let ca_file = PathBuf::from(text("caFile")?);
+        let listen = text("listen")?.parse()?;
         Ok(Self {
             process,
-            client: client(text("listen")?.parse()?, &ca_file)?,
+            client: client(listen, &ca_file)?.build()?,
+            listen,
             control: format!("http://{}", text("control")?),
             ca_file,
         })
+    }
+
+    /// A client that speaks HTTP/1.1 only.
+    pub(crate) fn http1(&self) -> Result<Client> {
+        Ok(client(self.listen, &self.ca_file)?.http1_only().build()?)
     }
 
     /// A call of the control API that has to succeed.
@@ -246,13 +254,12 @@ fn plain() -> Result<Client> {
     Ok(Client::builder().no_proxy().build()?)
 }
 
-fn client(address: SocketAddr, ca_file: &PathBuf) -> Result<Client> {
+fn client(address: SocketAddr, ca_file: &Path) -> Result<ClientBuilder> {
     provider();
     let ca = Certificate::from_pem(&std::fs::read(ca_file)?)?;
     Ok(Client::builder()
         .no_proxy()
         .redirect(reqwest::redirect::Policy::none())
         .tls_certs_only([ca])
-        .dns_resolver(Arc::new(Everywhere(address)))
-        .build()?)
+        .dns_resolver(Arc::new(Everywhere(address))))
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::access;
 use crate::faults::{Canned, Effect, Faults, Fired, HoldAt, RetryAfter};
-use crate::journal::{Counts, Entry, Journal, shown_body};
+use crate::journal::{Counts, Entry, Journal, MOST_BODY, shown_body};
 use crate::reply::{Payload, Reply};
 use crate::rewrite;
 use crate::router::{self, Call, HostKind, Route, UNKNOWN};
@@ -145,6 +145,7 @@ impl Simulator {
             applied: false,
             answered: false,
             fault: fired.map(|fired| fired.id.clone()),
+            size: incoming.body.len().min(MOST_BODY),
         }))
     }
 
