@@ -463,8 +463,12 @@ fn show_outage(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
         return;
     }
     if world.now >= after(failure.since, world.desired.interval) {
-        let message = conditions::find(&status.conditions, ConditionType::Reconciling)
-            .filter(|old| old.reason == Reason::Retrying.as_ref())
+        // The first error's message stays for as long as the outage lasts, so that an outage is one write.
+        let message = conditions::find(&world.memory.conditions, ConditionType::Reconciling)
+            .filter(|old| {
+                old.reason == Reason::Retrying.as_ref()
+                    && world.memory.failure.as_ref() == Some(&failure)
+            })
             .map_or_else(
                 || messages::retrying(failure.since, problem),
                 |old| old.message.clone(),
