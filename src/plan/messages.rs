@@ -204,8 +204,8 @@ pub fn sources_disagree(desired: &Desired, how: &Disagreement) -> String {
             desired.environment_id, desired.host
         ),
         Disagreement::DataverseNamesOther(url) => format!(
-            "the Dataverse of environment {} names {url}, and the Power Platform names nothing",
-            desired.environment_id
+            "the Dataverse of environment {} names {url}, not {}, and the Power Platform names nothing",
+            desired.environment_id, desired.host
         ),
     };
     format!(
