@@ -262,13 +262,18 @@ fn integration_unknown(world: &World<'_>) -> Option<Outcome> {
         }
         Integration::NotVisible(problem) => {
             let text = judge::integration_not_visible(world, problem);
-            Some(confirmed(world, Absence::NotIntegrated, &text, || {
-                Verdict::new(
-                    Says::unknown(Reason::IntegrationNotVisible, text.clone()),
-                    Progress::Reconciling(Reason::AwaitingPerson),
-                )
-                .waiting_for(Reason::IntegrationNotVisible, world.desired.manual_timeout)
-            }))
+            Some(confirmed(
+                world,
+                Absence::IntegrationNotVisible,
+                &text,
+                || {
+                    Verdict::new(
+                        Says::unknown(Reason::IntegrationNotVisible, text.clone()),
+                        Progress::Reconciling(Reason::AwaitingPerson),
+                    )
+                    .waiting_for(Reason::IntegrationNotVisible, world.desired.manual_timeout)
+                },
+            ))
         }
         Integration::Busy(environment) => {
             let says = Says::unknown(

@@ -208,6 +208,8 @@ pub enum Absence {
     NotIntegrated,
     /// No integration, although there is a link.
     IntegrationNotSetUp,
+    /// No integration that is visible, which proves less.
+    IntegrationNotVisible,
     /// No agreement of the sources.
     SourcesDisagree,
     /// No such environment.
@@ -319,6 +321,27 @@ impl World<'_> {
         }
     }
 
+    /// Whether what is said of P counts: where it rests on an absence or a contradiction, only once a second read agrees.
+    pub fn integration_counts(&self) -> bool {
+        let confirmed = |absence| self.settling(absence).1;
+        let here = match &self.observed.environment {
+            Fact::Known(SpecEnvironment::NotFound) => confirmed(Absence::EnvironmentNotFound),
+            _ => true,
+        };
+        here && match self.integration() {
+            Integration::Disagree(_) => confirmed(Absence::SourcesDisagree),
+            Integration::None if matches!(self.link(), Link::To(_)) => {
+                confirmed(Absence::IntegrationNotSetUp)
+            }
+            Integration::None => confirmed(Absence::NotIntegrated),
+            Integration::NotVisible(_) => confirmed(Absence::IntegrationNotVisible),
+            Integration::Spec(_)
+            | Integration::Other(_)
+            | Integration::Unknown(_)
+            | Integration::Busy(_) => true,
+        }
+    }
+
     fn dataverse_names_host(&self) -> bool {
         matches!(&self.observed.dataverse, Fact::Known(DataverseSays::IntegratedWith { host: Some(host), .. })
             if *host == self.desired.host)
@@ -342,6 +365,17 @@ impl World<'_> {
     /// Whether L = S.
     pub fn is_linked_to_spec(&self) -> bool {
         matches!(self.link(), Link::To(link) if self.desired.is_spec_environment(&link.environment_id))
+    }
+
+    /// Whether L = S, as far as was ever seen: nobody is advised otherwise because the link is not seen just now.
+    pub fn was_linked_to_spec(&self) -> bool {
+        match self.link() {
+            Link::To(_) => self.is_linked_to_spec(),
+            _ => {
+                let seen = self.memory.observed.link.as_ref();
+                seen.is_some_and(|seen| self.desired.is_spec_environment(&seen.environment_id))
+            }
+        }
     }
 
     /// Whether every package that must be installed is; `None` when that is not known.
