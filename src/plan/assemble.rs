@@ -107,7 +107,7 @@ pub fn suspended(world: &World<'_>) -> Decision {
 pub fn decision(world: &World<'_>, row: Row, outcome: Outcome) -> Decision {
     let mut status = remember(world);
     status.failure = failure(world);
-    judge_conditions(world, &mut status);
+    judge_conditions(world, row, &outcome, &mut status);
     let (effect, look_again) = match outcome {
         Outcome::Says(verdict) => {
             let effect = effect(world, row, &verdict);
@@ -289,14 +289,24 @@ fn carry_generation(conditions: &mut [Condition], generation: i64) {
 }
 
 /// The plain observation under each condition; what this pass cannot say stays as it was, until it is too old.
-fn judge_conditions(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+fn judge_conditions(
+    world: &World<'_>,
+    row: Row,
+    outcome: &Outcome,
+    status: &mut DualWriteConnectionStatus,
+) {
     let stale_since = status
         .failure
         .as_ref()
         .map(|failure| failure.since)
         .filter(|since| is_stale(world, *since));
     for (kind, judge) in judge::OBSERVED {
-        let says = judge(world).or_else(|| fallback(&status.conditions, kind, stale_since));
+        // Without credentials nothing of this pass says anything about the rest.
+        let readable = row != Row::CredentialsRefused || kind == ConditionType::CredentialsValid;
+        let says = readable
+            .then(|| judge(world))
+            .flatten()
+            .or_else(|| fallback(&status.conditions, kind, outcome, stale_since));
         if let Some(says) = says {
             set(world, status, kind, &says);
         }
@@ -306,10 +316,20 @@ fn judge_conditions(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
 fn fallback(
     known: &[Condition],
     kind: ConditionType,
+    outcome: &Outcome,
     stale_since: Option<Timestamp>,
 ) -> Option<Says> {
-    let Some(last) = conditions::find(known, kind) else {
-        return Some(Says::unknown(Reason::Observing, messages::first_look()));
+    let observing = Reason::Observing;
+    let last = match (conditions::find(known, kind), outcome) {
+        (None, Outcome::LastKnown(_)) => {
+            return Some(Says::unknown(observing, messages::first_look()));
+        }
+        // A verdict ends the first look, also for what it does not need to know.
+        (None, Outcome::Says(_)) => return Some(judge::not_judged(kind)),
+        (Some(last), Outcome::Says(_)) if last.reason == observing.as_ref() => {
+            return Some(judge::not_judged(kind));
+        }
+        (Some(last), _) => last,
     };
     let stale = Reason::ObservationStale;
     stale_since

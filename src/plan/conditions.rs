@@ -22,6 +22,18 @@ pub const OBSERVED: [(ConditionType, fn(&World<'_>) -> Option<Says>); 5] = [
     (ConditionType::LinkingMismatch, mismatch),
 ];
 
+/// What a condition says that no pass could judge yet, because something else comes first.
+pub fn not_judged(kind: ConditionType) -> Says {
+    let reason = match kind {
+        ConditionType::PowerPlatformIntegrated => Reason::IntegrationNotVisible,
+        ConditionType::SetupComplete => Reason::WaitingForIntegration,
+        ConditionType::Linked => Reason::LinkNotSeen,
+        ConditionType::LinkingMismatch => Reason::NotObservable,
+        _ => Reason::Observing,
+    };
+    Says::unknown(reason, messages::not_judged())
+}
+
 fn credentials(world: &World<'_>) -> Option<Says> {
     match &world.observed.credentials {
         Fact::Known(()) => Some(Says::yes(Reason::Authenticated, messages::authenticated())),

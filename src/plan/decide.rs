@@ -312,9 +312,17 @@ fn not_integrated(world: &World<'_>) -> Option<Outcome> {
     }
     let text = messages::not_integrated(world.desired, world.environment()?, world.host_tier());
     Some(confirmed(world, Absence::NotIntegrated, &text, || {
-        Verdict::reconciling(Reason::NotIntegrated, Reason::AwaitingPerson, text.clone())
-            .with_same(ConditionType::PowerPlatformIntegrated)
-            .waiting_for(Reason::NotIntegrated, world.desired.manual_timeout)
+        let verdict =
+            Verdict::reconciling(Reason::NotIntegrated, Reason::AwaitingPerson, text.clone())
+                .with_same(ConditionType::PowerPlatformIntegrated)
+                .waiting_for(Reason::NotIntegrated, world.desired.manual_timeout);
+        if world.link() != Link::Absent {
+            return verdict;
+        }
+        verdict.with(
+            ConditionType::Linked,
+            Says::no(Reason::WaitingForSetup, messages::waiting_for_setup()),
+        )
     }))
 }
 

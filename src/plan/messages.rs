@@ -61,6 +61,11 @@ pub fn first_look() -> String {
     "Looking at the environments for the first time.".into()
 }
 
+/// Something else comes first.
+pub fn not_judged() -> String {
+    "Not known yet: the condition Ready says what comes first.".into()
+}
+
 /// The first read has failed.
 pub fn first_look_failed(why: &Problem) -> String {
     format!(
