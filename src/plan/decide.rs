@@ -294,7 +294,7 @@ fn integrated_elsewhere(world: &World<'_>) -> Option<Outcome> {
         return None;
     };
     let text =
-        messages::integrated_elsewhere(world.desired, environment, world.is_linked_to_spec());
+        messages::integrated_elsewhere(world.desired, environment, world.was_linked_to_spec());
     Some(Verdict::stalled(Reason::IntegratedElsewhere, text).into())
 }
 

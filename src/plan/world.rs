@@ -388,18 +388,32 @@ impl World<'_> {
         }))
     }
 
-    /// The tier of the finance and operations environment.
+    /// The tier of the finance and operations environment. The host of a unified one does not tell it: while nobody
+    /// says that the environment is not unified, a host that looks like production is no proof of it.
     pub fn host_tier(&self) -> Tier {
-        let unified = match self.integration() {
-            Integration::Spec(environment) | Integration::Other(environment) => {
+        let by_host = Tier::of_finance_operations(&self.desired.host, None);
+        let seen = self.memory.observed.integration.as_ref();
+        match self.integration() {
+            Integration::Spec(environment)
+            | Integration::Other(environment)
+            | Integration::Busy(environment) => {
                 let named = environment.finance_operations.as_ref();
-                named
+                let unified = named
                     .is_some_and(|named| named.kind == IntegrationKind::Unified)
-                    .then_some(environment)
+                    .then_some(environment);
+                Tier::of_finance_operations(&self.desired.host, unified)
             }
-            _ => None,
-        };
-        Tier::of_finance_operations(&self.desired.host, unified)
+            _ if by_host != Tier::Production => by_host,
+            Integration::None
+                if seen.is_none_or(|seen| seen.kind == IntegrationKind::LifecycleServices) =>
+            {
+                by_host
+            }
+            Integration::None
+            | Integration::Disagree(_)
+            | Integration::NotVisible(_)
+            | Integration::Unknown(_) => Tier::Unknown,
+        }
     }
 
     /// A visible environment, by its id.
