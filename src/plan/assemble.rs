@@ -111,8 +111,9 @@ pub fn decision(world: &World<'_>, row: Row, outcome: Outcome) -> Decision {
     let (effect, look_again) = match outcome {
         Outcome::Says(verdict) => {
             let effect = effect(world, row, &verdict);
-            let look_again = verdict.look_again;
             apply(world, &mut status, &verdict);
+            let patience = end_of_patience(&status, &verdict).filter(|end| *end > world.now);
+            let look_again = verdict.look_again.into_iter().chain(patience).min();
             (effect, look_again)
         }
         Outcome::LastKnown(last) => {
@@ -394,6 +395,11 @@ fn waiting(world: &World<'_>, verdict: &Verdict) -> (Option<Since>, bool) {
         }),
         overdue,
     )
+}
+
+fn end_of_patience(status: &DualWriteConnectionStatus, verdict: &Verdict) -> Option<Timestamp> {
+    let (waiting, since) = verdict.waiting.zip(status.waiting.as_ref())?;
+    Some(after(since.since, waiting.normal))
 }
 
 fn show(

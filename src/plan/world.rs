@@ -473,7 +473,10 @@ impl World<'_> {
             .filter(|since| self.last_effect().is_none_or(|effect| *since >= effect));
         match remembered {
             Some(since) => (since, began >= after(since, self.settings.settle)),
-            None => (began, false),
+            // A pass may rest on a list that is older than its other reads, so the first sight counts from now on; but
+            // a read from before the last effect is no first sight, and its time keeps it from becoming one.
+            None if self.last_effect().is_some_and(|effect| began < effect) => (began, false),
+            None => (self.now, false),
         }
     }
 
