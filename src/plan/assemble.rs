@@ -525,17 +525,19 @@ fn effect(world: &World<'_>, row: Row, verdict: &Verdict) -> Option<Effect> {
     let unstarted = own
         .iter()
         .filter(|operation| operation.is_unstarted() && operation.deleted.is_none());
+    // Of a resource that is being deleted nothing is asked any more.
     let wanted = verdict
         .wants
         .as_ref()
+        .filter(|_| !world.desired.deleting)
         .map(|spec| (operation::name(world, spec), spec));
     let mut obsolete = unstarted.filter(|operation| {
-        wanted
-            .as_ref()
-            .is_none_or(|(name, _)| *name != operation.name)
+        wanted.as_ref().is_none_or(|(name, spec)| {
+            *name != operation.name || !operation::is_same_act(spec, &operation.spec)
+        })
     });
     if let Some(operation) = obsolete.next() {
-        let message = messages::void(&why_void(operation, verdict.wants.as_ref()));
+        let message = messages::void(&why_void(operation, wanted.map(|(_, spec)| spec)));
         return Some(Effect::Void {
             name: operation.name.clone(),
             message,
