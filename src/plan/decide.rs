@@ -114,13 +114,16 @@ fn occupied(world: &World<'_>) -> Option<Outcome> {
     occupying.sort_by_key(|operation| operation.spec.connection.uid != world.desired.uid);
     let operation = occupying.first()?;
     let mine = operation.spec.connection.uid == world.desired.uid;
+    let shown = operation.namespace == world.desired.namespace;
     let (reason, condition) = under_way_reason(operation.spec.action);
     if operation.status.phase == Some(Phase::Unknown) {
-        let says = Says::unknown(Reason::OutcomeUnknown, messages::outcome_unknown(operation));
+        let text = messages::outcome_unknown(operation, shown);
+        let says = Says::unknown(Reason::OutcomeUnknown, text);
         let verdict = Verdict::stalled(Reason::OutcomeUnknown, says.message.clone());
         return Some(verdict.with(condition, says).into());
     }
-    let mut verdict = Verdict::reconciling(reason, reason, messages::under_way(operation, mine));
+    let mut verdict =
+        Verdict::reconciling(reason, reason, messages::under_way(operation, mine, shown));
     if !reached(world, operation.spec.action) {
         verdict = verdict.with_same(condition);
     }

@@ -568,8 +568,20 @@ pub fn starting(action: Action, operation: &str) -> String {
     format!("{} starts as DualWriteOperation {operation}.", word(action))
 }
 
-/// An operation is under way.
-pub fn under_way(operation: &KnownOperation, mine: bool) -> String {
+/// An operation of another namespace, of which no more is shown.
+fn hidden(operation: &KnownOperation, what: &str) -> String {
+    format!(
+        "An operation of a DualWriteConnection in another namespace for {} {what}; nothing else starts until it is settled \
+         there.",
+        operation.spec.finance_operations_host
+    )
+}
+
+/// An operation is under way; `shown` when it is in the namespace of the reader.
+pub fn under_way(operation: &KnownOperation, mine: bool, shown: bool) -> String {
+    if !shown {
+        return hidden(operation, "is not finished");
+    }
     let said = operation
         .status
         .message
@@ -584,8 +596,11 @@ pub fn under_way(operation: &KnownOperation, mine: bool) -> String {
     )
 }
 
-/// What became of an operation cannot be known.
-pub fn outcome_unknown(operation: &KnownOperation) -> String {
+/// What became of an operation cannot be known; `shown` when it is in the namespace of the reader.
+pub fn outcome_unknown(operation: &KnownOperation, shown: bool) -> String {
+    if !shown {
+        return hidden(operation, "has an outcome that is not known");
+    }
     let said = operation.status.message.clone().unwrap_or_default();
     format!(
         "{said} Check in LCS whether it happened, then let go of the operation: kubectl delete dwo {} -n {}",
