@@ -465,7 +465,11 @@ fn worth_keeping(world: &World<'_>) -> bool {
     world.remembered_ready().is_some_and(|reason| {
         !matches!(
             reason,
-            Reason::Observing | Reason::Suspended | Reason::Installing | Reason::Linking
+            Reason::Observing
+                | Reason::Suspended
+                | Reason::Installing
+                | Reason::Linking
+                | Reason::OutcomeUnknown
         )
     })
 }
