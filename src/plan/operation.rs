@@ -193,9 +193,26 @@ pub fn what_moved(planned: &DualWriteOperationSpec, now: &DualWriteOperationSpec
         planned.relies_on.legal_entities.join(", "),
         now.relies_on.legal_entities.join(", "),
     );
+    if planned.access != now.access {
+        moved.push("how it is reached has changed".into());
+    }
+    if planned.timeout != now.timeout {
+        note_timeout(&mut moved, planned, now);
+    }
     if moved.is_empty() {
         "another operation has ended since".into()
     } else {
         moved.join("; ")
     }
+}
+
+fn note_timeout(
+    moved: &mut Vec<String>,
+    planned: &DualWriteOperationSpec,
+    now: &DualWriteOperationSpec,
+) {
+    moved.push(format!(
+        "the time that it may take was {} and is {}",
+        planned.timeout, now.timeout
+    ));
 }
