@@ -452,7 +452,7 @@ fn apply_last_known(world: &World<'_>, status: &mut DualWriteConnectionStatus, l
     } else if let (Some(says), Some((_, since))) = (&last.stale, last.settling)
         && is_stale(world, since)
     {
-        for (kind, _) in &last.first_overrides {
+        for (kind, says) in &last.first_overrides {
             set(world, status, *kind, says);
         }
         set(world, status, ConditionType::Ready, says);

@@ -573,19 +573,27 @@ fn link_unknown(world: &World<'_>) -> Option<Outcome> {
         Link::Unknown(problem) => {
             let says = Says::unknown(Reason::LinkNotSeen, messages::link_unknown(problem));
             let mut last = LastKnown::new(says.clone(), OBSERVING);
-            last.first_overrides = vec![(ConditionType::Linked, says)];
+            last.first_overrides = without_seeing_the_link(says);
             Some(last.into())
         }
         Link::NotSeen(why) => {
             let says = Says::unknown(Reason::LinkNotSeen, judge::not_seen(world, &why));
-            let mut last = LastKnown::new(says.clone(), OBSERVING);
-            last.first_overrides = vec![(ConditionType::Linked, says.clone())];
+            let mut last = LastKnown::new(says.clone(), Progress::Settled);
+            last.first_overrides = without_seeing_the_link(says.clone());
             last.stale = Some(says);
             last.settling = Some((Absence::LinkNotSeen, world.settling(Absence::LinkNotSeen).0));
             Some(last.into())
         }
         Link::NotObserved | Link::Refused(_) | Link::Absent | Link::To(_) => None,
     }
+}
+
+fn without_seeing_the_link(linked: Says) -> Vec<(ConditionType, Says)> {
+    let mismatch = Says::unknown(Reason::NotObservable, messages::mismatch_not_observable());
+    vec![
+        (ConditionType::Linked, linked),
+        (ConditionType::LinkingMismatch, mismatch),
+    ]
 }
 
 fn connected(world: &World<'_>) -> Option<Outcome> {
