@@ -3,7 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt, core::DeserializeGuard, runtime::controller::Action};
+use kube::{
+    Resource, ResourceExt,
+    core::{DeserializeGuard, ObjectMeta},
+    runtime::controller::Action,
+};
 
 use super::{
     context::Context,
@@ -23,7 +27,7 @@ use crate::{
         decide,
         desired::Desired,
         messages, operation,
-        world::{Claim, KnownOperation, World, between},
+        world::{KnownOperation, World, between},
     },
 };
 
@@ -56,9 +60,8 @@ pub async fn reconcile(
     let connection = match &guarded.0 {
         Ok(connection) => connection,
         Err(invalid) => {
-            // It cannot be parsed, so not even its status can be written; the others must not suffer from it.
             tracing::error!(error = %invalid.error, name = invalid.metadata.name, "a DualWriteConnection cannot be read");
-            return Ok(Action::await_change());
+            return unreadable(&invalid.metadata, &invalid.error, &context).await;
         }
     };
     if connection.metadata.deletion_timestamp.is_some() {
@@ -85,14 +88,14 @@ async fn pass(connection: &DualWriteConnection, context: &Context) -> Result<Act
     };
     let (operations, rivals) = watch::neighbours(context, &desired);
     let decision = {
-        let nothing = observe::suspended(Timestamp::now());
+        let nothing = observe::suspended(super::now());
         decide::decide(&World {
             desired: &desired,
             observed: observed.as_ref().unwrap_or(&nothing),
             operations: &operations,
             rivals: &rivals,
             memory: &memory,
-            now: Timestamp::now(),
+            now: super::now(),
             settings: &context.options.settings,
         })
     };
@@ -122,7 +125,7 @@ async fn carry_out(
         forget(context, operations, name).await?;
     }
     Ok(Action::requeue(watch::with_jitter(between(
-        Timestamp::now(),
+        super::now(),
         decision.next,
     ))))
 }
@@ -229,7 +232,7 @@ async fn void(
     };
     let status = DualWriteOperationStatus {
         phase: Some(Phase::Void),
-        finished_at: Some(Timestamp::now()),
+        finished_at: Some(super::now()),
         message: Some(message),
         ..live.status.unwrap_or_default()
     };
@@ -259,7 +262,7 @@ async fn first_look(
     desired: &Desired,
 ) -> Result<Action, PassError> {
     let mut status = DualWriteConnectionStatus::default();
-    let now = Timestamp::now();
+    let now = super::now();
     let text = messages::first_look();
     let ready = Says::unknown(Reason::Observing, text.as_str());
     let reconciling = Says::yes(Reason::Observing, text.as_str());
@@ -278,7 +281,8 @@ async fn first_look(
         now,
     );
     write_status(connection, context, &status).await?;
-    Ok(Action::requeue(Duration::ZERO))
+    // The status that was just written comes back through the watch.
+    Ok(Action::requeue(Duration::from_millis(50)))
 }
 
 /// A stored resource that cannot be used is said to be so, and waited for.
@@ -288,34 +292,54 @@ async fn invalid(
     why: &str,
 ) -> Result<Action, PassError> {
     let mut status = connection.status.clone().unwrap_or_default();
-    let generation = connection.metadata.generation.unwrap_or_default();
-    let text = messages::spec_invalid(why);
-    let now = Timestamp::now();
-    conditions::remove(&mut status.conditions, ConditionType::Reconciling);
-    let says = Says::no(Reason::SpecInvalid, text.as_str());
-    conditions::set(
-        &mut status.conditions,
-        ConditionType::Ready,
-        &says,
-        generation,
-        now,
-    );
-    let says = Says::yes(Reason::SpecInvalid, text);
-    conditions::set(
-        &mut status.conditions,
-        ConditionType::Stalled,
-        &says,
-        generation,
-        now,
-    );
-    status.observed_generation = Some(generation);
+    say_invalid(&mut status, &connection.metadata, why, super::now());
     if connection.status.as_ref() != Some(&status) {
         write_status(connection, context, &status).await?;
     }
     Ok(Action::await_change())
 }
 
-/// The claims of the other connections of a host.
-pub fn claims<'a>(connections: impl Iterator<Item = &'a DualWriteConnection>) -> Vec<Claim> {
-    connections.filter_map(Claim::of).collect()
+/// A stored resource that cannot even be parsed: the same is said, from its metadata alone.
+async fn unreadable(meta: &ObjectMeta, why: &str, context: &Context) -> Result<Action, PassError> {
+    let mut status = DualWriteConnectionStatus::default();
+    // What its status says so far is not known; a time that never differs makes the same statement the same write.
+    let at = meta
+        .creation_timestamp
+        .as_ref()
+        .map_or(Timestamp::UNIX_EPOCH, |time| time.0);
+    say_invalid(&mut status, meta, why, at);
+    match report::status::<DeserializeGuard<DualWriteConnection>>(context, meta, &status).await {
+        Ok(_) | Err(WriteError::Conflict) => Ok(Action::await_change()),
+        Err(error) => Err(while_writing(
+            "the status of a connection that cannot be read",
+        )(error)),
+    }
+}
+
+fn say_invalid(
+    status: &mut DualWriteConnectionStatus,
+    meta: &ObjectMeta,
+    why: &str,
+    at: Timestamp,
+) {
+    let generation = meta.generation.unwrap_or_default();
+    let text = messages::spec_invalid(why);
+    conditions::remove(&mut status.conditions, ConditionType::Reconciling);
+    let ready = Says::no(Reason::SpecInvalid, text.as_str());
+    conditions::set(
+        &mut status.conditions,
+        ConditionType::Ready,
+        &ready,
+        generation,
+        at,
+    );
+    let stalled = Says::yes(Reason::SpecInvalid, text);
+    conditions::set(
+        &mut status.conditions,
+        ConditionType::Stalled,
+        &stalled,
+        generation,
+        at,
+    );
+    status.observed_generation = Some(generation);
 }

@@ -120,11 +120,18 @@ fn entra<'a>(fields: &'a Map<String, Value>, kind: &'a str) -> (Option<&'a str>,
         (end > 6).then(|| &text[..end])
     });
     let message = match (description, fields.get("error_codes")) {
-        (Some(text), _) => text.to_owned(),
+        (Some(text), _) => without_trace(text).to_owned(),
         (None, Some(codes)) => format!("{kind} {codes}"),
         (None, None) => kind.to_owned(),
     };
     (code.or(Some(kind)), Some(message))
+}
+
+/// Entra ends a description with the ids and the time of this very request. They are kept beside it; in the text they
+/// would make every repetition of the same refusal look like a new one.
+fn without_trace(description: &str) -> &str {
+    let end = description.find("Trace ID:").unwrap_or(description.len());
+    description[..end].trim_end()
 }
 
 fn text_of<'a>(fields: &'a Map<String, Value>, keys: &[&str]) -> Option<&'a str> {
@@ -190,6 +197,11 @@ mod tests {
                 r#"{"error":"invalid_grant","error_description":"AADSTS50126: no"}"#,
                 Some("AADSTS50126"),
                 "AADSTS50126: no",
+            ),
+            (
+                r#"{"error":"invalid_grant","error_description":"AADSTS50126: no.\r\nTrace ID: 1\r\nCorrelation ID: 2\r\nTimestamp: 3"}"#,
+                Some("AADSTS50126"),
+                "AADSTS50126: no.",
             ),
             (
                 r#"{"error":"invalid_grant","error_codes":[50126]}"#,
