@@ -42,9 +42,7 @@ async fn holds(row: Row) {
     }
     connect(&world, row.spec).await;
     let (kind, status, reason, _) = row.says[0];
-    world
-        .wait_condition(NAME, kind, status, Some(reason))
-        .await;
+    world.wait_condition(NAME, kind, status, Some(reason)).await;
     quiet(&world, INTERVAL * 5 / 2).await;
     let object = world.connection(NAME).await;
     for (kind, status, reason, parts) in &row.says {

@@ -190,9 +190,7 @@ pub async fn ready(world: &World) -> Value {
 
 /// Waits for a condition of the connection, and for every part to be in its message; returns the connection.
 pub async fn says(world: &World, kind: &str, status: &str, reason: &str, parts: &[&str]) -> Value {
-    let object = world
-        .wait_condition(NAME, kind, status, Some(reason))
-        .await;
+    let object = world.wait_condition(NAME, kind, status, Some(reason)).await;
     assert_says(&object, kind, status, reason, parts);
     object
 }
