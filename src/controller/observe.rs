@@ -72,7 +72,7 @@ pub async fn connection(
     desired: &Desired,
     memory: &DualWriteConnectionStatus,
 ) -> Observed {
-    let began = Timestamp::now();
+    let began = super::now();
     let pass = match Pass::prepare(context, desired, memory, began).await {
         Ok(pass) => pass,
         Err(problem) => return nothing(desired, began, problem),

@@ -61,6 +61,11 @@ pub fn first_look() -> String {
     "Looking at the environments for the first time.".into()
 }
 
+/// Something else comes first.
+pub fn not_judged() -> String {
+    "Not known yet: the condition Ready says what comes first.".into()
+}
+
 /// The first read has failed.
 pub fn first_look_failed(why: &Problem) -> String {
     format!(
@@ -204,8 +209,8 @@ pub fn sources_disagree(desired: &Desired, how: &Disagreement) -> String {
             desired.environment_id, desired.host
         ),
         Disagreement::DataverseNamesOther(url) => format!(
-            "the Dataverse of environment {} names {url}, and the Power Platform names nothing",
-            desired.environment_id
+            "the Dataverse of environment {} names {url}, not {}, and the Power Platform names nothing",
+            desired.environment_id, desired.host
         ),
     };
     format!(
@@ -563,8 +568,20 @@ pub fn starting(action: Action, operation: &str) -> String {
     format!("{} starts as DualWriteOperation {operation}.", word(action))
 }
 
-/// An operation is under way.
-pub fn under_way(operation: &KnownOperation, mine: bool) -> String {
+/// An operation of another namespace, of which no more is shown.
+fn hidden(operation: &KnownOperation, what: &str) -> String {
+    format!(
+        "An operation of a DualWriteConnection in another namespace for {} {what}; nothing else starts until it is settled \
+         there.",
+        operation.spec.finance_operations_host
+    )
+}
+
+/// An operation is under way; `shown` when it is in the namespace of the reader.
+pub fn under_way(operation: &KnownOperation, mine: bool, shown: bool) -> String {
+    if !shown {
+        return hidden(operation, "is not finished");
+    }
     let said = operation
         .status
         .message
@@ -579,8 +596,11 @@ pub fn under_way(operation: &KnownOperation, mine: bool) -> String {
     )
 }
 
-/// What became of an operation cannot be known.
-pub fn outcome_unknown(operation: &KnownOperation) -> String {
+/// What became of an operation cannot be known; `shown` when it is in the namespace of the reader.
+pub fn outcome_unknown(operation: &KnownOperation, shown: bool) -> String {
+    if !shown {
+        return hidden(operation, "has an outcome that is not known");
+    }
     let said = operation.status.message.clone().unwrap_or_default();
     format!(
         "{said} Check in LCS whether it happened, then let go of the operation: kubectl delete dwo {} -n {}",

@@ -1,5 +1,7 @@
 //! The command line. Every flag can also be given in the environment.
 
+#![allow(clippy::doc_markdown, reason = "--help shows these texts as they are")]
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
