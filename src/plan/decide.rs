@@ -504,7 +504,12 @@ fn setup_verdict(
             messages::install_failed(&needed.failed, with),
         ),
         SetupMethod::Manual => {
-            let text = messages::awaiting_manual_setup(desired, &needed.missing, with);
+            let text = messages::awaiting_manual_setup(
+                desired,
+                &needed.missing,
+                with,
+                environment.integration_kind(),
+            );
             awaiting(Reason::AwaitingManualSetup, text)
         }
         SetupMethod::Install => awaiting(
@@ -535,7 +540,11 @@ fn link_verdict(world: &World<'_>, environment: &super::observed::Environment) -
             .waiting_for(Reason::AwaitingManualLink, desired.manual_timeout)
     };
     match desired.link_method {
-        LinkMethod::Manual => awaiting(messages::awaiting_manual_link(desired, &with)),
+        LinkMethod::Manual => awaiting(messages::awaiting_manual_link(
+            desired,
+            &with,
+            environment.integration_kind(),
+        )),
         LinkMethod::Service if !world.may_act() => awaiting(messages::would_link(desired, &with)),
         LinkMethod::Service => {
             let plan = operation::link(world, environment);
