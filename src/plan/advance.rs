@@ -413,7 +413,7 @@ fn adopt(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) -> N
 
 /// An intent of which nobody knows whether its request was sent.
 fn read_back(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) -> Next {
-    match target(act, &status.steps[index].name) {
+    let failure = match target(act, &status.steps[index].name) {
         Target::Reached => return done(act, status, index),
         Target::Moving => return adopt(act, status, index),
         Target::Taken(other) => {
@@ -426,8 +426,8 @@ fn read_back(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) 
             );
         }
         Target::Unseen => return keep(status, Some(after(act.now, act.settings.poll))),
-        Target::Missing(_) => {}
-    }
+        Target::Missing(failure) => failure,
+    };
     let counts_from = absence_counts_from(act, &status.steps[index]);
     if act.observed.began < counts_from {
         let soon = after(act.now, act.settings.poll);
@@ -441,7 +441,11 @@ fn read_back(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) 
         Some(since) if act.observed.began < after(since, act.settings.settle) => {
             keep(status, Some(after(since, act.settings.settle)))
         }
-        Some(_) => absent(act, status, index),
+        // A failed installation is no absence: it may be what became of our request.
+        Some(_) => match failure {
+            Some(why) => fail(act, status, index, why, failed_reason(act)),
+            None => absent(act, status, index),
+        },
     }
 }
 
@@ -506,7 +510,7 @@ fn follow(act: &Act<'_>, status: DualWriteOperationStatus, index: usize) -> Next
             &messages::linked_to_another(other),
             Reason::LinkFailed,
         ),
-        (_, Some(RemoteState::Failed(why))) => fail(act, status, index, why, Reason::InstallFailed),
+        (_, Some(RemoteState::Failed(why))) => fail(act, status, index, why, failed_reason(act)),
         // Without Microsoft's id only the package tells; an old failure may still show for a moment after a new request.
         (Target::Missing(Some(why)), None | Some(RemoteState::Gone))
             if is_readable(act, step) && act.observed.began >= settled_after(act, step) =>
@@ -574,6 +578,14 @@ fn fail(
     step.error = Some(why.to_owned());
     let message = messages::act_failed(&act.operation.spec, &step.name.clone(), why);
     finish(act, status, Phase::Failed, Some(reason), message)
+}
+
+/// The reason of a failure that has none of its own.
+const fn failed_reason(act: &Act<'_>) -> Reason {
+    match act.operation.spec.action {
+        Action::Setup => Reason::InstallFailed,
+        Action::Link => Reason::LinkFailed,
+    }
 }
 
 fn timed_out(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) -> Next {
@@ -674,13 +686,7 @@ pub fn after_sending(
         Sent::Accepted { remote_id } => accepted(act, intended, index, remote_id.as_deref()),
         Sent::Refused(problem) if is_for_later(problem) => not_now(act, intended, index, problem),
         Sent::NotSent(problem) => not_now(act, intended, index, problem),
-        Sent::Refused(problem) => {
-            let reason = match act.operation.spec.action {
-                Action::Setup => Reason::InstallFailed,
-                Action::Link => Reason::LinkFailed,
-            };
-            fail(act, intended, index, &problem.message, reason)
-        }
+        Sent::Refused(problem) => fail(act, intended, index, &problem.message, failed_reason(act)),
         Sent::Lost(problem) => {
             let mut status = intended;
             status.steps[index].error = Some(problem.message.clone());
