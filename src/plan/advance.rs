@@ -186,11 +186,9 @@ fn unstarted(act: &Act<'_>) -> Next {
     if act.others.iter().any(KnownOperation::occupies_host) {
         return wait(act, reconsider);
     }
-    if act
-        .others
-        .iter()
-        .any(|other| other.is_unstarted() && is_elder(other, act.operation))
-    {
+    if act.others.iter().any(|other| {
+        other.is_unstarted() && other.deleted.is_none() && is_elder(other, act.operation)
+    }) {
         return void(
             act,
             "an older operation for the same finance and operations environment is waiting",
@@ -234,7 +232,10 @@ fn first_step(act: &Act<'_>) -> Next {
 // ---- running ----
 
 fn running(act: &Act<'_>) -> Next {
-    if is_beyond_patience(act) {
+    let next = next_step(act, act.operation.status.clone());
+    // Patience is judged after what this pass has seen: a success that comes late counts.
+    let undecided = next.status.phase == Some(Phase::Running);
+    if undecided && next.send.is_none() && is_beyond_patience(act) {
         return finish(
             act,
             act.operation.status.clone(),
@@ -243,7 +244,7 @@ fn running(act: &Act<'_>) -> Next {
             abandoned(act),
         );
     }
-    next_step(act, act.operation.status.clone())
+    next
 }
 
 /// Whether an operation that is being deleted has been held long enough.
