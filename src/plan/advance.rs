@@ -603,7 +603,17 @@ fn void(act: &Act<'_>, why: &str) -> Next {
 }
 
 fn void_with(act: &Act<'_>, status: DualWriteOperationStatus, why: &str) -> Next {
-    finish(act, status, Phase::Void, None, messages::void(why))
+    let message = if status.started_at.is_some() {
+        let done = |step: &&StepStatus| step.state == StepState::Done;
+        messages::given_up(
+            status.steps.iter().filter(done).count(),
+            status.steps.len(),
+            why,
+        )
+    } else {
+        messages::void(why)
+    };
+    finish(act, status, Phase::Void, None, message)
 }
 
 fn finish(
