@@ -108,7 +108,7 @@ fn a_condition_says_that_it_is_looked_at_only_while_it_is() {
         ..spec_environment()
     };
     let expired = Problem::needs_person(Reason::ClientSecretExpired, "AADSTS7000222.");
-    let verdicts = [
+    let verdicts = vec![
         Case::nothing().settled(),
         not_found(Case::unlinked()).settled(),
         Case::happy().blind(&refused("403.")),

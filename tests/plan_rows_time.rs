@@ -7,12 +7,9 @@ use std::time::Duration;
 
 use dualwrite_operator::{
     api::{
-        conditions::{
-            self,
-            ConditionType::{
-                CredentialsValid, Linked, PowerPlatformIntegrated, Ready, Reconciling,
-                SetupComplete, Stalled,
-            },
+        conditions::ConditionType::{
+            CredentialsValid, Linked, PowerPlatformIntegrated, Ready, Reconciling, SetupComplete,
+            Stalled,
         },
         connection::FailureClass,
         operation::Phase,
@@ -241,9 +238,9 @@ fn what_is_wrong_stays_stalled_during_a_short_outage() {
 #[test]
 fn another_correlation_id_is_not_a_write() {
     let failing = |id| {
-        Problem::transient(conditions::with_reference(
-            "GET environments: 503.",
-            Some(id),
+        Problem::transient(format!(
+            "{} (correlation id {})",
+            "GET environments: 503.", id
         ))
     };
     let case = Case::happy().blind(&failing("1")).later(INTERVAL);

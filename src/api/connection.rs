@@ -1,6 +1,10 @@
 //! `DualWriteConnection`: which finance and operations environment belongs to which Dataverse environment.
 
 #![allow(
+    clippy::doc_markdown,
+    reason = "kubectl explain shows these texts as they are"
+)]
+#![allow(
     clippy::duplicated_attributes,
     reason = "each printer column has a name, a type and a path"
 )]
@@ -258,7 +262,7 @@ pub struct LocalReference {
 #[serde(rename_all = "camelCase")]
 pub struct DualWriteService {
     /// The address that the Dual-write page talks to (in the browser's developer tools, Network, on that page), for
-    /// example <https://projectmanagementservice.weu-il107.gateway.prod.island.powerapps.com>.
+    /// example https://projectmanagementservice.weu-il107.gateway.prod.island.powerapps.com.
     #[schemars(length(max = 262))]
     #[x_kube(validation = values::https_url())]
     pub url: String,

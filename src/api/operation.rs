@@ -1,6 +1,10 @@
 //! `DualWriteOperation`: one act on Microsoft's side, planned, approved, done and kept.
 
 #![allow(
+    clippy::doc_markdown,
+    reason = "kubectl explain shows these texts as they are"
+)]
+#![allow(
     clippy::duplicated_attributes,
     reason = "each printer column has a name, a type and a path"
 )]
@@ -270,6 +274,7 @@ pub struct StepStatus {
     pub state: StepState,
     /// How often it was intended.
     #[serde(default)]
+    #[schemars(with = "i32", range(min = 0))]
     pub attempt: u32,
     /// The process that recorded the intent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

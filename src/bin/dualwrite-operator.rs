@@ -1,3 +1,53 @@
 //! The operator's program.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use dualwrite_operator::{
+    api::{DualWriteConnection, DualWriteOperation},
+    runtime::{
+        cli::{Cli, Command, Crd, Kind},
+        run, telemetry,
+    },
+};
+use kube::CustomResourceExt;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Crd(which) => print_definitions(&which),
+        Command::Run(flags) => operate(*flags),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dualwrite-operator: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn operate(flags: dualwrite_operator::runtime::cli::Run) -> anyhow::Result<()> {
+    telemetry::start(flags.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(run::run(flags));
+    // A request that is still under way must not keep the process; its intent is recorded.
+    runtime.shutdown_background();
+    result
+}
+
+fn print_definitions(which: &Crd) -> anyhow::Result<()> {
+    let all = [
+        (Kind::Connections, DualWriteConnection::crd()),
+        (Kind::Operations, DualWriteOperation::crd()),
+    ];
+    let wanted = all
+        .iter()
+        .filter(|(kind, _)| which.only.is_none_or(|only| only == *kind));
+    let documents = wanted
+        .map(|(_, definition)| serde_norway::to_string(definition))
+        .collect::<Result<Vec<_>, _>>()?;
+    print!("{}", documents.join("---\n"));
+    Ok(())
+}

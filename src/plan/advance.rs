@@ -34,14 +34,23 @@ pub const SEND_WINDOW: Duration = Duration::from_secs(30);
 /// How many requests for one installation may be sent at the most.
 const INSTALL_ATTEMPTS: u32 = 2;
 
+/// The states of a package that mean that something is being done in its environment [D].
+const BUSY_STATES: [&str; 5] = [
+    "InstallRequested",
+    "InstallScheduled",
+    "Installing",
+    "InstallRetrying",
+    "Uninstalling",
+];
+
 /// A link is slow: its request may take so many times longer than others.
 pub const LINK_TIMEOUT_FACTOR: u32 = 10;
 
 /// How long an operation that is being deleted is held to learn the outcome of its request.
-const DELETION_PATIENCE: Duration = Duration::from_secs(600);
+const DELETION_PATIENCE: Duration = Duration::from_mins(10);
 
 /// How often an outcome that cannot be known is looked at for a late success.
-const LATE_LOOK: Duration = Duration::from_secs(60);
+const LATE_LOOK: Duration = Duration::from_mins(1);
 
 /// Everything that one step forward looks at.
 #[derive(Clone, Copy, Debug)]
@@ -351,7 +360,10 @@ fn start(act: &Act<'_>, status: DualWriteOperationStatus, index: usize) -> Next 
         Target::Reached => done(act, status, index),
         Target::Moving => adopt(act, status, index),
         Target::Missing(_) if is_past_deadline(act) => timed_out(act, status, index),
-        Target::Missing(_) => intend(act, status, index),
+        Target::Missing(_) => match busy_with(act, &status.steps[index].name) {
+            Some(other) => wait_for_environment(act, status, other),
+            None => intend(act, status, index),
+        },
         Target::Taken(other) => fail(
             act,
             status,
@@ -361,6 +373,36 @@ fn start(act: &Act<'_>, status: DualWriteOperationStatus, index: usize) -> Next 
         ),
         Target::Unseen => keep(status, Some(after(act.now, act.settings.poll))),
     }
+}
+
+/// Another package that is being worked on: only one operation runs in an environment at a time, so a request would be
+/// refused [D]. Only states that are known to mean that count, so that a strange one cannot block for ever.
+fn busy_with<'a>(act: &Act<'a>, step: &str) -> Option<&'a Package> {
+    let packages = act.observed.applications.known()?;
+    packages.iter().find(|package| match &package.state {
+        PackageState::InProgress(word) => {
+            !package.name.eq_ignore_ascii_case(step)
+                && BUSY_STATES
+                    .iter()
+                    .any(|busy| busy.eq_ignore_ascii_case(word))
+        }
+        PackageState::Installed | PackageState::NotInstalled | PackageState::Failed => false,
+    })
+}
+
+fn wait_for_environment(
+    act: &Act<'_>,
+    mut status: DualWriteOperationStatus,
+    other: &Package,
+) -> Next {
+    begin(act, &mut status);
+    let environment = &act.operation.spec.target.environment_name;
+    status.message = Some(messages::environment_installs_other(
+        environment,
+        &other.name,
+        other.state.word(),
+    ));
+    keep(status, Some(after(act.now, act.settings.poll)))
 }
 
 fn intend(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) -> Next {
@@ -386,7 +428,7 @@ fn intend(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) -> 
 fn begin(act: &Act<'_>, status: &mut DualWriteOperationStatus) {
     status.phase = Some(Phase::Running);
     let started = *status.started_at.get_or_insert(act.now);
-    let timeout = values::parse_duration(&act.operation.spec.timeout, Duration::from_secs(3600));
+    let timeout = values::parse_duration(&act.operation.spec.timeout, Duration::from_hours(1));
     status.deadline.get_or_insert(after(started, timeout));
 }
 
@@ -518,11 +560,10 @@ fn follow(act: &Act<'_>, status: DualWriteOperationStatus, index: usize) -> Next
         {
             fail(act, status, index, why, Reason::InstallFailed)
         }
-        (Target::Unseen, _) => keep(status, poll),
         (Target::Missing(_) | Target::Moving, _) if is_past_deadline(act) => {
             timed_out(act, status, index)
         }
-        (Target::Missing(_) | Target::Moving, _) => keep(status, poll),
+        (Target::Unseen | Target::Missing(_) | Target::Moving, _) => keep(status, poll),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::api::{
 };
 
 /// The longest time for which something old is still shown as it was.
-const STALE_AFTER: Duration = Duration::from_secs(15 * 60);
+const STALE_AFTER: Duration = Duration::from_mins(15);
 
 /// How many finished operations of a connection are kept.
 const HISTORY: usize = 10;
@@ -456,7 +456,7 @@ fn apply_last_known(world: &World<'_>, status: &mut DualWriteConnectionStatus, l
     } else if let (Some(says), Some((_, since))) = (&last.stale, last.settling)
         && is_stale(world, since)
     {
-        for (kind, _) in &last.first_overrides {
+        for (kind, says) in &last.first_overrides {
             set(world, status, *kind, says);
         }
         set(world, status, ConditionType::Ready, says);

@@ -13,8 +13,11 @@ use crate::api::{
     connection::FailureClass,
 };
 
+/// Says what a condition is, if this pass can.
+type Judge = fn(&World<'_>) -> Option<Says>;
+
 /// The conditions that every pass judges, with their judges.
-pub const OBSERVED: [(ConditionType, fn(&World<'_>) -> Option<Says>); 5] = [
+pub const OBSERVED: [(ConditionType, Judge); 5] = [
     (ConditionType::CredentialsValid, credentials),
     (ConditionType::PowerPlatformIntegrated, integrated),
     (ConditionType::SetupComplete, setup),

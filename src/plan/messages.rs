@@ -11,7 +11,7 @@ use super::{
     observed::{Environment, LinkFacts, Problem, Readiness, Tier},
     world::{Disagreement, KnownOperation},
 };
-use crate::api::{DualWriteOperationSpec, operation::Action};
+use crate::api::{DualWriteOperationSpec, connection::IntegrationKind, operation::Action};
 
 /// The sentence with which Lifecycle Services warns of a mismatch, word for word [D].
 pub const LCS_MISMATCH: &str = "Microsoft has detected that your environment is linked via Dual-write to a different \
@@ -349,7 +349,20 @@ pub fn terms_not_accepted(missing: &[String], with: &str) -> String {
 }
 
 /// A person installs.
-pub fn awaiting_manual_setup(desired: &Desired, missing: &[String], with: &str) -> String {
+pub fn awaiting_manual_setup(
+    desired: &Desired,
+    missing: &[String],
+    with: &str,
+    kind: IntegrationKind,
+) -> String {
+    if kind == IntegrationKind::Unified {
+        return format!(
+            "{} This is a unified environment, which LCS does not show: in the Power Platform admin center, under Dynamics 365 \
+             apps of that environment, install them and accept the terms; it is followed here. Or let the operator do it \
+             with spec.setup.method: Install.",
+            not_installed(missing, with)
+        );
+    }
     format!(
         "{} In LCS ({}), on the environment's page under Power Platform integration, press \"Dual-write application\", accept \
          the terms and press Configure; it usually takes up to half an hour and is followed here.",
@@ -434,7 +447,15 @@ pub fn no_link_seen() -> String {
 }
 
 /// A person links.
-pub fn awaiting_manual_link(desired: &Desired, with: &str) -> String {
+pub fn awaiting_manual_link(desired: &Desired, with: &str, kind: IntegrationKind) -> String {
+    if kind == IntegrationKind::Unified {
+        return format!(
+            "Set up, but not linked. This is a unified environment, which LCS does not show, and Microsoft documents no other \
+             place for the link: open the Dual-write page ({}) as the account that is to own the link, and ask Microsoft \
+             support if it offers none. The link should go to {with}, and is seen here.",
+            super::desired::admin_url(&desired.finance_operations_url)
+        );
+    }
     format!(
         "Set up, but not linked. In LCS ({}), on the environment's page under Power Platform integration, press \"Link to Power \
          Platform environment\"; it usually takes less than five minutes, and is seen here. The link goes to {with}. If LCS \
@@ -769,4 +790,11 @@ pub fn linked_to_another(environment_id: &str) -> String {
 /// A request could not be sent, or was refused for now.
 pub fn act_waiting(why: &str) -> String {
     format!("Waiting to try again: {why}")
+}
+
+/// The environment is busy with another package.
+pub fn environment_installs_other(environment: &str, package: &str, state: &str) -> String {
+    act_waiting(&format!(
+        "Microsoft is working on another application package in '{environment}', {package} ({state}), and does one at a time."
+    ))
 }

@@ -134,11 +134,10 @@ pub fn name(world: &World<'_>, spec: &DualWriteOperationSpec) -> String {
         occasion
     ]);
     let digest = Sha256::digest(facts.to_string().as_bytes());
-    let digest: String = digest
+    let digest = digest
         .iter()
         .take(5)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let action = spec.action.to_string().to_lowercase();
     let connection: String = spec.connection.name.chars().take(NAME_LIMIT).collect();
     format!(

@@ -57,7 +57,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            settle: Duration::from_secs(120),
+            settle: Duration::from_mins(2),
             poll: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             observe_only: false,
@@ -369,13 +369,11 @@ impl World<'_> {
 
     /// Whether L = S, as far as was ever seen: nobody is advised otherwise because the link is not seen just now.
     pub fn was_linked_to_spec(&self) -> bool {
-        match self.link() {
-            Link::To(_) => self.is_linked_to_spec(),
-            _ => {
-                let seen = self.memory.observed.link.as_ref();
-                seen.is_some_and(|seen| self.desired.is_spec_environment(&seen.environment_id))
-            }
+        if let Link::To(link) = self.link() {
+            return self.desired.is_spec_environment(&link.environment_id);
         }
+        let seen = self.memory.observed.link.as_ref();
+        seen.is_some_and(|seen| self.desired.is_spec_environment(&seen.environment_id))
     }
 
     /// Whether every package that must be installed is; `None` when that is not known.

@@ -1,0 +1,152 @@
+//! What every pass shares.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use kube::{Client, runtime::events::Recorder};
+
+use super::{identities::Identities, watch::Scope};
+use crate::{
+    microsoft::{HostPolicy, Http, dual_write::CallTemplate},
+    plan::{observed::Package, world::Settings},
+    runtime::metrics::Metrics,
+};
+
+/// What the operator's administrator has set, beside what decisions depend on.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What decisions depend on.
+    pub settings: Settings,
+    /// The shortest interval of reads.
+    pub least_interval: Duration,
+    /// How many passes of each controller run at once.
+    pub concurrency: u16,
+    /// The operator's own `ServiceAccount`, `namespace:name`, for messages that say what to grant.
+    pub service_account: String,
+}
+
+/// What every pass shares.
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// Events of both controllers; repeats are folded by it, so there is one.
+    pub recorder: Recorder,
+    /// Microsoft's side.
+    pub http: Http,
+    /// Which hosts credentials may be sent to.
+    pub hosts: HostPolicy,
+    /// The call that makes a link.
+    pub link_template: CallTemplate,
+    /// Sessions, shared by resources with the same credential.
+    pub identities: Identities,
+    /// What the operator's administrator has set.
+    pub options: Options,
+    /// Numbers.
+    pub metrics: Metrics,
+    /// The id of this process in intents.
+    pub incarnation: String,
+    /// What is watched: every namespace, or some.
+    pub scopes: Vec<Arc<Scope>>,
+    /// Reads that change slowly, by the uid of their connection.
+    slow_reads: Mutex<HashMap<String, SlowReads>>,
+    /// One host at a time may record its first intent.
+    starting: tokio::sync::Mutex<()>,
+}
+
+/// Reads that cannot change the decision once a connection is ready, and are therefore made less often.
+#[derive(Clone, Debug)]
+pub struct SlowReads {
+    /// When they were made.
+    pub at: Timestamp,
+    /// The application packages.
+    pub applications: Vec<Package>,
+    /// The connection set that the companies belong to.
+    pub connection_set: Option<String>,
+    /// The companies of the link.
+    pub legal_entities: Option<Vec<String>>,
+}
+
+/// The parts of a [`Context`] that come from the process.
+pub struct Parts {
+    /// The API server.
+    pub client: Client,
+    /// Events.
+    pub recorder: Recorder,
+    /// Microsoft's side.
+    pub http: Http,
+    /// Which hosts credentials may be sent to.
+    pub hosts: HostPolicy,
+    /// The call that makes a link.
+    pub link_template: CallTemplate,
+    /// What the operator's administrator has set.
+    pub options: Options,
+    /// Numbers.
+    pub metrics: Metrics,
+    /// What is watched.
+    pub scopes: Vec<Arc<Scope>>,
+}
+
+impl Context {
+    /// A context for a new process.
+    pub fn new(parts: Parts) -> Self {
+        let Parts {
+            client,
+            recorder,
+            http,
+            hosts,
+            link_template,
+            options,
+            metrics,
+            scopes,
+        } = parts;
+        Self {
+            identities: Identities::default(),
+            incarnation: uuid::Uuid::new_v4().to_string(),
+            slow_reads: Mutex::default(),
+            starting: tokio::sync::Mutex::default(),
+            client,
+            recorder,
+            http,
+            hosts,
+            link_template,
+            options,
+            metrics,
+            scopes,
+        }
+    }
+
+    /// What was read slowly for a connection, if that is recent enough.
+    pub fn slow_reads(&self, uid: &str, not_before: Timestamp) -> Option<SlowReads> {
+        self.slow()
+            .get(uid)
+            .filter(|reads| reads.at >= not_before)
+            .cloned()
+    }
+
+    /// Keeps what was read slowly.
+    pub fn keep_slow_reads(&self, uid: &str, reads: SlowReads) {
+        self.slow().insert(uid.to_owned(), reads);
+    }
+
+    /// Drops what is kept for a connection that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.slow().remove(uid);
+    }
+
+    /// Held while an operation makes sure that it is alone and records its first intent, so that two of this process
+    /// cannot do so at once.
+    pub async fn one_start(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.starting.lock().await
+    }
+
+    fn slow(&self) -> MutexGuard<'_, HashMap<String, SlowReads>> {
+        // A poisoned lock holds a map that is still whole: every change is a single insert or remove.
+        self.slow_reads
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

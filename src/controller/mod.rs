@@ -1,0 +1,30 @@
+//! The shell: the only place where Kubernetes, the decisions and Microsoft's APIs meet.
+//!
+//! Two controllers, one for each resource. A pass of either is: observe, decide, record, act (at most one effect),
+//! report.
+//!
+//! | File | What it holds |
+//! |---|---|
+//! | [`context`] | what every pass shares |
+//! | [`identities`] | Secrets to sessions, shared by resources with the same credential |
+//! | [`observe`] | what a connection's pass reads at Microsoft's |
+//! | [`act`] | what an operation's pass reads and sends at Microsoft's |
+//! | [`connection`] | the controller of `DualWriteConnection` |
+//! | [`operation`] | the controller of `DualWriteOperation` |
+//! | [`report`] | every write to Kubernetes |
+//! | [`watch`] | streams, stores and triggers |
+
+pub mod act;
+pub mod connection;
+pub mod context;
+pub mod identities;
+pub mod observe;
+pub mod operation;
+pub mod report;
+pub mod watch;
+
+/// The time, in whole milliseconds: finer ones make the times in a status hard to read.
+pub fn now() -> jiff::Timestamp {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}

@@ -1,0 +1,529 @@
+//! What a connection's pass reads at Microsoft's: independent reads at once, reads that cannot change the decision
+//! skipped or less often.
+
+pub mod facts;
+pub mod problem;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    context::{Context, SlowReads},
+    identities::{self, Shared},
+};
+use crate::{
+    api::{
+        DualWriteConnectionStatus, Reason,
+        conditions::{self, ConditionType, Status},
+        connection::{DualWriteService, LinkObservation},
+        values,
+    },
+    microsoft::{
+        AllowedHost, HostKind, Session,
+        auth::Audience,
+        dataverse, dual_write, finance_operations,
+        power_platform::{self, EnvironmentList},
+    },
+    plan::{
+        desired::Desired,
+        observed::{
+            DataverseSays, Environment, Fact, LinkView, Observed, Package, Problem, Readiness,
+            SpecEnvironment, Tenant,
+        },
+    },
+};
+
+/// How many intervals a slow read is good for once everything is ready.
+const SLOW: u32 = 6;
+
+/// How fresh reads must be.
+#[derive(Clone, Copy, Debug)]
+pub struct Freshness {
+    /// Shared lists must have been begun at this time or later.
+    pub lists: Timestamp,
+    /// Slow reads must have been made at this time or later.
+    pub slow: Timestamp,
+}
+
+impl Freshness {
+    /// Everything anew while something is unsettled or asked for; otherwise lists once an interval.
+    pub fn of(desired: &Desired, memory: &DualWriteConnectionStatus, now: Timestamp) -> Self {
+        let ready = conditions::is(&memory.conditions, ConditionType::Ready, Status::True);
+        let asked = memory.last_handled_reconcile_at != desired.reconcile_at;
+        let new = memory.observed_generation != Some(desired.generation);
+        if !ready || asked || new || memory.settling.is_some() || memory.failure.is_some() {
+            return Self {
+                lists: now,
+                slow: now,
+            };
+        }
+        let ago = |duration| now.checked_sub(duration).unwrap_or(Timestamp::MIN);
+        Self {
+            lists: ago(desired.interval),
+            slow: ago(desired.interval * SLOW),
+        }
+    }
+}
+
+/// Reads everything that a connection's decision needs. Never fails: what cannot be read is unknown.
+pub async fn connection(
+    context: &Context,
+    desired: &Desired,
+    memory: &DualWriteConnectionStatus,
+) -> Observed {
+    let began = super::now();
+    let pass = match Pass::prepare(context, desired, memory, began).await {
+        Ok(pass) => pass,
+        Err(problem) => return nothing(desired, began, problem),
+    };
+    let (platform, link) = tokio::join!(pass.platform(), pass.link());
+    pass.together(platform, link).await
+}
+
+/// What a suspended resource's pass reads: nothing.
+pub fn suspended(began: Timestamp) -> Observed {
+    let platform = Platform::unknown(began, &problem::not_read());
+    Observed {
+        began,
+        credentials: platform.credentials,
+        environment: platform.environment,
+        tenant: Fact::Unknown(problem::not_read()),
+        dataverse: platform.dataverse,
+        applications: platform.applications,
+        link: LinkView::NotObserved,
+    }
+}
+
+/// One pass with its identities.
+struct Pass<'a> {
+    context: &'a Context,
+    desired: &'a Desired,
+    began: Timestamp,
+    fresh: Freshness,
+    application: Arc<Shared>,
+    finance_operations: AllowedHost,
+    service: Result<Option<Service>, Problem>,
+}
+
+/// The dual-write service and the account that uses it.
+struct Service {
+    host: AllowedHost,
+    account: Arc<Shared>,
+}
+
+/// What the Power Platform and Dataverse say.
+struct Platform {
+    began: Timestamp,
+    credentials: Fact<()>,
+    environment: Fact<SpecEnvironment>,
+    list: Result<Arc<EnvironmentList>, Problem>,
+    dataverse: Fact<DataverseSays>,
+    applications: Fact<Vec<Package>>,
+}
+
+impl<'a> Pass<'a> {
+    /// Checks every host of the spec before anything is read or sent, then gets the identities.
+    async fn prepare(
+        context: &'a Context,
+        desired: &'a Desired,
+        memory: &DualWriteConnectionStatus,
+        began: Timestamp,
+    ) -> Result<Self, Problem> {
+        let finance_operations =
+            allowed(context, desired, HostKind::FinanceOperations, &desired.host)?;
+        let service = wanted_service(desired);
+        let service_host = match service {
+            Some(service) => Some(service_host(context, desired, service)?),
+            None => None,
+        };
+        let application = identities::application(
+            context,
+            &desired.namespace,
+            desired.cloud,
+            &desired.credentials,
+        )
+        .await?;
+        let service = match (service, service_host) {
+            (Some(service), Some(host)) => account(context, desired, service)
+                .await
+                .map(|account| Some(Service { host, account })),
+            _ => Ok(None),
+        };
+        let pass = Self {
+            fresh: Freshness::of(desired, memory, began),
+            context,
+            desired,
+            began,
+            application,
+            finance_operations,
+            service,
+        };
+        if memory.last_handled_reconcile_at != desired.reconcile_at {
+            pass.allow_password_retry();
+        }
+        Ok(pass)
+    }
+
+    fn allow_password_retry(&self) {
+        if let Ok(Some(service)) = &self.service {
+            service.account.session.allow_password_retry();
+        }
+    }
+
+    async fn platform(&self) -> Platform {
+        let session = &self.application.session;
+        if let Err(error) = session.token(&Audience::PowerPlatform).await {
+            let secret = self.desired.credentials.secret_ref.as_ref();
+            let problem = problem::of_sign_in(&error, "application", secret);
+            return Platform::unknown(self.began, &problem);
+        }
+        let snapshot = self.application.environments(self.fresh.lists).await;
+        let list = snapshot.list.map_err(|error| problem::of_call(&error));
+        let environment = self.environment(list.as_ref()).await;
+        let (dataverse, applications) = tokio::join!(
+            self.dataverse(&environment),
+            self.applications(&environment)
+        );
+        Platform {
+            began: snapshot.began.min(self.began),
+            credentials: Fact::Known(()),
+            environment,
+            list,
+            dataverse,
+            applications,
+        }
+    }
+
+    /// S: from the list, or by itself, because a role may show an environment that no list shows.
+    async fn environment(
+        &self,
+        list: Result<&Arc<EnvironmentList>, &Problem>,
+    ) -> Fact<SpecEnvironment> {
+        match list {
+            Err(problem) if !problem.is_for_a_person() => return Fact::Unknown(problem.clone()),
+            Ok(list) => {
+                let listed = list
+                    .environments
+                    .iter()
+                    .find(|listed| self.desired.is_spec_environment(&listed.id));
+                if let Some(listed) = listed {
+                    return Fact::Known(SpecEnvironment::Visible(facts::environment(listed)));
+                }
+            }
+            Err(_) => {}
+        }
+        match power_platform::environment(&self.application.session, &self.desired.environment_id)
+            .await
+        {
+            Ok(environment) => {
+                Fact::Known(SpecEnvironment::Visible(facts::environment(&environment)))
+            }
+            Err(error) if error.status == Some(404) => Fact::Known(SpecEnvironment::NotFound),
+            Err(error) => Fact::Unknown(problem::of_call(&error)),
+        }
+    }
+
+    async fn dataverse(&self, environment: &Fact<SpecEnvironment>) -> Fact<DataverseSays> {
+        let Some(environment) = usable(environment) else {
+            return Fact::Unknown(problem::not_read());
+        };
+        let host = environment
+            .dataverse_url
+            .as_deref()
+            .and_then(values::remote_host_of);
+        let Some(host) = host else {
+            return Fact::Unknown(problem::unreadable_dataverse_url(environment));
+        };
+        let host = match self.application.session.host(HostKind::Dataverse, &host) {
+            Ok(host) => host,
+            Err(refused) => {
+                return Fact::Unknown(Problem::needs_person(
+                    Reason::HostNotAllowed,
+                    refused.to_string(),
+                ));
+            }
+        };
+        match dataverse::integration(&self.application.session, &host).await {
+            Ok(says) => Fact::Known(facts::dataverse(says)),
+            Err(error) => Fact::Unknown(problem::of_call(&error)),
+        }
+    }
+
+    /// The packages matter only where the environment is integrated with this host.
+    async fn applications(&self, environment: &Fact<SpecEnvironment>) -> Fact<Vec<Package>> {
+        let integrated = usable(environment)
+            .and_then(|environment| environment.finance_operations.as_ref())
+            .is_some_and(|named| named.host.as_deref() == Some(self.desired.host.as_str()));
+        if !integrated {
+            return Fact::Unknown(problem::not_read());
+        }
+        if let Some(kept) = self.context.slow_reads(&self.desired.uid, self.fresh.slow) {
+            return Fact::Known(kept.applications);
+        }
+        applications(
+            &self.application.session,
+            &self.desired.environment_id,
+            &self.desired.applications,
+        )
+        .await
+    }
+
+    /// L. "No link" says something only if the finance and operations host is up in the same pass.
+    async fn link(&self) -> LinkView {
+        let service = match &self.service {
+            Ok(Some(service)) => service,
+            Ok(None) => return LinkView::NotObserved,
+            Err(problem) => return LinkView::Unknown(problem.clone()),
+        };
+        link(
+            self.context,
+            &service.account.session,
+            &service.host,
+            &self.finance_operations,
+        )
+        .await
+    }
+
+    async fn together(self, platform: Platform, link: LinkView) -> Observed {
+        let credentials = self.credentials(platform.credentials).await;
+        let link = self.with_companies(link).await;
+        self.keep_slow_reads(&platform.applications, &link);
+        let tenant = match platform.list {
+            Ok(list) => Fact::Known(self.tenant(&list, &link)),
+            Err(problem) => Fact::Unknown(problem),
+        };
+        Observed {
+            began: platform.began,
+            credentials,
+            environment: platform.environment,
+            tenant,
+            dataverse: platform.dataverse,
+            applications: platform.applications,
+            link,
+        }
+    }
+
+    /// Both identities must be accepted; what Entra said of the account is remembered by its session.
+    async fn credentials(&self, application: Fact<()>) -> Fact<()> {
+        let Fact::Known(()) = application else {
+            return application;
+        };
+        match &self.service {
+            Ok(None) => Fact::Known(()),
+            Err(problem) => Fact::Unknown(problem.clone()),
+            Ok(Some(service)) => match service
+                .account
+                .session
+                .token(&Audience::DualWriteService)
+                .await
+            {
+                Ok(()) => Fact::Known(()),
+                Err(error) => {
+                    let secret = self
+                        .desired
+                        .dual_write_service
+                        .as_ref()
+                        .map(|service| &service.secret_ref);
+                    Fact::Unknown(problem::of_sign_in(&error, "dual-write account", secret))
+                }
+            },
+        }
+    }
+
+    /// The companies of a link, for telling differences; they decide nothing, so they are read slowly.
+    async fn with_companies(&self, link: LinkView) -> LinkView {
+        let (LinkView::To(mut found), Ok(Some(service))) = (link.clone(), &self.service) else {
+            return link;
+        };
+        let Some(name) = found
+            .connection_set_name
+            .clone()
+            .filter(|_| !self.desired.legal_entities.is_empty())
+        else {
+            return link;
+        };
+        let kept = self.context.slow_reads(&self.desired.uid, self.fresh.slow);
+        found.legal_entities = match kept
+            .filter(|kept| kept.connection_set.as_deref() == Some(&name))
+        {
+            Some(kept) => kept.legal_entities,
+            None => dual_write::connection_set(&service.account.session, &service.host, &name)
+                .await
+                .inspect_err(
+                    |error| tracing::debug!(%error, "the companies of the link could not be read"),
+                )
+                .ok()
+                .map(|set| set.legal_entities),
+        };
+        LinkView::To(found)
+    }
+
+    fn keep_slow_reads(&self, applications: &Fact<Vec<Package>>, link: &LinkView) {
+        let Fact::Known(applications) = applications else {
+            return;
+        };
+        if self
+            .context
+            .slow_reads(&self.desired.uid, self.fresh.slow)
+            .is_some()
+        {
+            return;
+        }
+        let (connection_set, legal_entities) = match link {
+            LinkView::To(link) => (
+                link.connection_set_name.clone(),
+                link.legal_entities.clone(),
+            ),
+            _ => (None, None),
+        };
+        let reads = SlowReads {
+            at: self.began,
+            applications: applications.clone(),
+            connection_set,
+            legal_entities,
+        };
+        self.context.keep_slow_reads(&self.desired.uid, reads);
+    }
+
+    fn tenant(&self, list: &EnvironmentList, link: &LinkView) -> Tenant {
+        let all = || list.environments.iter().map(facts::environment);
+        let linked = match link {
+            LinkView::To(link) => Some(link.environment_id.as_str()),
+            _ => None,
+        };
+        Tenant {
+            complete: list.complete,
+            visible: list.environments.len(),
+            naming_host: all()
+                .filter(|environment| {
+                    environment.has_dataverse
+                        && environment
+                            .finance_operations
+                            .as_ref()
+                            .and_then(|named| named.host.as_deref())
+                            == Some(self.desired.host.as_str())
+                })
+                .collect(),
+            linked: linked
+                .and_then(|id| all().find(|environment| environment.id.eq_ignore_ascii_case(id))),
+        }
+    }
+}
+
+impl Platform {
+    fn unknown(began: Timestamp, problem: &Problem) -> Self {
+        Self {
+            began,
+            credentials: Fact::Unknown(problem.clone()),
+            environment: Fact::Unknown(problem.clone()),
+            list: Err(problem.clone()),
+            dataverse: Fact::Unknown(problem::not_read()),
+            applications: Fact::Unknown(problem::not_read()),
+        }
+    }
+}
+
+/// A pass in which nothing could be read, because the hosts or the credentials of the spec do not allow it.
+fn nothing(desired: &Desired, began: Timestamp, problem: Problem) -> Observed {
+    let platform = Platform::unknown(began, &problem);
+    let link = if wanted_service(desired).is_some() {
+        LinkView::Unknown(problem)
+    } else {
+        LinkView::NotObserved
+    };
+    Observed {
+        began,
+        credentials: platform.credentials,
+        environment: platform.environment,
+        tenant: Fact::Unknown(problem::not_read()),
+        dataverse: platform.dataverse,
+        applications: platform.applications,
+        link,
+    }
+}
+
+/// The service, unless the spec asks not to look at the link.
+fn wanted_service(desired: &Desired) -> Option<&DualWriteService> {
+    desired
+        .dual_write_service
+        .as_ref()
+        .filter(|_| desired.link_observation == LinkObservation::Always)
+}
+
+fn service_host(
+    context: &Context,
+    desired: &Desired,
+    service: &DualWriteService,
+) -> Result<AllowedHost, Problem> {
+    let host = values::host_of(&service.url).unwrap_or_else(|| service.url.clone());
+    allowed(context, desired, HostKind::DualWriteService, &host)
+}
+
+async fn account(
+    context: &Context,
+    desired: &Desired,
+    service: &DualWriteService,
+) -> Result<Arc<Shared>, Problem> {
+    let tenant = &desired.credentials.tenant_id;
+    identities::dual_write_account(context, &desired.namespace, desired.cloud, tenant, service)
+        .await
+}
+
+fn allowed(
+    context: &Context,
+    desired: &Desired,
+    kind: HostKind,
+    host: &str,
+) -> Result<AllowedHost, Problem> {
+    context
+        .hosts
+        .check(desired.cloud.into(), kind, host)
+        .map_err(|refused| Problem::needs_person(Reason::HostNotAllowed, refused.to_string()))
+}
+
+/// S, where its own Dataverse can be asked.
+fn usable(environment: &Fact<SpecEnvironment>) -> Option<&Environment> {
+    match environment {
+        Fact::Known(SpecEnvironment::Visible(environment))
+            if environment.has_dataverse && environment.readiness == Readiness::Ready =>
+        {
+            Some(environment)
+        }
+        _ => None,
+    }
+}
+
+/// The packages of an environment. One that is missing from a list that could not be read whole is not absent.
+pub async fn applications(
+    session: &Session,
+    environment_id: &str,
+    wanted: &[String],
+) -> Fact<Vec<Package>> {
+    match power_platform::application_packages(session, environment_id).await {
+        Err(error) => Fact::Unknown(problem::of_call(&error)),
+        Ok(list) if !list.complete && wanted.iter().any(|name| list.find(name).is_none()) => {
+            Fact::Unknown(problem::incomplete_packages())
+        }
+        Ok(list) => Fact::Known(list.packages.iter().map(facts::package).collect()),
+    }
+}
+
+/// L, as the service and the finance and operations host say.
+pub async fn link(
+    context: &Context,
+    session: &Session,
+    service: &AllowedHost,
+    finance_operations: &AllowedHost,
+) -> LinkView {
+    match dual_write::link(session, service, finance_operations.name()).await {
+        Err(error) => LinkView::Unknown(problem::of_call(&error)),
+        Ok(dual_write::LinkAnswer::Linked(link)) => facts::link(link),
+        Ok(dual_write::LinkAnswer::None | dual_write::LinkAnswer::EntryWithoutId) => {
+            match finance_operations::is_up(&context.http, finance_operations).await {
+                finance_operations::Up::Yes => LinkView::Absent,
+                finance_operations::Up::No(why) => LinkView::HostDown(why),
+            }
+        }
+    }
+}

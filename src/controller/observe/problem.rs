@@ -1,0 +1,86 @@
+//! From a failed call to a problem that a person can read.
+
+use std::time::Duration;
+
+use crate::{
+    api::{
+        Reason, conditions,
+        connection::{FailureClass, LocalReference},
+    },
+    microsoft::error::{CallError, Class},
+    plan::observed::{Environment, Problem},
+};
+
+/// A failed call: what happened, what to do, and Microsoft's reference.
+pub fn of_call(error: &CallError) -> Problem {
+    let class = match error.class {
+        Class::Transient => FailureClass::Transient,
+        Class::Busy => FailureClass::Busy,
+        Class::NeedsPerson => FailureClass::NeedsPerson,
+        Class::Unexpected => FailureClass::Unexpected,
+    };
+    Problem {
+        class,
+        reason: error
+            .reason
+            .and_then(|reason| reason.parse::<Reason>().ok()),
+        message: error.to_string(),
+        retry_after: error.retry_after,
+    }
+}
+
+/// A refused or failed sign-in: the same, and whose it was.
+pub fn of_sign_in(error: &CallError, whose: &str, secret: Option<&LocalReference>) -> Problem {
+    let mut problem = of_call(error);
+    if let Some(secret) = secret.filter(|_| problem.is_for_a_person()) {
+        problem.message = format!(
+            "The {whose} of Secret '{}' cannot sign in. {}",
+            secret.name, problem.message
+        );
+    }
+    problem
+}
+
+/// A read that this pass did not need.
+pub fn not_read() -> Problem {
+    Problem {
+        class: FailureClass::Busy,
+        reason: None,
+        message: "It was not looked at in this pass.".into(),
+        retry_after: None,
+    }
+}
+
+/// An environment whose Dataverse has no address that can be asked.
+pub fn unreadable_dataverse_url(environment: &Environment) -> Problem {
+    let url = environment.dataverse_url.as_deref().unwrap_or("none");
+    Problem {
+        class: FailureClass::Unexpected,
+        reason: None,
+        message: format!(
+            "The Power Platform API gives no usable Dataverse address for '{}' ({url}).",
+            environment.name
+        ),
+        retry_after: None,
+    }
+}
+
+/// A list of packages that could not be read whole.
+pub fn incomplete_packages() -> Problem {
+    Problem {
+        class: FailureClass::Unexpected,
+        reason: None,
+        message: "The list of application packages could not be read to its end, so what is missing in it may exist.".into(),
+        retry_after: Some(Duration::from_secs(30)),
+    }
+}
+
+/// An error of the API server in words.
+pub fn kubernetes(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => {
+            format!("the API server answered {} {}", status.code, status.message)
+        }
+        other => conditions::cut(&format!("the API server could not be asked ({other})"), 300),
+    }
+}

@@ -1,0 +1,334 @@
+//! The controller of `DualWriteOperation`: observe, advance, record the intent, send at most one request, report.
+//!
+//! The intent stands in the API server, with the resourceVersion of what the decision was made from, before anything is
+//! sent. So whoever dies, is late or sees an old copy cannot send twice: it finds the intent, or is refused by it.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use kube::{
+    Api, Resource, ResourceExt, api::ListParams, core::DeserializeGuard,
+    runtime::controller::Action,
+};
+
+use super::{
+    act::{self, Reach},
+    connection::{PassError, while_writing},
+    context::Context,
+    report::{self, WriteError},
+    watch,
+};
+use crate::{
+    api::{
+        ACT_FINALIZER, DualWriteOperation, DualWriteOperationStatus, RECONCILE_AT, Reason,
+        operation::Phase,
+    },
+    plan::{
+        advance::{self, Act, ActObserved, Next, Owner, Send, Sent},
+        assemble::Event,
+        world::{KnownOperation, between},
+    },
+};
+
+/// How often an operation that waits for a person or for its connection is looked at, should a trigger be missed.
+const IDLE: Duration = Duration::from_mins(1);
+
+/// Soon enough after somebody else's write for the watch to have brought it.
+const AFTER_CONFLICT: Duration = Duration::from_millis(200);
+
+/// One pass over one operation.
+///
+/// # Errors
+/// When Kubernetes could not be written to; everything else becomes a status.
+pub async fn reconcile(
+    guarded: Arc<DeserializeGuard<DualWriteOperation>>,
+    context: Arc<Context>,
+) -> Result<Action, PassError> {
+    let operation = match &guarded.0 {
+        Ok(operation) => operation,
+        Err(invalid) => {
+            tracing::error!(error = %invalid.error, name = invalid.metadata.name, "a DualWriteOperation cannot be read");
+            return Ok(Action::await_change());
+        }
+    };
+    let timer = context.metrics.pass("DualWriteOperation");
+    let result = match Box::pin(pass(operation, &context)).await {
+        Err(PassError::Write {
+            source: WriteError::Conflict,
+            ..
+        }) => Ok(Action::requeue(AFTER_CONFLICT)),
+        result => result,
+    };
+    timer.done(result.is_ok());
+    result
+}
+
+async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Action, PassError> {
+    let known = watch::known(operation);
+    if !act::needs_reading(&known) {
+        return release(operation, context)
+            .await
+            .map(|()| Action::await_change());
+    }
+    let reach = Reach::of(context, &known).await;
+    let observed = act::observe(context, &reach, &known).await;
+    let owner = owner(context, &known);
+    let others = others(context, &known);
+    let pass = Pass {
+        context,
+        known: &known,
+        observed: &observed,
+        owner: &owner,
+        others: &others,
+    };
+    let next = advance::advance(&pass.act(super::now()));
+    let (next, written) = match (next.send.clone(), reach) {
+        (Some(send), Ok(reach)) => match begin(operation, &pass, &reach, next, &send).await? {
+            Some(outcome) => outcome,
+            None => {
+                return Ok(Action::requeue(watch::with_jitter(
+                    context.options.settings.poll,
+                )));
+            }
+        },
+        // Nothing is sent without having been read, so without a reach there is no request.
+        (_, _) => (next, operation.clone()),
+    };
+    conclude(&written, context, &next).await
+}
+
+/// What one step forward looks at.
+struct Pass<'a> {
+    context: &'a Context,
+    known: &'a KnownOperation,
+    observed: &'a ActObserved,
+    owner: &'a Owner,
+    others: &'a [KnownOperation],
+}
+
+impl Pass<'_> {
+    fn act(&self, now: Timestamp) -> Act<'_> {
+        Act {
+            operation: self.known,
+            observed: self.observed,
+            owner: self.owner,
+            others: self.others,
+            incarnation: &self.context.incarnation,
+            now,
+            settings: &self.context.options.settings,
+        }
+    }
+}
+
+/// Records the intent, sends the request once, and says what became of it. `None`: somebody else is first.
+async fn begin(
+    operation: &DualWriteOperation,
+    pass: &Pass<'_>,
+    reach: &Reach,
+    intended: Next,
+    send: &Send,
+) -> Result<Option<(Next, DualWriteOperation)>, PassError> {
+    let Some(written) = record_intent(operation, pass, &intended.status).await? else {
+        return Ok(None);
+    };
+    tracing::info!(
+        operation = pass.known.name,
+        step = send.step,
+        "sending the request of a recorded intent"
+    );
+    let sent = act::send(pass.context, reach, pass.known, send).await;
+    if let Sent::Lost(problem) | Sent::Refused(problem) | Sent::NotSent(problem) = &sent {
+        tracing::warn!(
+            operation = pass.known.name,
+            step = send.step,
+            problem = problem.message,
+            "the request was not accepted"
+        );
+    }
+    let next = advance::after_sending(&pass.act(super::now()), intended.status, send, &sent);
+    Ok(Some((next, written)))
+}
+
+/// The finalizer, then the intent, each conditional on what was read before; then nobody else can record one.
+async fn record_intent(
+    operation: &DualWriteOperation,
+    pass: &Pass<'_>,
+    intent: &DualWriteOperationStatus,
+) -> Result<Option<DualWriteOperation>, PassError> {
+    let _alone = pass.context.one_start().await;
+    if pass.known.is_unstarted() && host_is_taken(pass).await? {
+        return Ok(None);
+    }
+    let held = if operation
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == ACT_FINALIZER)
+    {
+        operation.clone()
+    } else {
+        report::hold(pass.context, operation, true)
+            .await
+            .map_err(while_writing("the finalizer of an operation"))?
+    };
+    match report::status::<DualWriteOperation>(pass.context, &held.metadata, intent).await {
+        Ok(written) => Ok(Some(written)),
+        // Perhaps it was written all the same; then it is ours, and nothing was sent for it yet.
+        Err(WriteError::Timeout | WriteError::Conflict) => find_intent(pass, intent).await,
+        Err(error) => Err(while_writing("the intent of a step")(error)),
+    }
+}
+
+/// The live operation, if it carries exactly the intent that was to be written.
+async fn find_intent(
+    pass: &Pass<'_>,
+    intent: &DualWriteOperationStatus,
+) -> Result<Option<DualWriteOperation>, PassError> {
+    let live = report::live_operation(pass.context, &pass.known.namespace, &pass.known.name)
+        .await
+        .map_err(while_writing("the intent of a step"))?;
+    Ok(live.filter(|live| live.status.as_ref() == Some(intent)))
+}
+
+/// Whether another operation of the host is under way, from a live list.
+async fn host_is_taken(pass: &Pass<'_>) -> Result<bool, PassError> {
+    let mut live = Vec::new();
+    for scope in &pass.context.scopes {
+        let api: Api<DeserializeGuard<DualWriteOperation>> =
+            scope.operations_api(&pass.context.client);
+        let list = tokio::time::timeout(Duration::from_secs(20), api.list(&ListParams::default()))
+            .await
+            .map_err(|_| while_writing("a look at the other operations")(WriteError::Timeout))?
+            .map_err(|error| {
+                while_writing("a look at the other operations")(WriteError::Refused(Box::new(
+                    error,
+                )))
+            })?;
+        live.extend(list.items);
+    }
+    let host = &pass.known.spec.finance_operations_host;
+    Ok(live
+        .iter()
+        .filter_map(|operation| operation.0.as_ref().ok())
+        .map(watch::known)
+        .any(|other| {
+            other.uid != pass.known.uid
+                && other.spec.finance_operations_host == *host
+                && other.occupies_host()
+        }))
+}
+
+/// Writes what the pass came to, and takes the finalizer off when nothing is in flight any more.
+async fn conclude(
+    operation: &DualWriteOperation,
+    context: &Context,
+    next: &Next,
+) -> Result<Action, PassError> {
+    let mut current = operation.clone();
+    if operation.status.clone().unwrap_or_default() != next.status {
+        let written =
+            report::status::<DualWriteOperation>(context, &operation.metadata, &next.status).await;
+        current = match written {
+            Ok(written) => written,
+            // Deleted, and nothing was in flight: there is nothing left to write to.
+            Err(error) if error.status() == Some(404) => return Ok(Action::await_change()),
+            Err(error) => return Err(while_writing("the status of an operation")(error)),
+        };
+        tell(operation, context, &next.status).await;
+    }
+    if !advance::needs_finalizer(&next.status) {
+        release(&current, context).await?;
+    }
+    Ok(match next.next {
+        Some(at) => Action::requeue(watch::with_jitter(between(super::now(), at))),
+        None if next.status.phase.is_some_and(Phase::is_finished) => Action::await_change(),
+        None => Action::requeue(watch::with_jitter(IDLE)),
+    })
+}
+
+async fn release(operation: &DualWriteOperation, context: &Context) -> Result<(), PassError> {
+    if !operation
+        .finalizers()
+        .iter()
+        .any(|finalizer| finalizer == ACT_FINALIZER)
+    {
+        return Ok(());
+    }
+    match report::hold(context, operation, false).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.status() == Some(404) => Ok(()),
+        Err(error) => Err(while_writing("the finalizer of an operation")(error)),
+    }
+}
+
+/// A change of phase is worth an event and a measurement.
+async fn tell(
+    operation: &DualWriteOperation,
+    context: &Context,
+    status: &DualWriteOperationStatus,
+) {
+    let before = operation.status.as_ref().and_then(|status| status.phase);
+    let Some(phase) = status.phase.filter(|phase| Some(*phase) != before) else {
+        return;
+    };
+    if let (Some(started), true) = (status.started_at, phase.is_finished()) {
+        let took = between(started, status.finished_at.unwrap_or_else(super::now));
+        context
+            .metrics
+            .operation_ended(operation.spec.action, phase, took);
+    }
+    let failed = matches!(phase, Phase::Failed | Phase::Unknown);
+    let reason = status
+        .reason
+        .as_deref()
+        .and_then(|reason| reason.parse::<Reason>().ok());
+    let event = Event {
+        warning: failed,
+        reason: reason.unwrap_or(match operation.spec.action {
+            crate::api::operation::Action::Setup if phase == Phase::Succeeded => Reason::Installed,
+            crate::api::operation::Action::Setup => Reason::Installing,
+            crate::api::operation::Action::Link if phase == Phase::Succeeded => Reason::Linked,
+            crate::api::operation::Action::Link => Reason::Linking,
+        }),
+        note: status.message.clone().unwrap_or_else(|| phase.to_string()),
+    };
+    report::events(context, &operation.object_ref(&()), &[event]).await;
+}
+
+/// The connection that asked for an operation.
+fn owner(context: &Context, operation: &KnownOperation) -> Owner {
+    let reference = &operation.spec.connection;
+    let Some(guarded) = watch::connection(context, &operation.namespace, &reference.name) else {
+        return Owner::Gone;
+    };
+    match &guarded.0 {
+        Ok(found)
+            if found.uid().as_deref() == Some(&reference.uid)
+                && found.metadata.deletion_timestamp.is_none() =>
+        {
+            Owner::Present {
+                suspended: found.spec.suspend,
+                reconcile_at: found.annotations().get(RECONCILE_AT).cloned(),
+            }
+        }
+        Ok(_) => Owner::Gone,
+        // It is there, but cannot be read: nothing new is started for it.
+        Err(_) => Owner::Present {
+            suspended: true,
+            reconcile_at: None,
+        },
+    }
+}
+
+/// The other operations of the same host, as far as the stores know.
+fn others(context: &Context, operation: &KnownOperation) -> Vec<KnownOperation> {
+    let mut others = Vec::new();
+    for scope in &context.scopes {
+        others.extend(scope.operations.state().iter().filter_map(|other| {
+            let other = other.0.as_ref().ok()?;
+            let same_host =
+                other.spec.finance_operations_host == operation.spec.finance_operations_host;
+            (same_host && other.uid().as_ref() != Some(&operation.uid)).then(|| watch::known(other))
+        }));
+    }
+    others
+}

@@ -1,0 +1,215 @@
+//! Every write to Kubernetes. Each carries the resourceVersion that the decision was made from, and one field manager.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    core::ObjectMeta,
+    runtime::events::{Event as KubeEvent, EventType},
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::context::Context;
+use crate::{
+    api::{
+        ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationSpec,
+        FIELD_MANAGER, conditions,
+    },
+    plan::assemble::Event,
+};
+
+/// kube retries for minutes by default; a pass that has waited that long acts on an old observation.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What the API server takes for an event's note, in bytes.
+const NOTE_LIMIT: usize = 1000;
+
+/// Why something could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Somebody else has written since; the pass is dropped and made again from the newer state.
+    #[error("the object has changed since it was read")]
+    Conflict,
+    /// The API server did not answer in time; whether it has written is not known.
+    #[error("the API server did not answer within {} s", WRITE_TIMEOUT.as_secs())]
+    Timeout,
+    /// The API server refused, or could not be asked.
+    #[error("{0}")]
+    Refused(#[source] Box<kube::Error>),
+}
+
+impl WriteError {
+    /// The HTTP status with which the API server refused.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Refused(error) => match error.as_ref() {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            Self::Conflict | Self::Timeout => None,
+        }
+    }
+}
+
+/// Waits for a write, within bounds.
+async fn bounded<T>(write: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
+    match tokio::time::timeout(WRITE_TIMEOUT, write).await {
+        Err(_) => Err(WriteError::Timeout),
+        Ok(Ok(written)) => Ok(written),
+        Ok(Err(kube::Error::Api(status))) if status.is_conflict() => Err(WriteError::Conflict),
+        Ok(Err(error)) => Err(WriteError::Refused(Box::new(error))),
+    }
+}
+
+/// Writes a status, if nobody else has written since `read_from` was read.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn status<K>(
+    context: &Context,
+    read_from: &ObjectMeta,
+    status: &impl Serialize,
+) -> Result<K, WriteError>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let name = read_from.name.clone().unwrap_or_default();
+    let api: Api<K> = Api::namespaced(
+        context.client.clone(),
+        read_from.namespace.as_deref().unwrap_or_default(),
+    );
+    let patch = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": { "name": name, "resourceVersion": read_from.resource_version },
+        "status": status,
+    });
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    bounded(api.patch_status(&name, &params, &Patch::Apply(&patch))).await
+}
+
+/// Creates an operation for a connection.
+///
+/// # Errors
+/// See [`WriteError`]; `AlreadyExists` is a refusal with status 409 and becomes [`WriteError::Conflict`].
+pub async fn create_operation(
+    context: &Context,
+    owner: &DualWriteConnection,
+    name: &str,
+    spec: DualWriteOperationSpec,
+) -> Result<DualWriteOperation, WriteError> {
+    let mut operation = DualWriteOperation::new(name, spec);
+    operation.metadata.namespace = owner.namespace();
+    operation.metadata.labels = Some(BTreeMap::from([(
+        "dualwrite.dev/action".to_owned(),
+        operation.spec.action.to_string(),
+    )]));
+    // No blockOwnerDeletion: deleting the connection must never wait for an operation.
+    operation.metadata.owner_references = owner.controller_owner_ref(&()).map(|mut reference| {
+        reference.block_owner_deletion = None;
+        vec![reference]
+    });
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PostParams::default()
+    };
+    bounded(operations(context, &owner.namespace().unwrap_or_default()).create(&params, &operation))
+        .await
+}
+
+/// Reads an operation live, past every cache.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn live_operation(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<DualWriteOperation>, WriteError> {
+    bounded(operations(context, namespace).get_opt(name)).await
+}
+
+/// Puts the finalizer on an operation, or takes it off; the answer's resourceVersion is the one to go on with.
+///
+/// # Errors
+/// See [`WriteError`]; the API server refuses a new finalizer on an object that is being deleted.
+pub async fn hold(
+    context: &Context,
+    operation: &DualWriteOperation,
+    held: bool,
+) -> Result<DualWriteOperation, WriteError> {
+    let mut finalizers = operation.finalizers().to_vec();
+    finalizers.retain(|finalizer| finalizer != ACT_FINALIZER);
+    if held {
+        finalizers.push(ACT_FINALIZER.to_owned());
+    }
+    let patch = json!({ "metadata": {
+        "resourceVersion": operation.resource_version(),
+        "finalizers": finalizers,
+    }});
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
+    let namespace = operation.namespace().unwrap_or_default();
+    bounded(operations(context, &namespace).patch(
+        &operation.name_any(),
+        &params,
+        &Patch::Merge(&patch),
+    ))
+    .await
+}
+
+/// Deletes a finished operation that is no longer kept. That it is gone already is fine.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn forget_operation(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+) -> Result<(), WriteError> {
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    };
+    match bounded(operations(context, namespace).delete(name, &params)).await {
+        Ok(_) | Err(WriteError::Conflict) => Ok(()),
+        Err(error) if error.status() == Some(404) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn operations(context: &Context, namespace: &str) -> Api<DualWriteOperation> {
+    Api::namespaced(context.client.clone(), namespace)
+}
+
+/// Publishes events, best effort: the status already says it, so a lost event loses nothing.
+pub async fn events(context: &Context, about: &ObjectReference, events: &[Event]) {
+    for event in events {
+        let event = KubeEvent {
+            type_: if event.warning {
+                EventType::Warning
+            } else {
+                EventType::Normal
+            },
+            reason: event.reason.as_ref().to_owned(),
+            note: Some(conditions::cut(&event.note, NOTE_LIMIT)),
+            action: "Reconcile".into(),
+            secondary: None,
+        };
+        if let Err(error) = bounded(context.recorder.publish(&event, about)).await {
+            tracing::debug!(%error, reason = event.reason, "an event could not be published");
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! Streams, stores and triggers.
+//!
+//! One watch for each resource and scope. A change of an operation makes a pass over its connection due (and over the
+//! others of the same host, which wait for it); a change of a connection makes passes due over those of its operations
+//! that have not started, and over the others of its host, whose claims depend on it.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{
+    StreamExt,
+    channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
+    future::{self, BoxFuture, Shared},
+    stream::BoxStream,
+};
+use jiff::Timestamp;
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    core::DeserializeGuard,
+    runtime::{
+        Controller, Predicate, PredicateConfig, WatchStreamExt, controller, predicates,
+        reflector::{self, ObjectRef, Store},
+        watcher,
+    },
+};
+
+use super::{connection, context::Context, operation};
+use crate::{
+    api::{DualWriteConnection, DualWriteOperation, values},
+    plan::{
+        desired::Desired,
+        world::{Claim, KnownOperation},
+    },
+};
+
+/// A connection that may not be readable; one such object must not stop the others.
+pub type GuardedConnection = DeserializeGuard<DualWriteConnection>;
+/// An operation that may not be readable.
+pub type GuardedOperation = DeserializeGuard<DualWriteOperation>;
+
+/// How long to wait after a pass that could not be completed.
+const AFTER_ERROR: Duration = Duration::from_secs(5);
+
+/// How much later than asked for a pass may be, as a part of the wait: so that many resources do not come at once.
+const JITTER: f64 = 0.1;
+/// The most that a pass may be later than asked for.
+const MOST_JITTER: Duration = Duration::from_secs(30);
+
+/// What is watched: all namespaces, or one.
+pub struct Scope {
+    namespace: Option<String>,
+    /// The connections there.
+    pub connections: Store<GuardedConnection>,
+    /// The operations there.
+    pub operations: Store<GuardedOperation>,
+    connections_listed: Listed,
+    operations_listed: Listed,
+}
+
+/// Whether a store holds what the API server has. A store's own future wakes only the last that waits for it, and passes
+/// wait in tasks of their own.
+#[derive(Clone)]
+struct Listed(tokio::sync::watch::Sender<bool>);
+
+impl Listed {
+    fn new() -> Self {
+        Self(tokio::sync::watch::Sender::new(false))
+    }
+
+    fn see<K>(&self, event: Changed<'_, K>) {
+        if matches!(event, Ok(watcher::Event::InitDone)) {
+            self.0.send_replace(true);
+        }
+    }
+
+    async fn wait(&self) {
+        // An error means that the sender is gone, and this holds it.
+        let mut listed = self.0.subscribe();
+        let _ended = listed.wait_for(|listed| *listed).await;
+    }
+}
+
+/// A scope whose watches have not begun.
+pub struct Unwatched {
+    /// The scope.
+    pub scope: Arc<Scope>,
+    connections: reflector::store::Writer<GuardedConnection>,
+    operations: reflector::store::Writer<GuardedOperation>,
+}
+
+/// The end of the process.
+pub type Shutdown = Shared<BoxFuture<'static, ()>>;
+
+/// The scopes for the namespaces of `--watch-namespaces`; none means all.
+pub fn scopes(namespaces: &[String]) -> Vec<Unwatched> {
+    if namespaces.is_empty() {
+        return vec![Unwatched::new(None)];
+    }
+    namespaces
+        .iter()
+        .map(|namespace| Unwatched::new(Some(namespace.clone())))
+        .collect()
+}
+
+impl Unwatched {
+    fn new(namespace: Option<String>) -> Self {
+        let (connections, connection_writer) = reflector::store();
+        let (operations, operation_writer) = reflector::store();
+        Self {
+            scope: Arc::new(Scope {
+                namespace,
+                connections,
+                operations,
+                connections_listed: Listed::new(),
+                operations_listed: Listed::new(),
+            }),
+            connections: connection_writer,
+            operations: operation_writer,
+        }
+    }
+}
+
+impl Scope {
+    /// Waits until both stores hold what the API server has.
+    pub async fn wait_until_ready(&self) {
+        future::join(
+            self.connections_listed.wait(),
+            self.operations_listed.wait(),
+        )
+        .await;
+    }
+
+    /// The operations of this scope, live.
+    pub fn operations_api(&self, client: &Client) -> Api<GuardedOperation> {
+        self.api(client)
+    }
+
+    fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<Scope = kube::core::NamespaceResourceScope>,
+        K::DynamicType: Default,
+    {
+        match &self.namespace {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        }
+    }
+}
+
+/// Runs both controllers of a scope until the process ends.
+pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown) {
+    let Unwatched {
+        scope,
+        connections,
+        operations,
+    } = unwatched;
+    let (connection_due, connections_due) = unbounded();
+    let (operation_due, operations_due) = unbounded();
+    let connection_stream = {
+        let (scope, due, operation_due) =
+            (Arc::clone(&scope), connection_due.clone(), operation_due);
+        let kept_reads = Arc::clone(&context);
+        watcher(
+            scope.api::<GuardedConnection>(&context.client),
+            watcher::Config::default(),
+        )
+        .default_backoff()
+        .reflect(connections)
+        .inspect(move |event| {
+            scope.connections_listed.see(event);
+            if let Ok(watcher::Event::Delete(gone)) = event {
+                kept_reads.forget(&gone.uid().unwrap_or_default());
+            }
+            connection_changed(&scope, event, &due, &operation_due);
+        })
+        .boxed()
+    };
+    let operation_stream = {
+        let (scope, due) = (Arc::clone(&scope), connection_due);
+        watcher(
+            scope.api::<GuardedOperation>(&context.client),
+            watcher::Config::default(),
+        )
+        .default_backoff()
+        .reflect(operations)
+        .inspect(move |event| {
+            scope.operations_listed.see(event);
+            operation_changed(&scope, event, &due);
+        })
+        .boxed()
+    };
+    let connections = connection_controller(
+        &context,
+        &scope,
+        connection_stream,
+        connections_due,
+        shutdown.clone(),
+    );
+    let operations =
+        operation_controller(&context, &scope, operation_stream, operations_due, shutdown);
+    future::join(connections, operations).await;
+}
+
+/// What makes a pass over an object itself due: its spec, its annotations, its finalizers, its deletion; not its status.
+fn due<K: Resource>() -> impl Predicate<K> {
+    predicates::generation
+        .combine(predicates::annotations)
+        .combine(predicates::finalizers)
+}
+
+fn limits(context: &Context) -> controller::Config {
+    controller::Config::default().concurrency(context.options.concurrency)
+}
+
+fn connection_controller(
+    context: &Arc<Context>,
+    scope: &Arc<Scope>,
+    stream: BoxStream<'static, Result<watcher::Event<GuardedConnection>, watcher::Error>>,
+    triggers: UnboundedReceiver<ObjectRef<GuardedConnection>>,
+    shutdown: Shutdown,
+) -> impl Future<Output = ()> + use<> {
+    let passes = stream
+        .applied_objects()
+        .predicate_filter(due(), PredicateConfig::default());
+    let operations = scope.operations_listed.clone();
+    Controller::for_stream(passes, scope.connections.clone())
+        .with_config(limits(context))
+        .reconcile_on(triggers)
+        .graceful_shutdown_on(shutdown)
+        .run(
+            move |connection, context| {
+                let operations = operations.clone();
+                async move {
+                    // Without the operations nobody knows what is under way.
+                    operations.wait().await;
+                    connection::reconcile(connection, context).await
+                }
+            },
+            |connection, error, _| {
+                tracing::warn!(name = connection.name_any(), %error, "a pass over a connection could not be completed");
+                controller::Action::requeue(with_jitter(AFTER_ERROR))
+            },
+            Arc::clone(context),
+        )
+        .for_each(|_| future::ready(()))
+}
+
+fn operation_controller(
+    context: &Arc<Context>,
+    scope: &Arc<Scope>,
+    stream: BoxStream<'static, Result<watcher::Event<GuardedOperation>, watcher::Error>>,
+    triggers: UnboundedReceiver<ObjectRef<GuardedOperation>>,
+    shutdown: Shutdown,
+) -> impl Future<Output = ()> + use<> {
+    let passes = stream
+        .applied_objects()
+        .predicate_filter(due(), PredicateConfig::default());
+    let connections = scope.connections_listed.clone();
+    Controller::for_stream(passes, scope.operations.clone())
+        .with_config(limits(context))
+        .reconcile_on(triggers)
+        .graceful_shutdown_on(shutdown)
+        .run(
+            move |operation, context| {
+                let connections = connections.clone();
+                async move {
+                    // Without the connections every operation would look abandoned.
+                    connections.wait().await;
+                    operation::reconcile(operation, context).await
+                }
+            },
+            |operation, error, _| {
+                tracing::warn!(name = operation.name_any(), %error, "a pass over an operation could not be completed");
+                controller::Action::requeue(with_jitter(AFTER_ERROR))
+            },
+            Arc::clone(context),
+        )
+        .for_each(|_| future::ready(()))
+}
+
+// ---- triggers ----
+
+type Changed<'a, K> = &'a Result<watcher::Event<K>, watcher::Error>;
+
+fn changed<K>(event: Changed<'_, DeserializeGuard<K>>) -> Option<&K> {
+    match event {
+        Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
+            object.0.as_ref().ok()
+        }
+        Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone)
+        | Err(_) => None,
+    }
+}
+
+fn connection_changed(
+    scope: &Scope,
+    event: Changed<'_, GuardedConnection>,
+    connections: &UnboundedSender<ObjectRef<GuardedConnection>>,
+    operations: &UnboundedSender<ObjectRef<GuardedOperation>>,
+) {
+    if let Err(error) = event {
+        tracing::warn!(%error, "the watch of connections was interrupted; it is taken up again");
+    }
+    let Some(connection) = changed(event) else {
+        return;
+    };
+    let uid = connection.uid();
+    let gone = matches!(event, Ok(watcher::Event::Delete(_)));
+    for operation in scope.operations.state() {
+        let Ok(known) = &operation.0 else { continue };
+        let unstarted = known
+            .status
+            .as_ref()
+            .is_none_or(|status| status.phase.is_none());
+        if Some(&known.spec.connection.uid) == uid.as_ref() && (gone || unstarted) {
+            send(operations, ObjectRef::from_obj(operation.as_ref()));
+        }
+    }
+    let host = host_of(connection);
+    for other in scope.connections.state() {
+        let Ok(known) = &other.0 else { continue };
+        if known.uid() != uid && host_of(known) == host {
+            send(connections, ObjectRef::from_obj(other.as_ref()));
+        }
+    }
+}
+
+fn operation_changed(
+    scope: &Scope,
+    event: Changed<'_, GuardedOperation>,
+    connections: &UnboundedSender<ObjectRef<GuardedConnection>>,
+) {
+    if let Err(error) = event {
+        tracing::warn!(%error, "the watch of operations was interrupted; it is taken up again");
+    }
+    let Some(operation) = changed(event) else {
+        return;
+    };
+    for connection in scope.connections.state() {
+        let Ok(known) = &connection.0 else { continue };
+        let owner = known.uid().as_ref() == Some(&operation.spec.connection.uid);
+        if owner
+            || values::host_of(host_of(known)).as_ref()
+                == Some(&operation.spec.finance_operations_host)
+        {
+            send(connections, ObjectRef::from_obj(connection.as_ref()));
+        }
+    }
+}
+
+fn send<K>(due: &UnboundedSender<ObjectRef<K>>, object: ObjectRef<K>)
+where
+    K: reflector::Lookup,
+    K::DynamicType: Default,
+{
+    // The receiver is gone only when the process ends.
+    let _ended = due.unbounded_send(object);
+}
+
+fn host_of(connection: &DualWriteConnection) -> &str {
+    connection.spec.finance_operations.url.trim_end_matches('/')
+}
+
+// ---- stores ----
+
+/// The operations that matter for a connection, and the claims of the other connections of its host.
+pub fn neighbours(context: &Context, desired: &Desired) -> (Vec<KnownOperation>, Vec<Claim>) {
+    let mut operations = Vec::new();
+    let mut rivals = Vec::new();
+    for scope in &context.scopes {
+        operations.extend(scope.operations.state().iter().filter_map(|operation| {
+            let operation = operation.0.as_ref().ok()?;
+            let spec = &operation.spec;
+            let matters =
+                spec.connection.uid == desired.uid || spec.finance_operations_host == desired.host;
+            matters.then(|| known(operation))
+        }));
+        rivals.extend(scope.connections.state().iter().filter_map(|connection| {
+            let connection = connection.0.as_ref().ok()?;
+            let same_host =
+                host_of(connection).eq_ignore_ascii_case(&desired.finance_operations_url);
+            (same_host && connection.uid().as_ref() != Some(&desired.uid))
+                .then(|| Claim::of(connection))
+                .flatten()
+        }));
+    }
+    (operations, rivals)
+}
+
+/// The connection with this uid, if it is there.
+pub fn connection(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Option<Arc<GuardedConnection>> {
+    let reference = ObjectRef::new(name).within(namespace);
+    context
+        .scopes
+        .iter()
+        .find_map(|scope| scope.connections.get(&reference))
+}
+
+/// An operation as decisions know it.
+pub fn known(operation: &DualWriteOperation) -> KnownOperation {
+    let meta = &operation.metadata;
+    KnownOperation {
+        name: operation.name_any(),
+        namespace: operation.namespace().unwrap_or_default(),
+        uid: operation.uid().unwrap_or_default(),
+        created: meta
+            .creation_timestamp
+            .as_ref()
+            .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
+        deleted: meta.deletion_timestamp.as_ref().map(|time| time.0),
+        spec: operation.spec.clone(),
+        status: operation.status.clone().unwrap_or_default(),
+    }
+}
+
+/// A wait that is never shorter than asked for, and a little longer for most.
+pub fn with_jitter(wait: Duration) -> Duration {
+    wait + wait.mul_f64(JITTER * fastrand::f64()).min(MOST_JITTER)
+}

@@ -1,0 +1,208 @@
+//! The tokens of one identity: kept in memory, fetched once for all who wait.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::Method;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+
+use super::{Audience, Identity, bad_url};
+use crate::microsoft::clouds::Cloud;
+use crate::microsoft::error::{Api, Call, CallError, Class};
+use crate::microsoft::http::{Body, Http, Request};
+use crate::microsoft::json;
+
+const TOKEN: Call = Call {
+    api: Api::Entra,
+    operation: "token",
+};
+/// A token is fetched anew this long before it expires, or at half of its life if that is later.
+const EARLY: Duration = Duration::from_mins(5);
+/// A longer life is not believed.
+const LONGEST_LIFE: Duration = Duration::from_hours(24);
+/// The longest token that is accepted, in bytes.
+const LONGEST_TOKEN: usize = 64 * 1024;
+/// A refused password is not tried again before this has passed, and then only when somebody asks.
+const PASSWORD_REST: Duration = Duration::from_mins(10);
+
+/// A token and how long it is used.
+#[derive(Clone)]
+pub(super) struct Token {
+    pub(super) secret: SecretString,
+    use_until: Instant,
+}
+
+/// All tokens of one identity.
+pub(super) struct Tokens {
+    http: Http,
+    cloud: Cloud,
+    identity: Identity,
+    slots: Mutex<HashMap<String, Arc<Slot>>>,
+    refused: Mutex<Option<Refused>>,
+}
+
+/// The token of one audience. Its lock is held while the token is fetched, so that all others wait for that.
+#[derive(Default)]
+struct Slot {
+    fetches: AtomicU64,
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    token: Option<Token>,
+    /// How the last fetch failed, for those who waited for it.
+    failed: Option<CallError>,
+}
+
+/// A password that Entra refused.
+struct Refused {
+    error: CallError,
+    tried: Instant,
+    retry_allowed: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Tokens {
+    pub(super) fn new(http: Http, cloud: Cloud, identity: Identity) -> Self {
+        Self {
+            http,
+            cloud,
+            identity,
+            slots: Mutex::default(),
+            refused: Mutex::default(),
+        }
+    }
+
+    /// The token in memory, or a new one. All who wait for the same fetch share its outcome, success or not.
+    pub(super) async fn get(&self, audience: &Audience) -> Result<Token, CallError> {
+        let slot = self.slot(audience);
+        let seen = slot.fetches.load(Ordering::SeqCst);
+        let mut state = slot.state.lock().await;
+        if let Some(token) = state
+            .token
+            .as_ref()
+            .filter(|token| Instant::now() < token.use_until)
+        {
+            return Ok(token.clone());
+        }
+        if slot.fetches.load(Ordering::SeqCst) != seen
+            && let Some(error) = &state.failed
+        {
+            return Err(error.clone());
+        }
+        let fetched = self.fetch(audience).await;
+        slot.fetches.fetch_add(1, Ordering::SeqCst);
+        state.token = fetched.as_ref().ok().cloned();
+        state.failed = fetched.as_ref().err().cloned();
+        fetched
+    }
+
+    /// Forget a token that a service did not accept, unless somebody already has fetched a newer one.
+    pub(super) async fn forget(&self, audience: &Audience, token: &Token) {
+        let slot = self.slot(audience);
+        let mut state = slot.state.lock().await;
+        if state
+            .token
+            .as_ref()
+            .is_some_and(|held| held.secret.expose_secret() == token.secret.expose_secret())
+        {
+            state.token = None;
+        }
+    }
+
+    pub(super) fn allow_password_retry(&self) {
+        if let Some(refused) = lock(&self.refused).as_mut() {
+            refused.retry_allowed = true;
+        }
+    }
+
+    fn slot(&self, audience: &Audience) -> Arc<Slot> {
+        Arc::clone(
+            lock(&self.slots)
+                .entry(audience.scope(self.cloud))
+                .or_default(),
+        )
+    }
+
+    /// The refusal that still holds, if there is one.
+    fn refusal(&self) -> Option<CallError> {
+        let refused = lock(&self.refused);
+        let refused = refused.as_ref()?;
+        let may_try = refused.retry_allowed && refused.tried.elapsed() >= PASSWORD_REST;
+        (!may_try).then(|| refused.error.clone())
+    }
+
+    async fn fetch(&self, audience: &Audience) -> Result<Token, CallError> {
+        if let Some(error) = self.refusal() {
+            return Err(error);
+        }
+        let result = self.request(audience).await;
+        if self.identity.locks_when_refused() {
+            let mut refused = lock(&self.refused);
+            match &result {
+                Err(error) if error.class == Class::NeedsPerson => {
+                    let (error, tried) = (error.clone(), Instant::now());
+                    *refused = Some(Refused {
+                        error,
+                        tried,
+                        retry_allowed: false,
+                    });
+                }
+                Ok(_) => *refused = None,
+                Err(_) => {}
+            }
+        }
+        result
+    }
+
+    /// `POST {authority}/{tenant}/oauth2/v2.0/token` \[D\] Learn, "OAuth 2.0 client credentials flow" and "resource
+    /// owner password credentials"; the public client of the dual-write service [O toolbAX, Dual-write-automations].
+    async fn request(&self, audience: &Audience) -> Result<Token, CallError> {
+        let authority = self.cloud.authority();
+        let form = self
+            .identity
+            .form(audience, self.cloud)
+            .map_err(|why| CallError::new(TOKEN, authority.name(), Class::Unexpected, why))?;
+        let url = authority
+            .url(&[self.identity.tenant(), "oauth2", "v2.0", "token"], &[])
+            .map_err(|bad| bad_url(TOKEN, &authority, bad))?;
+        let credential = Some(self.identity.credential());
+        let asked = Instant::now();
+        let request = Request {
+            call: TOKEN,
+            method: Method::POST,
+            url: &url,
+            bearer: None,
+            credential,
+            body: Body::Form(form),
+            timeout: None,
+        };
+        let answer = self.http.read(request).await?;
+        let body = answer.json()?;
+        let token = body
+            .get("access_token")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or("");
+        if token.is_empty()
+            || token.len() > LONGEST_TOKEN
+            || !token.bytes().all(|b| b.is_ascii_graphic())
+        {
+            return Err(answer.unexpected("the answer has no usable token in it."));
+        }
+        let life = json::seconds(body.get("expires_in"))
+            .unwrap_or_default()
+            .min(LONGEST_LIFE);
+        let used_for = life.saturating_sub(EARLY).max(life / 2);
+        Ok(Token {
+            secret: token.to_owned().into(),
+            use_until: asked + used_for,
+        })
+    }
+}

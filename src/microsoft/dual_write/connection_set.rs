@@ -1,0 +1,121 @@
+//! A connection set: the two sides of a link, and the companies that take part.
+
+use serde_json::Value;
+
+use super::{AUDIENCE, call};
+use crate::microsoft::Session;
+use crate::microsoft::auth::bad_url;
+use crate::microsoft::clouds::AllowedHost;
+use crate::microsoft::error::CallError;
+use crate::microsoft::json::{Fields, Odd};
+
+/// A connection set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionSet {
+    /// The connection set id.
+    pub id: Option<String>,
+    /// The name by which it is asked for.
+    pub name: Option<String>,
+    /// The sides.
+    pub environments: Vec<ConnectionSetEnvironment>,
+    /// The companies, by the name on the left side, each once [O Dual-write-automations].
+    pub legal_entities: Vec<String>,
+}
+
+/// One side of a connection set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionSetEnvironment {
+    /// The name that the service uses.
+    pub name: Option<String>,
+    /// `AX` for finance and operations; `CRM`, or a text with `CDS` in it, for Dataverse.
+    pub target_type: Option<String>,
+    /// The name that people see.
+    pub display_name: Option<String>,
+    /// The Power Platform environment id.
+    pub environment_id: Option<String>,
+    /// The URL of the side.
+    pub direct_url: Option<String>,
+    /// Whether it is a development environment.
+    pub is_dev_instance: Option<bool>,
+}
+
+impl ConnectionSetEnvironment {
+    /// Whether this is the finance and operations side.
+    pub fn is_finance_operations(&self) -> bool {
+        self.target_type
+            .as_deref()
+            .is_some_and(|target| target.eq_ignore_ascii_case("AX"))
+    }
+
+    fn read(fields: Fields<'_>) -> Result<Self, Odd> {
+        Ok(Self {
+            name: fields.text("name")?,
+            target_type: fields.text("targetType")?,
+            display_name: fields
+                .text("environmentDisplayName")?
+                .or(fields.text("displayName")?),
+            environment_id: fields.text("powerAppsEnvironment")?,
+            direct_url: fields.text("directUrl")?,
+            is_dev_instance: fields.flag("isDevInstance")?,
+        })
+    }
+}
+
+/// `GET api/ConnectionSet/{cname}` [O Dual-write-automations, toolbAX].
+///
+/// # Errors
+/// The answer cannot be read, or a known field of it has another kind than expected.
+pub async fn connection_set(
+    session: &Session,
+    service: &AllowedHost,
+    cname: &str,
+) -> Result<ConnectionSet, CallError> {
+    let call = call("getConnectionSet");
+    let url = service
+        .url(&["api", "ConnectionSet", cname], &[])
+        .map_err(|bad| bad_url(call, service, bad))?;
+    let answer = session.read(call, &AUDIENCE, &url).await?;
+    let body = answer.json()?;
+    let fields =
+        Fields::of(&body).ok_or_else(|| answer.unexpected("the answer is not an object."))?;
+    read(fields).map_err(|odd| answer.unexpected(format!("{odd}.")))
+}
+
+fn read(fields: Fields<'_>) -> Result<ConnectionSet, Odd> {
+    // Keyed by name as observed; a list is accepted too.
+    let sides: Vec<&Value> = match fields.get("environments") {
+        Some(Value::Object(by_name)) => by_name.values().collect(),
+        Some(Value::Array(list)) => list.iter().collect(),
+        _ => return Err(Odd("environments")),
+    };
+    let side = |value| {
+        Fields::of(value)
+            .ok_or(Odd("environments"))
+            .and_then(ConnectionSetEnvironment::read)
+    };
+    Ok(ConnectionSet {
+        id: fields.text("id")?,
+        name: fields.text("name")?,
+        environments: sides.into_iter().map(side).collect::<Result<_, _>>()?,
+        legal_entities: legal_entities(fields)?,
+    })
+}
+
+fn legal_entities(fields: Fields<'_>) -> Result<Vec<String>, Odd> {
+    let mappings = match fields.object("dualWriteDetail")? {
+        Some(detail) => detail.object("legalEntityMappings")?,
+        None => None,
+    };
+    let mut names = Vec::new();
+    for mapping in mappings
+        .map(|m| m.list("mappings"))
+        .transpose()?
+        .flatten()
+        .unwrap_or_default()
+    {
+        let left = Fields::of(mapping).ok_or(Odd("mappings"))?.object("left")?;
+        let name = left.map(|left| left.text("name")).transpose()?.flatten();
+        names.extend(name.filter(|name| !names.contains(name)));
+    }
+    Ok(names)
+}

@@ -1,0 +1,87 @@
+//! Reading JSON that somebody else may change: unknown fields are ignored, `null` is absent, and a known field of
+//! another kind than expected is said to be so, because "cannot be read" must never become "is absent".
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::text;
+
+/// A field has another kind than expected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the field {0} has an unexpected kind")]
+pub(super) struct Odd(pub(super) &'static str);
+
+/// The fields of one object.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'a>(&'a Map<String, Value>);
+
+impl<'a> Fields<'a> {
+    pub(super) fn of(value: &'a Value) -> Option<Self> {
+        value.as_object().map(Self)
+    }
+
+    /// A field that is there and not `null`; the exact name is preferred, another casing accepted.
+    pub(super) fn get(self, name: &str) -> Option<&'a Value> {
+        let exact = self.0.get(name);
+        let value = exact.or_else(|| {
+            self.0
+                .iter()
+                .find(|(key, _)| key.eq_ignore_ascii_case(name))
+                .map(|(_, v)| v)
+        });
+        value.filter(|value| !value.is_null())
+    }
+
+    /// A text as it is kept; numbers and booleans are texts too, an empty text is absent.
+    pub(super) fn text(self, name: &'static str) -> Result<Option<String>, Odd> {
+        let text = match self.get(name) {
+            None => return Ok(None),
+            Some(Value::String(text)) => text::kept(text),
+            Some(Value::Number(number)) => number.to_string(),
+            Some(Value::Bool(flag)) => flag.to_string(),
+            Some(_) => return Err(Odd(name)),
+        };
+        Ok((!text.is_empty()).then_some(text))
+    }
+
+    pub(super) fn flag(self, name: &'static str) -> Result<Option<bool>, Odd> {
+        match self
+            .text(name)?
+            .as_deref()
+            .map(str::to_ascii_lowercase)
+            .as_deref()
+        {
+            None => Ok(None),
+            Some("true") => Ok(Some(true)),
+            Some("false") => Ok(Some(false)),
+            Some(_) => Err(Odd(name)),
+        }
+    }
+
+    pub(super) fn object(self, name: &'static str) -> Result<Option<Self>, Odd> {
+        self.get(name)
+            .map(|value| Self::of(value).ok_or(Odd(name)))
+            .transpose()
+    }
+
+    pub(super) fn list(self, name: &'static str) -> Result<Option<&'a [Value]>, Odd> {
+        self.get(name)
+            .map(|value| value.as_array().map(Vec::as_slice).ok_or(Odd(name)))
+            .transpose()
+    }
+
+    pub(super) fn values(self) -> impl Iterator<Item = (&'a String, &'a Value)> {
+        self.0.iter()
+    }
+}
+
+/// A number of seconds, also as a text.
+pub(super) fn seconds(value: Option<&Value>) -> Option<Duration> {
+    let seconds = match value? {
+        Value::Number(number) => number.as_u64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    seconds.map(Duration::from_secs)
+}

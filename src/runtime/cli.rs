@@ -1,0 +1,168 @@
+//! The command line. Every flag can also be given in the environment.
+
+#![allow(clippy::doc_markdown, reason = "--help shows these texts as they are")]
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Joins Dynamics 365 finance and operations with Dataverse by dual-write, and watches that they stay joined.
+#[derive(Debug, Parser)]
+#[command(name = "dualwrite-operator", version, about)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator against the cluster of KUBECONFIG, or the one it runs in.
+    Run(Box<Run>),
+    /// Print the CustomResourceDefinitions, as they stand in crds/.
+    Crd(Crd),
+}
+
+/// Which definition to print.
+#[derive(Debug, Args)]
+pub struct Crd {
+    /// Only this one.
+    #[arg(value_enum)]
+    pub only: Option<Kind>,
+}
+
+/// A resource of the operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// `DualWriteConnection`
+    Connections,
+    /// `DualWriteOperation`
+    Operations,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Flags of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// Connect every host name to this address instead, with proxies off (for the simulator)
+    #[arg(long, env = "DUALWRITE_CONNECT_TO", value_name = "IP:PORT")]
+    pub connect_to: Option<SocketAddr>,
+
+    /// Trust the certificates in this PEM file beside the system's
+    #[arg(long, env = "DUALWRITE_EXTRA_CA", value_name = "FILE")]
+    pub extra_ca: Option<PathBuf>,
+
+    /// How often an unfinished operation is looked at
+    #[arg(long, env = "DUALWRITE_POLL_INTERVAL", default_value = "10s", value_parser = duration)]
+    pub poll_interval: Duration,
+
+    /// How long an absence must last before it counts
+    #[arg(long, env = "DUALWRITE_SETTLE_TIME", default_value = "2m", value_parser = duration)]
+    pub settle_time: Duration,
+
+    /// The shortest interval at which a resource's truth is read again
+    #[arg(long, env = "DUALWRITE_MIN_INTERVAL", default_value = "30s", value_parser = duration)]
+    pub min_interval: Duration,
+
+    /// How long one request may take; ten times that for a link
+    #[arg(long, env = "DUALWRITE_REQUEST_TIMEOUT", default_value = "30s", value_parser = duration)]
+    pub request_timeout: Duration,
+
+    /// How many passes of each controller run at once
+    #[arg(long, env = "DUALWRITE_CONCURRENCY", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrency: u16,
+
+    /// Watch these namespaces only, separated by commas; without it, all
+    #[arg(
+        long,
+        env = "DUALWRITE_WATCH_NAMESPACES",
+        value_delimiter = ',',
+        value_name = "NAMESPACE"
+    )]
+    pub watch_namespaces: Vec<String>,
+
+    /// Where /healthz, /readyz and /metrics are served
+    #[arg(
+        long,
+        env = "DUALWRITE_ADMIN_ADDR",
+        default_value = "0.0.0.0:8080",
+        value_name = "IP:PORT"
+    )]
+    pub admin_addr: SocketAddr,
+
+    /// Create no operation, whatever the resources say
+    #[arg(long, env = "DUALWRITE_OBSERVE_ONLY")]
+    pub observe_only: bool,
+
+    /// Allow hosts under this suffix for URLs of resources, beside Microsoft's; may be given several times
+    #[arg(
+        long,
+        env = "DUALWRITE_ALLOW_HOST_SUFFIX",
+        value_delimiter = ',',
+        value_name = "SUFFIX"
+    )]
+    pub allow_host_suffix: Vec<String>,
+
+    /// A JSON file with method, path and body of the call that makes a link, which no public source shows
+    #[arg(long, env = "DUALWRITE_LINK_TEMPLATE", value_name = "FILE")]
+    pub link_template: Option<PathBuf>,
+
+    /// The same for the call that resets a link; not supported yet, because nothing resets a link yet
+    #[arg(long, env = "DUALWRITE_RESET_TEMPLATE", value_name = "FILE")]
+    pub reset_template: Option<PathBuf>,
+
+    /// The operator's own ServiceAccount, for messages that say what to grant
+    #[arg(
+        long,
+        env = "DUALWRITE_SERVICE_ACCOUNT",
+        default_value = "dualwrite-system:dualwrite-operator",
+        value_name = "NAMESPACE:NAME"
+    )]
+    pub service_account: String,
+
+    /// How logs are written; RUST_LOG says how much
+    #[arg(long, env = "DUALWRITE_LOG_FORMAT", value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .map_err(|error| format!("write a duration such as 30s or 5m ({error})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent_and_documented() {
+        Cli::command().debug_assert();
+        let run = Cli::command();
+        let run = run
+            .find_subcommand("run")
+            .into_iter()
+            .flat_map(clap::Command::get_arguments);
+        for argument in run.filter(|argument| argument.get_id() != "help") {
+            assert!(
+                argument.get_help().is_some(),
+                "{} has no help",
+                argument.get_id()
+            );
+            assert!(
+                argument.get_env().is_some(),
+                "{} is not in the environment",
+                argument.get_id()
+            );
+        }
+    }
+}

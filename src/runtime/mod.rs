@@ -1,0 +1,7 @@
+//! The process: flags, logs, metrics, the admin server and shutdown.
+
+pub mod admin;
+pub mod cli;
+pub mod metrics;
+pub mod run;
+pub mod telemetry;

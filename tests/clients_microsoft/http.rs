@@ -1,0 +1,163 @@
+use std::time::Duration;
+
+use dualwrite_operator::microsoft::power_platform::{environment, install};
+use dualwrite_operator::microsoft::{CallError, Class, MutationError};
+
+use crate::support::*;
+
+async fn environment_error(reply: fn() -> Reply) -> CallError {
+    let server = Server::start(move |_, _| reply()).await;
+    environment(&server.application(), "an-id")
+        .await
+        .unwrap_err()
+}
+
+#[tokio::test]
+async fn a_success_that_is_not_json_is_an_error() {
+    let sign_in =
+        environment_error(|| html(200, "<html><title>Sign in to your account</title></html>"))
+            .await;
+    assert!(
+        sign_in.message.contains("Sign in to your account") && sign_in.message.contains("proxy"),
+        "{sign_in}"
+    );
+    assert_eq!(
+        (sign_in.class, sign_in.status),
+        (Class::Unexpected, Some(200))
+    );
+
+    let disguised = environment_error(|| json(200, "<html>")).await;
+    assert!(disguised.message.contains("HTML"), "{disguised}");
+    let unlabelled =
+        environment_error(|| with(200, &[("content-type", "text/plain")], r#"{"id":"an-id"}"#))
+            .await;
+    assert!(unlabelled.message.contains("not JSON"), "{unlabelled}");
+    let empty = environment_error(|| json(200, "")).await;
+    assert!(empty.message.contains("empty"), "{empty}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_and_names_only_the_host() {
+    let server = Server::start(|_, _| {
+        with(
+            302,
+            &[(
+                "location",
+                "https://elsewhere.fabrikam.example/a?secret=marker-query",
+            )],
+            "",
+        )
+    })
+    .await;
+    let error = environment(&server.application(), "an-id")
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.contains(ELSEWHERE) && !error.to_string().contains("marker-query"),
+        "{error}"
+    );
+    assert!(server.seen_at(ELSEWHERE).is_empty());
+    let lost = install(
+        &server.application(),
+        "an-id",
+        "DualWriteCoreAnchor",
+        soon(),
+    )
+    .await
+    .unwrap_err();
+    assert!(matches!(lost, MutationError::Lost(_)), "{lost}");
+}
+
+#[tokio::test]
+async fn a_body_is_read_up_to_its_limit_only() {
+    let endless = environment_error(|| Reply::Endless).await;
+    assert!(endless.message.contains("8 MiB"), "{endless}");
+    let large = environment_error(|| json(200, " ".repeat((8 << 20) + 1))).await;
+    assert!(large.message.contains("8 MiB"), "{large}");
+    let fits = environment_error(|| json(200, " ".repeat(8 << 20))).await;
+    assert!(fits.message.contains("empty"), "{fits}");
+}
+
+#[tokio::test]
+async fn broken_reads_are_transient() {
+    for reply in [|| Reply::Close, || Reply::Half] {
+        let error = environment_error(reply).await;
+        assert_eq!(
+            (error.class, error.status),
+            (Class::Transient, None),
+            "{error}"
+        );
+        assert!(error.message.contains("connection broke"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn error_answers_tell_code_class_correlation_and_wait() {
+    let busy = environment_error(|| {
+        with(
+            429,
+            &[("retry-after", "17"), ("x-ms-correlation-id", "corr-1")],
+            r#"{"error":{"code":"TooMany","message":"slow down"}}"#,
+        )
+    })
+    .await;
+    assert_eq!(busy.retry_after, Some(Duration::from_secs(17)));
+    assert_eq!(
+        (
+            busy.class,
+            busy.code.as_deref(),
+            busy.correlation_id.as_deref()
+        ),
+        (Class::Transient, Some("TooMany"), Some("corr-1"))
+    );
+    for part in [
+        "getEnvironment",
+        POWER_PLATFORM,
+        "429",
+        "TooMany",
+        "slow down",
+        "corr-1",
+    ] {
+        assert!(busy.to_string().contains(part), "{part} in {busy}");
+    }
+    let dated = environment_error(|| {
+        with(
+            503,
+            &[
+                ("date", "Mon, 23 Nov 2026 10:00:00 GMT"),
+                ("retry-after", "Mon, 23 Nov 2026 10:00:42 GMT"),
+            ],
+            "",
+        )
+    })
+    .await;
+    assert_eq!(
+        (dated.retry_after, dated.class),
+        (Some(Duration::from_secs(42)), Class::Transient)
+    );
+    let denied = environment_error(|| json(403, "{}")).await;
+    assert_eq!(
+        (denied.class, denied.reason),
+        (Class::NeedsPerson, Some("AccessDenied"))
+    );
+}
+
+#[tokio::test]
+async fn hostile_texts_are_cut_and_cleaned() {
+    let error = environment_error(|| {
+        json(
+            400,
+            format!(
+                "{{\"code\":\"\\u001b[31mX\",\"message\":\"\\u001b]0;x\\u0007{}\"}}",
+                "A ".repeat(500_000)
+            ),
+        )
+    })
+    .await;
+    let text = error.to_string();
+    assert!(
+        text.len() < 1_000 && !text.contains('\u{1b}') && !text.contains('\u{7}'),
+        "{} {text:?}",
+        text.len()
+    );
+}

@@ -1,0 +1,14 @@
+//! The clients of Microsoft's APIs against a server that misbehaves on demand.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+// Helpers of tests take what a test has at hand.
+#![allow(clippy::needless_pass_by_value)]
+
+mod auth;
+mod dual_write;
+mod hosts;
+mod http;
+mod mutations;
+mod power_platform;
+mod reads;
+mod secrets;
+mod support;

@@ -1,0 +1,300 @@
+//! What deploy/ holds is what a real API server takes, within the strictest pod
+//! security, and gives each role just what it should have.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test stops where it failed
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use futures::future::join_all;
+use serde_json::{Value, json};
+use support::install::{documents, kind, list};
+use support::{ControlPlane, Kubectl, OPERATOR_USER, Role, World};
+
+const OVERLAYS: [&str; 2] = ["deploy/base", "deploy/overlays/simulator"];
+const DRY_RUN: [&str; 5] = ["apply", "--server-side", "--dry-run=server", "-f", "-"];
+
+#[tokio::test]
+async fn the_api_server_takes_everything() {
+    let admin = ControlPlane::shared().await.admin();
+    admin
+        .run(&["create", "namespace", "contoso-erp"])
+        .await
+        .ok();
+    for folder in OVERLAYS.iter().chain(&["deploy/opt-in"]) {
+        let objects = render(admin, folder).await;
+        let taken = admin.run_with_input(&DRY_RUN, &list(&objects)).await.ok();
+        assert_eq!(taken.lines().count(), objects.len(), "{folder}: {taken}");
+    }
+}
+
+#[tokio::test]
+async fn the_pods_keep_to_the_restricted_profile() {
+    let admin = ControlPlane::shared().await.admin();
+    let system = find(
+        &render(admin, "deploy/base").await,
+        "Namespace",
+        "dualwrite-system",
+    );
+    let namespace = restricted_namespace(admin, &system).await;
+    for folder in OVERLAYS {
+        let pod = pod(&render(admin, folder).await, &namespace);
+        admin.run_with_input(&DRY_RUN, &pod.to_string()).await.ok();
+
+        for (path, loosened) in LOOSENINGS {
+            let mut pod = pod.clone();
+            *pod.pointer_mut(path).unwrap() = serde_json::from_str(loosened).unwrap();
+            let why = admin.run_with_input(&DRY_RUN, &pod.to_string()).await.err();
+            assert!(
+                why.contains("violates PodSecurity"),
+                "{path} = {loosened}: {why}"
+            );
+        }
+    }
+}
+
+/// Each of them alone must be refused, or the test above proves nothing.
+const LOOSENINGS: [(&str, &str); 5] = [
+    ("/spec/securityContext/runAsNonRoot", "false"),
+    ("/spec/securityContext/seccompProfile", "null"),
+    ("/spec/containers/0/securityContext/capabilities", "null"),
+    (
+        "/spec/containers/0/securityContext/allowPrivilegeEscalation",
+        "null",
+    ),
+    (
+        "/spec/containers/0/securityContext",
+        r#"{"privileged": true}"#,
+    ),
+];
+
+/// Resource, verb, and who may: the operator where it was let in, the operator
+/// elsewhere, viewer, editor, approver.
+const RIGHTS: [(&str, &str, [bool; 5]); 21] = {
+    const Y: bool = true;
+    const N: bool = false;
+    [
+        ("dwc", "get", [Y, Y, Y, Y, Y]),
+        ("dwc", "watch", [Y, Y, Y, Y, Y]),
+        ("dwc", "create", [N, N, N, Y, N]),
+        ("dwc", "patch", [N, N, N, Y, N]),
+        ("dwc", "update", [N, N, N, Y, N]),
+        ("dwc", "delete", [N, N, N, Y, N]),
+        ("dwc/status", "patch", [Y, Y, N, N, N]),
+        ("dwo", "get", [Y, Y, Y, Y, Y]),
+        ("dwo", "list", [Y, Y, Y, Y, Y]),
+        ("dwo", "create", [Y, N, N, N, N]),
+        ("dwo", "patch", [Y, N, N, N, Y]),
+        ("dwo", "update", [N, N, N, N, N]),
+        ("dwo", "delete", [Y, N, N, N, Y]),
+        ("dwo/status", "patch", [Y, Y, N, N, N]),
+        ("dwo/status", "update", [N, N, N, N, N]),
+        ("secrets", "get", [Y, N, N, N, N]),
+        ("secrets", "list", [N, N, N, N, N]),
+        ("secrets", "watch", [N, N, N, N, N]),
+        ("events.events.k8s.io", "create", [Y, Y, N, N, N]),
+        ("events.events.k8s.io", "patch", [Y, Y, N, N, N]),
+        ("serviceaccounts/token", "create", [N, N, N, N, N]),
+    ]
+};
+
+#[tokio::test]
+async fn each_role_may_do_just_what_it_should() {
+    let outside = World::builder().not_opted_in();
+    let (world, outside) = tokio::join!(World::builder().start(), outside.start());
+    let people =
+        join_all([Role::Viewer, Role::Editor, Role::Approver].map(|role| world.person(role))).await;
+    let operator = format!("--as={OPERATOR_USER}");
+    for (resource, verb, expected) in RIGHTS {
+        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        let subresource = format!("--subresource={subresource}");
+        let [as_operator, as_person] = [vec![operator.as_str(), &subresource], vec![&subresource]];
+        let operators = [world.admin(), outside.admin()].map(|kubectl| (kubectl, &as_operator));
+        let people = people.iter().map(|kubectl| (kubectl, &as_person));
+        let asked = operators.into_iter().chain(people);
+        let answers =
+            join_all(asked.map(|(kubectl, more)| kubectl.can_i(verb, resource, more))).await;
+        assert_eq!(answers, expected, "{verb} {resource} {subresource}");
+    }
+}
+
+#[tokio::test]
+async fn approving_never_comes_with_the_right_to_edit() {
+    let admin = ControlPlane::shared().await.admin();
+    let objects = render(admin, "deploy/base").await;
+    let aggregates = |role: &str| {
+        let labels = find(&objects, "ClusterRole", role)["metadata"]["labels"].clone();
+        let labels = labels.as_object().cloned().unwrap_or_default();
+        labels
+            .keys()
+            .filter_map(|key| key.split_once("aggregate-to-"))
+            .map(|(_, to)| to.to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(aggregates("dualwrite-viewer"), ["view"]);
+    assert_eq!(aggregates("dualwrite-editor"), ["edit"]);
+    for alone in [
+        "dualwrite-approver",
+        "dualwrite-operator",
+        "dualwrite-operator-namespace",
+        "dualwrite-operator-federation",
+    ] {
+        assert!(aggregates(alone).is_empty(), "{alone}");
+    }
+}
+
+#[tokio::test]
+async fn the_one_line_opt_in_is_the_manifest() {
+    let admin = ControlPlane::shared().await.admin();
+    let manifest = find(
+        &render(admin, "deploy/opt-in").await,
+        "RoleBinding",
+        "dualwrite-operator",
+    );
+    let text =
+        std::fs::read_to_string(repository().join("deploy/opt-in/rolebinding.yaml")).unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("#   kubectl "))
+        .unwrap();
+    let line = line.replace("TEAM", "contoso-erp");
+    let args: Vec<&str> = line
+        .split(' ')
+        .chain(["--dry-run=client", "-o", "json"])
+        .collect();
+    let made = admin.run(&args).await.json();
+    assert_eq!(
+        made["metadata"]["namespace"],
+        manifest["metadata"]["namespace"]
+    );
+    assert_eq!(made["roleRef"], manifest["roleRef"]);
+    assert_eq!(made["subjects"], manifest["subjects"]);
+}
+
+#[tokio::test]
+async fn what_the_containers_are_told_fits_together() {
+    let admin = ControlPlane::shared().await.admin();
+    let objects = render(admin, "deploy/overlays/simulator").await;
+    let spec = find(&objects, "Deployment", "dualwrite-operator")["spec"].clone();
+    let pod = &spec["template"]["spec"];
+    let (operator, simulator) = (&pod["containers"][0], &pod["initContainers"][0]);
+
+    assert_eq!(spec["strategy"]["type"], "Recreate");
+    assert_eq!(operator["args"][0], "run");
+    let port = |container: &Value| container["ports"][0]["containerPort"].to_string();
+    assert_eq!(
+        argument(operator, "--admin-addr"),
+        format!("0.0.0.0:{}", port(operator))
+    );
+    assert_eq!(
+        argument(operator, "--connect-to"),
+        format!("127.0.0.1:{}", port(simulator))
+    );
+    assert!(argument(simulator, "--listen").ends_with(&format!(":{}", port(simulator))));
+    assert!(argument(simulator, "--control").starts_with("127.0.0.1:"));
+
+    let ca = argument(operator, "--extra-ca");
+    assert_eq!(ca, argument(simulator, "--ca-file"));
+    let folder = Path::new(&ca).parent().unwrap().to_str().unwrap();
+    for container in [operator, simulator] {
+        assert_eq!(container["volumeMounts"][0]["mountPath"], folder);
+        assert_eq!(
+            container["volumeMounts"][0]["name"],
+            pod["volumes"][0]["name"]
+        );
+    }
+}
+
+#[test]
+fn the_image_is_built_with_our_toolchain_from_files_that_cargo_accepts() {
+    let read = |name: &str| std::fs::read_to_string(repository().join(name)).unwrap();
+    let toolchain = read("rust-toolchain.toml");
+    let version = toolchain
+        .lines()
+        .find_map(|line| line.strip_prefix("channel = "))
+        .unwrap()
+        .trim_matches('"');
+    let (minor, _) = version.rsplit_once('.').unwrap();
+    let dockerfile = read("Dockerfile");
+    assert!(dockerfile.contains(&format!("FROM rust:{minor}-")));
+    assert!(dockerfile.contains(&format!("RUSTUP_TOOLCHAIN={version}\n")));
+
+    let context = tempfile::tempdir().unwrap();
+    let ignore = read(".dockerignore");
+    for name in ignore.lines().filter_map(|line| line.strip_prefix('!')) {
+        let from = repository().join(name);
+        // What the package does not have yet is not missed yet.
+        if from.exists() {
+            let copied = Command::new("cp")
+                .arg("-R")
+                .arg(from)
+                .arg(context.path())
+                .status();
+            assert!(copied.unwrap().success());
+        }
+    }
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges=normal"])
+        .current_dir(context.path())
+        .output()
+        .unwrap();
+    assert!(
+        tree.status.success(),
+        "{}",
+        String::from_utf8_lossy(&tree.stderr)
+    );
+}
+
+async fn render(kubectl: &Kubectl, folder: &str) -> Vec<Value> {
+    let path = repository().join(folder);
+    documents(
+        &kubectl
+            .run(&["kustomize", path.to_str().unwrap()])
+            .await
+            .ok(),
+    )
+}
+
+fn find(objects: &[Value], kind_: &str, name: &str) -> Value {
+    let found = objects
+        .iter()
+        .find(|object| kind(object) == kind_ && object["metadata"]["name"] == name);
+    found.unwrap_or_else(|| panic!("no {kind_} {name}")).clone()
+}
+
+/// A namespace with the labels of the operator's own.
+async fn restricted_namespace(admin: &Kubectl, like: &Value) -> String {
+    let name = format!("restricted-{}", uuid::Uuid::new_v4().simple());
+    let namespace = json!({
+        "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": like["metadata"]["labels"]},
+    });
+    admin.apply(&namespace.to_string()).await.ok();
+    name
+}
+
+/// The Deployment's pod, as its controller would make it.
+fn pod(objects: &[Value], namespace: &str) -> Value {
+    let template = &find(objects, "Deployment", "dualwrite-operator")["spec"]["template"];
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": "dualwrite-operator", "namespace": namespace, "labels": template["metadata"]["labels"]},
+        "spec": template["spec"],
+    })
+}
+
+fn argument(container: &Value, flag: &str) -> String {
+    let args = container["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str);
+    let value = { args }.find_map(|arg| arg.strip_prefix(flag)?.strip_prefix('='));
+    value
+        .unwrap_or_else(|| panic!("no {flag} in {container}"))
+        .to_owned()
+}
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

@@ -1,0 +1,98 @@
+//! A test's namespace, and who may do what in it.
+
+use std::time::Duration;
+
+use k8s_openapi::api::authorization::v1::SubjectAccessReview;
+use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::Client;
+use kube::api::{Api, PostParams};
+use serde_json::{Value, json};
+
+use super::control_plane::{OPERATOR_USER, SYSTEM_NAMESPACE};
+use super::wait;
+
+/// The roles that deploy/ ships for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Viewer,
+    Editor,
+    Approver,
+}
+
+/// Gives a new person this role in the namespace; returns the user's name.
+pub async fn add_person(client: &Client, namespace: &str, role: Role) -> String {
+    let name = format!("{role:?}").to_lowercase();
+    let user = format!("{name}@{namespace}");
+    let subject = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": user});
+    bind(
+        client,
+        namespace,
+        &name,
+        &format!("dualwrite-{name}"),
+        subject,
+    )
+    .await;
+    // Every role can read operations, so that shows that the binding works.
+    let read = ["dualwrite.dev", "dualwriteoperations", "get"];
+    wait_until_allowed(client, namespace, &user, read).await;
+    user
+}
+
+pub async fn create(client: &Client, name: &str) {
+    let namespace =
+        serde_json::from_value(json!({"metadata": {"name": name}})).expect("a namespace");
+    let api: Api<Namespace> = Api::all(client.clone());
+    api.create(&PostParams::default(), &namespace)
+        .await
+        .expect("an admin can create a namespace");
+}
+
+/// What deploy/opt-in says, and waits until it has an effect.
+pub async fn opt_in(client: &Client, namespace: &str) {
+    let subject = json!({"kind": "ServiceAccount", "name": "dualwrite-operator", "namespace": SYSTEM_NAMESPACE});
+    bind(
+        client,
+        namespace,
+        "dualwrite-operator",
+        "dualwrite-operator-namespace",
+        subject,
+    )
+    .await;
+    wait_until_allowed(client, namespace, OPERATOR_USER, ["", "secrets", "get"]).await;
+}
+
+async fn bind(client: &Client, namespace: &str, name: &str, role: &str, subject: Value) {
+    let binding = json!({
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [subject],
+    });
+    let binding = serde_json::from_value(binding).expect("a role binding");
+    let api: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
+    api.create(&PostParams::default(), &binding)
+        .await
+        .expect("an admin can bind roles");
+}
+
+/// The API server's authorizer learns of a new binding a moment after it was made.
+async fn wait_until_allowed(
+    client: &Client,
+    namespace: &str,
+    user: &str,
+    [group, resource, verb]: [&str; 3],
+) {
+    let review = json!({"metadata": {}, "spec": {"user": user, "groups": ["system:authenticated"], "resourceAttributes": {
+        "namespace": namespace, "group": group, "resource": resource, "verb": verb,
+    }}});
+    let review: SubjectAccessReview = serde_json::from_value(review).expect("an access review");
+    let api: Api<SubjectAccessReview> = Api::all(client.clone());
+    wait::polling("a new role binding", Duration::from_secs(10), || async {
+        let answer = api.create(&PostParams::default(), &review).await.ok()?;
+        answer
+            .status
+            .is_some_and(|status| status.allowed)
+            .then_some(())
+    })
+    .await;
+}

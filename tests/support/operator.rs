@@ -1,0 +1,162 @@
+//! The real operator process.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::process::{Killer, Process};
+
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// Above the operator's own grace period for what is in flight.
+const STOP_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// One run of `dualwrite-operator run`.
+pub struct Operator {
+    process: Process,
+    admin: String,
+}
+
+impl Operator {
+    /// Starts `PROGRAM run ARGS` and waits until its admin server listens, which
+    /// is the one thing that its log is asked for.
+    pub async fn start(program: &Path, kubeconfig: &Path, args: &[String]) -> Self {
+        let mut command = Command::new(program);
+        command.arg("run").args(args).env("KUBECONFIG", kubeconfig);
+        let process = Process::start("the operator", &command, None);
+        let admin = process
+            .until(START_TIMEOUT, |state| {
+                let address = state.stderr.iter().find_map(|line| admin_address(line));
+                (address.is_some() || state.exit.is_some()).then_some(address)
+            })
+            .await
+            .flatten();
+        let admin = admin.unwrap_or_else(|| {
+            panic!(
+                "the operator did not start (exit status {:?}). {}",
+                process.exit_status(),
+                process.tail(50)
+            )
+        });
+        Self { process, admin }
+    }
+
+    pub fn killer(&self) -> Killer {
+        self.process.killer()
+    }
+
+    pub fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
+    /// `127.0.0.1:PORT` of /healthz, /readyz and /metrics.
+    pub fn admin_address(&self) -> &str {
+        &self.admin
+    }
+
+    /// SIGKILL.
+    pub fn kill(self) {
+        self.process.kill();
+    }
+
+    /// SIGTERM, as the kubelet sends it; returns the exit status.
+    pub async fn stop(&self) -> i32 {
+        self.process.terminate();
+        self.exited(STOP_TIMEOUT).await
+    }
+
+    /// Waits until it ends by itself; returns the exit status.
+    pub async fn exited(&self, timeout: Duration) -> i32 {
+        let exit = self.process.until(timeout, |state| state.exit).await;
+        exit.unwrap_or_else(|| {
+            panic!(
+                "the operator still runs after {timeout:?}. {}",
+                self.process.tail(50)
+            )
+        })
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.exit_status().is_none()
+    }
+
+    /// All lines that it wrote so far.
+    pub fn log(&self) -> Vec<String> {
+        self.process.stderr()
+    }
+
+    /// Waits until one of its log lines is accepted, and returns that.
+    pub async fn logged(
+        &self,
+        timeout: Duration,
+        accepts: impl Fn(&str) -> bool + Send + 'static,
+    ) -> String {
+        let found = move |state: &super::process::State| {
+            state.stderr.iter().find(|line| accepts(line)).cloned()
+        };
+        let line = self.process.until(timeout, found).await;
+        line.unwrap_or_else(|| {
+            panic!(
+                "no such log line within {timeout:?}. {}",
+                self.process.tail(50)
+            )
+        })
+    }
+
+    /// Asks the admin server, such as for `/readyz`; returns status and text.
+    pub async fn ask(&self, path: &str) -> (u16, String) {
+        let url = format!("http://{}{path}", self.admin);
+        let response = super::http().get(&url).send().await;
+        let response =
+            response.unwrap_or_else(|error| panic!("{url}: {error}. {}", self.process.tail(20)));
+        (
+            response.status().as_u16(),
+            response.text().await.expect("a whole answer"),
+        )
+    }
+
+    /// The text of /metrics.
+    pub async fn metrics(&self) -> String {
+        let (status, text) = self.ask("/metrics").await;
+        assert_eq!(status, 200, "/metrics: {text}");
+        text
+    }
+}
+
+/// A binary of this package: what cargo built for an integration test, else what
+/// lies beside the running program (an example is one folder further down).
+pub fn program(name: &str) -> PathBuf {
+    let built = match name {
+        "dualwrite-operator" => option_env!("CARGO_BIN_EXE_dualwrite-operator"),
+        "dualwrite-simulator" => option_env!("CARGO_BIN_EXE_dualwrite-simulator"),
+        _ => None,
+    };
+    if let Some(path) = built {
+        return path.into();
+    }
+    let running = std::env::current_exe().expect("the path of this program");
+    let mut folders = running
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|folder| folder.join(name));
+    folders.find(|path| path.is_file()).unwrap_or_else(|| {
+        panic!(
+            "no {name} near {}: run `cargo build` first",
+            running.display()
+        )
+    })
+}
+
+fn admin_address(line: &str) -> Option<String> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    // tracing's JSON keeps message and fields one level down unless flattened.
+    let fields = if line["message"].is_string() {
+        &line
+    } else {
+        &line["fields"]
+    };
+    (fields["message"] == "admin server listening")
+        .then(|| fields["address"].as_str().map(str::to_owned))?
+}
