@@ -40,10 +40,16 @@ async fn client() -> Client {
     if !*ready {
         let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
         for definition in definitions_of_the_code() {
-            definitions.create(&PostParams::default(), &definition).await.unwrap();
+            definitions
+                .create(&PostParams::default(), &definition)
+                .await
+                .unwrap();
             let name = definition.metadata.name.unwrap();
             let established = await_condition(definitions.clone(), &name, is_crd_established());
-            tokio::time::timeout(Duration::from_secs(60), established).await.unwrap().unwrap();
+            tokio::time::timeout(Duration::from_secs(60), established)
+                .await
+                .unwrap()
+                .unwrap();
         }
         *ready = true;
     }
@@ -93,7 +99,11 @@ fn set(mut manifest: Value, path: &str, value: Value) -> Value {
 }
 
 fn changed(changes: &[(&str, Value)]) -> Value {
-    changes.iter().fold(connection(), |manifest, (path, value)| set(manifest, path, value.clone()))
+    changes
+        .iter()
+        .fold(connection(), |manifest, (path, value)| {
+            set(manifest, path, value.clone())
+        })
 }
 
 fn api(client: &Client, manifest: &Value) -> Api<DynamicObject> {
@@ -111,7 +121,11 @@ async fn create(client: &Client, manifest: &Value) -> Result<(), String> {
         dry_run: true,
         ..PostParams::default()
     };
-    api(client, manifest).create(&dry, &object).await.map(drop).map_err(|error| error.to_string())
+    api(client, manifest)
+        .create(&dry, &object)
+        .await
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// What the API server says to a change of what is stored; the change is not.
@@ -124,14 +138,20 @@ async fn replace(client: &Client, manifest: &Value) -> Result<(), String> {
         dry_run: true,
         ..PostParams::default()
     };
-    api.replace(name, &dry, &object).await.map(drop).map_err(|error| error.to_string())
+    api.replace(name, &dry, &object)
+        .await
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 async fn store(client: &Client, manifest: &Value, name: &str) -> Value {
     let mut manifest = manifest.clone();
     manifest["metadata"]["name"] = name.into();
     let object: DynamicObject = serde_json::from_value(manifest.clone()).unwrap();
-    api(client, &manifest).create(&PostParams::default(), &object).await.unwrap();
+    api(client, &manifest)
+        .create(&PostParams::default(), &object)
+        .await
+        .unwrap();
     manifest
 }
 
@@ -141,8 +161,18 @@ async fn store(client: &Client, manifest: &Value, name: &str) -> Value {
 fn messages(schema: &Value, into: &mut BTreeSet<String>) {
     match schema {
         Value::Object(fields) => {
-            for rule in fields.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
-                into.insert(rule["message"].as_str().expect("each rule has a message").to_owned());
+            for rule in fields
+                .get("x-kubernetes-validations")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                into.insert(
+                    rule["message"]
+                        .as_str()
+                        .expect("each rule has a message")
+                        .to_owned(),
+                );
             }
             fields.values().for_each(|value| messages(value, into));
         }
@@ -164,16 +194,29 @@ struct Refusals(Mutex<Vec<String>>);
 impl Refusals {
     fn refused(&self, case: &str, answer: Result<(), String>, part: &str) {
         let why = answer.expect_err(&format!("{case} is accepted"));
-        assert!(why.contains(part), "{case} is refused without '{part}': {why}");
+        assert!(
+            why.contains(part),
+            "{case} is refused without '{part}': {why}"
+        );
         self.0.lock().unwrap().push(why);
     }
 
     fn cover(&self, definition: &CustomResourceDefinition) {
         let said = self.0.lock().unwrap().concat();
         let all = messages_of(definition);
-        let untested: Vec<_> = all.iter().filter(|message| !said.contains(message.as_str())).collect();
-        assert!(untested.is_empty(), "no manifest is refused by: {untested:#?}");
-        println!("{} refusals cover {} rules", self.0.lock().unwrap().len(), all.len());
+        let untested: Vec<_> = all
+            .iter()
+            .filter(|message| !said.contains(message.as_str()))
+            .collect();
+        assert!(
+            untested.is_empty(),
+            "no manifest is refused by: {untested:#?}"
+        );
+        println!(
+            "{} refusals cover {} rules",
+            self.0.lock().unwrap().len(),
+            all.len()
+        );
     }
 }
 
@@ -182,13 +225,31 @@ async fn a_connection_of_a_good_shape_is_accepted() {
     let client = client().await;
     let long = "a".repeat(60);
     let good: Vec<(&str, Value)> = vec![
-        ("financeOperations.url", json!("https://contoso.operations.dynamics.com/")),
-        ("financeOperations.url", json!("https://Contoso-DEV.cloudax.dynamics.com")),
-        ("financeOperations.url", json!(format!("https://{long}.operations.dynamics.com"))),
+        (
+            "financeOperations.url",
+            json!("https://contoso.operations.dynamics.com/"),
+        ),
+        (
+            "financeOperations.url",
+            json!("https://Contoso-DEV.cloudax.dynamics.com"),
+        ),
+        (
+            "financeOperations.url",
+            json!(format!("https://{long}.operations.dynamics.com")),
+        ),
         ("financeOperations.lcsProjectId", Value::Null),
-        ("dataverse.environmentId", json!("Default-6f2c8d0e-0000-4000-8000-000000000001")),
-        ("dataverse.environmentId", json!("6F2C8D0E-0000-4000-8000-000000000001")),
-        ("credentials.tenantId", json!("72F988BF-0000-4000-8000-000000000001")),
+        (
+            "dataverse.environmentId",
+            json!("Default-6f2c8d0e-0000-4000-8000-000000000001"),
+        ),
+        (
+            "dataverse.environmentId",
+            json!("6F2C8D0E-0000-4000-8000-000000000001"),
+        ),
+        (
+            "credentials.tenantId",
+            json!("72F988BF-0000-4000-8000-000000000001"),
+        ),
         ("credentials.secretRef.name", json!("contoso.entra-1")),
         ("dualWriteService", Value::Null),
         ("mode", json!("Observe")),
@@ -202,7 +263,10 @@ async fn a_connection_of_a_good_shape_is_accepted() {
         ("cloud", json!("China")),
         ("setup.method", json!("Manual")),
         ("setup.acceptTerms", json!(false)),
-        ("setup.applications", json!(["DualWriteCoreAnchor", "msdyn_DualWriteAppCoreAnchor"])),
+        (
+            "setup.applications",
+            json!(["DualWriteCoreAnchor", "msdyn_DualWriteAppCoreAnchor"]),
+        ),
         ("setup.timeout", json!("1m")),
         ("setup.timeout", json!("24h")),
         ("link.method", json!("Service")),
@@ -215,13 +279,20 @@ async fn a_connection_of_a_good_shape_is_accepted() {
         ("link.manualTimeout", json!("365d")),
         ("link.manualTimeout", json!("36h")),
         ("link.manualTimeout", json!("1s")),
-        ("mismatch", json!({"policy": "Report", "approval": "Required", "startMaps": "Never", "force": false,
-                            "allowProduction": false, "onMix": "Report"})),
+        (
+            "mismatch",
+            json!({"policy": "Report", "approval": "Required", "startMaps": "Never", "force": false,
+                            "allowProduction": false, "onMix": "Report"}),
+        ),
         ("deletionPolicy", json!("Retain")),
     ];
     assert_eq!(create(&client, &connection()).await, Ok(()));
     for (path, value) in good {
-        assert_eq!(create(&client, &changed(&[(path, value.clone())])).await, Ok(()), "{path}: {value}");
+        assert_eq!(
+            create(&client, &changed(&[(path, value.clone())])).await,
+            Ok(()),
+            "{path}: {value}"
+        );
     }
 }
 
@@ -230,31 +301,98 @@ fn bad() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
     let url = "write https:// and a host name, nothing else";
     let environment = "write the environment id from the Power Platform admin center";
     let mut all = vec![
-        (vec![("link.method", json!("Service")), ("dualWriteService", Value::Null)], "needs dualWriteService"),
-        (vec![("link.method", json!("Service")), ("link.legalEntities", Value::Null)], "needs link.legalEntities"),
-        (vec![("link.method", json!("Service")), ("link.legalEntities", json!([]))], "needs link.legalEntities"),
-        (vec![("credentials.secretRef", Value::Null)], "give exactly one source of credentials"),
-        (vec![("credentials.serviceAccountRef", json!({"name": "erp"}))], "give exactly one source of credentials"),
         (
-            vec![("credentials.secretRef", Value::Null), ("credentials.serviceAccountRef", json!({"name": "erp"}))],
+            vec![
+                ("link.method", json!("Service")),
+                ("dualWriteService", Value::Null),
+            ],
+            "needs dualWriteService",
+        ),
+        (
+            vec![
+                ("link.method", json!("Service")),
+                ("link.legalEntities", Value::Null),
+            ],
+            "needs link.legalEntities",
+        ),
+        (
+            vec![
+                ("link.method", json!("Service")),
+                ("link.legalEntities", json!([])),
+            ],
+            "needs link.legalEntities",
+        ),
+        (
+            vec![("credentials.secretRef", Value::Null)],
+            "give exactly one source of credentials",
+        ),
+        (
+            vec![("credentials.serviceAccountRef", json!({"name": "erp"}))],
+            "give exactly one source of credentials",
+        ),
+        (
+            vec![
+                ("credentials.secretRef", Value::Null),
+                ("credentials.serviceAccountRef", json!({"name": "erp"})),
+            ],
             "serviceAccountRef is not supported yet",
         ),
-        (vec![("setup.applications", json!(["a", "a"]))], "Duplicate value"),
+        (
+            vec![("setup.applications", json!(["a", "a"]))],
+            "Duplicate value",
+        ),
         (vec![("setup.applications", json!([]))], "at least 1 items"),
-        (vec![("setup.applications", json!(vec!["a"; 21]))], "must have at most 20 items"),
-        (vec![("link.legalEntities", json!(["USMF", "USMF"]))], "Duplicate value"),
-        (vec![("link.legalEntities", json!(vec!["a"; 251]))], "must have at most 250 items"),
-        (vec![("link.legalEntities", json!(["12345678901"]))], "may not be more than 10"),
-        (vec![("mode", json!("Watch"))], "supported values: \"Manage\", \"Observe\""),
-        (vec![("cloud", json!("Moon"))], "supported values: \"Public\""),
-        (vec![("financeOperations", Value::Null)], "spec.financeOperations: Required value"),
-        (vec![("financeOperations.url", Value::Null)], "url: Required value"),
-        (vec![("dataverse", Value::Null)], "spec.dataverse: Required value"),
-        (vec![("credentials", Value::Null)], "spec.credentials: Required value"),
-        (vec![("dualWriteService.secretRef", Value::Null)], "secretRef: Required value"),
+        (
+            vec![("setup.applications", json!(vec!["a"; 21]))],
+            "must have at most 20 items",
+        ),
+        (
+            vec![("link.legalEntities", json!(["USMF", "USMF"]))],
+            "Duplicate value",
+        ),
+        (
+            vec![("link.legalEntities", json!(vec!["a"; 251]))],
+            "must have at most 250 items",
+        ),
+        (
+            vec![("link.legalEntities", json!(["12345678901"]))],
+            "may not be more than 10",
+        ),
+        (
+            vec![("mode", json!("Watch"))],
+            "supported values: \"Manage\", \"Observe\"",
+        ),
+        (
+            vec![("cloud", json!("Moon"))],
+            "supported values: \"Public\"",
+        ),
+        (
+            vec![("financeOperations", Value::Null)],
+            "spec.financeOperations: Required value",
+        ),
+        (
+            vec![("financeOperations.url", Value::Null)],
+            "url: Required value",
+        ),
+        (
+            vec![("dataverse", Value::Null)],
+            "spec.dataverse: Required value",
+        ),
+        (
+            vec![("credentials", Value::Null)],
+            "spec.credentials: Required value",
+        ),
+        (
+            vec![("dualWriteService.secretRef", Value::Null)],
+            "secretRef: Required value",
+        ),
     ];
     let mut one = |path, values: &[&str], message| {
-        all.extend(values.iter().map(|&value| (vec![(path, json!(value))], message)));
+        all.extend(
+            values
+                .iter()
+                .map(|&value| (vec![(path, json!(value))], message)),
+        );
     };
     let urls = [
         "http://contoso.operations.dynamics.com",
@@ -278,27 +416,92 @@ fn bad() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
     ];
     one("financeOperations.url", &urls, url);
     one("dualWriteService.url", &urls, url);
-    one("financeOperations.lcsProjectId", &["", "12a", "https://lcs.dynamics.com/1"], "write the number at the end");
-    one("dataverse.environmentId", &["", "Contoso UAT", "default-1", "6f2c8d0e-0000-4000-8000-00000000000"], environment);
-    one("credentials.tenantId", &["", "contoso.com", "{72f988bf-0000-4000-8000-000000000001}"], "tenant's id as a UUID");
-    one("credentials.clientId", &["72f988bf-0000-4000-8000-000000000001"], "clientId belongs to serviceAccountRef");
-    one("credentials.secretRef.name", &["Contoso", "a/b", "-a"], "write the name of an object in this namespace");
-    one("interval", &["", "5", "5 m", "-5m", "25h", "1d", "1.5h", "m5"], "from 0s to 24h");
+    one(
+        "financeOperations.lcsProjectId",
+        &["", "12a", "-1"],
+        "write the number at the end",
+    );
+    one(
+        "dataverse.environmentId",
+        &[
+            "",
+            "Contoso UAT",
+            "default-1",
+            "6f2c8d0e-0000-4000-8000-00000000000",
+        ],
+        environment,
+    );
+    one(
+        "credentials.tenantId",
+        &["", "contoso.com", "{72f988bf-0000-4000-8000-000000000001}"],
+        "tenant's id as a UUID",
+    );
+    one(
+        "credentials.clientId",
+        &["72f988bf-0000-4000-8000-000000000001"],
+        "clientId belongs to serviceAccountRef",
+    );
+    one(
+        "credentials.secretRef.name",
+        &["Contoso", "a/b", "-a"],
+        "write the name of an object in this namespace",
+    );
+    one(
+        "interval",
+        &["", "5", "5 m", "-5m", "25h", "1d", "1.5h", "m5"],
+        "from 0s to 24h",
+    );
     one("setup.timeout", &["", "59s", "25h", "90"], "from 1m to 24h");
-    one("link.timeout", &["", "29s", "24h1s", "15min"], "from 30s to 24h");
-    one("link.manualTimeout", &["", "0d", "366d", "8761h", "0s", "1w", "1d12h"], "up to 365d");
+    one(
+        "link.timeout",
+        &["", "29s", "24h1s", "15min"],
+        "from 30s to 24h",
+    );
+    one(
+        "link.manualTimeout",
+        &["", "0d", "366d", "8761h", "0s", "1w", "1d12h"],
+        "up to 365d",
+    );
     one("mismatch.policy", &["Reset"], "Reset is not supported yet");
-    one("mismatch.approval", &["Automatic"], "Automatic is not supported yet");
-    one("mismatch.startMaps", &["AsBefore"], "AsBefore is not supported yet");
-    one("mismatch.onMix", &["StopMaps"], "StopMaps is not supported yet");
-    one("deletionPolicy", &["StopMaps"], "StopMaps is not supported yet");
-    all.push((vec![("mismatch.force", json!(true))], "force is not supported yet"));
-    all.push((vec![("mismatch.allowProduction", json!(true))], "allowProduction is not supported yet"));
+    one(
+        "mismatch.approval",
+        &["Automatic"],
+        "Automatic is not supported yet",
+    );
+    one(
+        "mismatch.startMaps",
+        &["AsBefore"],
+        "AsBefore is not supported yet",
+    );
+    one(
+        "mismatch.onMix",
+        &["StopMaps"],
+        "StopMaps is not supported yet",
+    );
+    one(
+        "deletionPolicy",
+        &["StopMaps"],
+        "StopMaps is not supported yet",
+    );
+    all.push((
+        vec![("mismatch.force", json!(true))],
+        "force is not supported yet",
+    ));
+    all.push((
+        vec![("mismatch.allowProduction", json!(true))],
+        "allowProduction is not supported yet",
+    ));
     for name in ["Dual-write application core", "1a", "a/b", "a?b", "a%2Fb"] {
-        all.push((vec![("setup.applications", json!([name]))], "write unique names of application packages"));
+        all.push((
+            vec![("setup.applications", json!([name]))],
+            "write unique names of application packages",
+        ));
     }
     for name in ["US MF", "a/b", "ä"] {
-        all.push((vec![("link.legalEntities", json!([name]))], "write company ids as finance and operations shows them"));
+        all.push((
+            vec![("link.legalEntities", json!([name]))],
+            "write company ids as finance and operations shows them",
+        ));
     }
     all
 }
@@ -312,14 +515,29 @@ async fn a_connection_of_a_bad_shape_is_refused_with_what_to_write() {
         refusals.refused(&format!("{changes:?}"), answer, part);
     }
     let stored = store(&client, &connection(), "contoso-uat").await;
-    let moved = set(stored.clone(), "financeOperations.url", json!("https://fabrikam.operations.dynamics.com"));
-    refusals.refused("another url", replace(&client, &moved).await, "financeOperations.url cannot be changed");
+    let moved = set(
+        stored.clone(),
+        "financeOperations.url",
+        json!("https://fabrikam.operations.dynamics.com"),
+    );
+    refusals.refused(
+        "another url",
+        replace(&client, &moved).await,
+        "financeOperations.url cannot be changed",
+    );
     for (path, value) in [
-        ("dataverse.environmentId", json!("6f2c8d0e-0000-4000-8000-000000000002")),
+        (
+            "dataverse.environmentId",
+            json!("6f2c8d0e-0000-4000-8000-000000000002"),
+        ),
         ("credentials.secretRef.name", json!("contoso-entra-2")),
         ("suspend", json!(true)),
     ] {
-        assert_eq!(replace(&client, &set(stored.clone(), path, value)).await, Ok(()), "{path}");
+        assert_eq!(
+            replace(&client, &set(stored.clone(), path, value)).await,
+            Ok(()),
+            "{path}"
+        );
     }
     refusals.cover(&DualWriteConnection::crd());
 }
@@ -334,10 +552,20 @@ async fn the_defaults_are_those_of_the_design() {
     let manifest = store(&client, &minimal, "defaults").await;
     let stored = api(&client, &manifest).get("defaults").await.unwrap();
     let spec = &stored.data["spec"];
-    assert_eq!((&spec["mode"], &spec["suspend"]), (&json!("Manage"), &json!(false)));
-    assert_eq!((&spec["interval"], &spec["cloud"]), (&json!("5m"), &json!("Public")));
-    assert_eq!(spec["setup"], json!({"method": "Install", "acceptTerms": false, "timeout": "90m"}));
-    let link = json!({"method": "Manual", "observe": "Always", "timeout": "15m", "manualTimeout": "7d"});
+    assert_eq!(
+        (&spec["mode"], &spec["suspend"]),
+        (&json!("Manage"), &json!(false))
+    );
+    assert_eq!(
+        (&spec["interval"], &spec["cloud"]),
+        (&json!("5m"), &json!("Public"))
+    );
+    assert_eq!(
+        spec["setup"],
+        json!({"method": "Install", "acceptTerms": false, "timeout": "90m"})
+    );
+    let link =
+        json!({"method": "Manual", "observe": "Always", "timeout": "15m", "manualTimeout": "7d"});
     assert_eq!(spec["link"], link);
     let mismatch = json!({"policy": "Report", "approval": "Required", "startMaps": "Never", "force": false,
                           "allowProduction": false, "onMix": "Report"});
@@ -356,10 +584,19 @@ async fn a_plan_cannot_be_changed_and_an_approval_is_given_once() {
         ("action", json!("Setup")),
         ("connection.uid", json!("another")),
         ("connection.generation", json!(7)),
-        ("financeOperationsHost", json!("fabrikam.operations.dynamics.com")),
-        ("target.environmentId", json!("6f2c8d0e-0000-4000-8000-000000000002")),
+        (
+            "financeOperationsHost",
+            json!("fabrikam.operations.dynamics.com"),
+        ),
+        (
+            "target.environmentId",
+            json!("6f2c8d0e-0000-4000-8000-000000000002"),
+        ),
         ("access.credentials.secretRef.name", json!("another")),
-        ("access.dualWriteService.url", json!("https://projectmanagementservice.example.com")),
+        (
+            "access.dualWriteService.url",
+            json!("https://projectmanagementservice.example.com"),
+        ),
         ("reliesOn.link", json!("NotObserved")),
         ("reliesOn.legalEntities", json!(["FRRT"])),
         ("steps", json!([])),
@@ -391,25 +628,70 @@ async fn a_plan_cannot_be_changed_and_an_approval_is_given_once() {
             refusals.refused(&name, answer, "an approval can be given or refused once");
         }
     }
-    let skipped = store(&client, &set(operation(), "approval", json!("Pending")), "skipped").await;
+    let skipped = store(
+        &client,
+        &set(operation(), "approval", json!("Pending")),
+        "skipped",
+    )
+    .await;
     let answer = replace(&client, &set(skipped, "approval", json!("NotRequired"))).await;
-    refusals.refused("an approval that is taken away", answer, "an approval can be given or refused once");
+    refusals.refused(
+        "an approval that is taken away",
+        answer,
+        "an approval can be given or refused once",
+    );
 
     // What it shares with connections is refused with the same words there, and here.
     let shared = [
-        ("access.credentials.secretRef", Value::Null, "give exactly one source"),
-        ("access.credentials.serviceAccountRef", json!({"name": "erp"}), "give exactly one source"),
-        ("access.credentials.clientId", json!("1"), "clientId belongs to"),
-        ("access.credentials.tenantId", json!("contoso.com"), "as a UUID"),
-        ("access.credentials.secretRef.name", json!("A"), "write the name of an object"),
-        ("access.dualWriteService.url", json!("http://contoso.example"), "write https://"),
+        (
+            "access.credentials.secretRef",
+            Value::Null,
+            "give exactly one source",
+        ),
+        (
+            "access.credentials.serviceAccountRef",
+            json!({"name": "erp"}),
+            "give exactly one source",
+        ),
+        (
+            "access.credentials.clientId",
+            json!("1"),
+            "clientId belongs to",
+        ),
+        (
+            "access.credentials.tenantId",
+            json!("contoso.com"),
+            "as a UUID",
+        ),
+        (
+            "access.credentials.secretRef.name",
+            json!("A"),
+            "write the name of an object",
+        ),
+        (
+            "access.dualWriteService.url",
+            json!("http://contoso.example"),
+            "write https://",
+        ),
     ];
     for (path, value, part) in shared {
-        refusals.refused(path, create(&client, &set(operation(), path, value)).await, part);
+        refusals.refused(
+            path,
+            create(&client, &set(operation(), path, value)).await,
+            part,
+        );
     }
     let federated = set(operation(), "access.credentials.secretRef", Value::Null);
-    let federated = set(federated, "access.credentials.serviceAccountRef", json!({"name": "erp"}));
-    refusals.refused("federated", create(&client, &federated).await, "serviceAccountRef is not supported yet");
+    let federated = set(
+        federated,
+        "access.credentials.serviceAccountRef",
+        json!({"name": "erp"}),
+    );
+    refusals.refused(
+        "federated",
+        create(&client, &federated).await,
+        "serviceAccountRef is not supported yet",
+    );
     refusals.cover(&DualWriteOperation::crd());
 }
 
@@ -420,7 +702,10 @@ fn undescribed(schema: &Value, path: &str, into: &mut Vec<String>) {
     let none = Map::new();
     for (name, property) in schema["properties"].as_object().unwrap_or(&none) {
         let path = format!("{path}.{name}");
-        if property["description"].as_str().is_none_or(|text| text.trim().len() < 5) {
+        if property["description"]
+            .as_str()
+            .is_none_or(|text| text.trim().len() < 5)
+        {
             into.push(path.clone());
         }
         // The standard's own fields are described by the standard.
