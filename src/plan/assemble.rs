@@ -305,10 +305,10 @@ fn judge_conditions(
     for (kind, judge) in judge::OBSERVED {
         // Without credentials nothing of this pass says anything about the rest.
         let readable = row != Row::CredentialsRefused || kind == ConditionType::CredentialsValid;
-        let says = readable
-            .then(|| judge(world))
-            .flatten()
-            .or_else(|| fallback(&status.conditions, kind, outcome, stale_since));
+        let says = readable.then(|| judge(world)).flatten().or_else(|| {
+            let stale_since = stale_since.filter(|_| judge::is_unread(world, kind));
+            fallback(&status.conditions, kind, outcome, stale_since)
+        });
         if let Some(says) = says {
             set(world, status, kind, &says);
         }

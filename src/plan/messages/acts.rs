@@ -91,7 +91,15 @@ pub const fn word(action: Action) -> &'static str {
 
 /// Why an operation was given up before it started.
 pub fn void(why: &str) -> String {
-    format!("Never started: {why}.")
+    format!("Never started: {}.", why.trim_end_matches('.'))
+}
+
+/// Why an operation was given up between its steps.
+pub fn given_up(done: usize, steps: usize, why: &str) -> String {
+    format!(
+        "Ended after {done} of {steps} steps: {}.",
+        why.trim_end_matches('.')
+    )
 }
 
 /// A step is being worked on.
