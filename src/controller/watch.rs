@@ -52,7 +52,15 @@ pub struct Scope {
     pub connections: Store<GuardedConnection>,
     /// The operations there.
     pub operations: Store<GuardedOperation>,
+    connections_ready: Ready,
+    operations_ready: Ready,
 }
+
+/// Whether a store holds what the API server has.
+///
+/// Any number may wait for it. The store's own `wait_until_ready` is for one task only, its controller: it remembers
+/// the waker of whoever polled last, and everybody else would wait for ever.
+struct Ready(tokio::sync::watch::Sender<bool>);
 
 /// A scope whose watches have not begun.
 pub struct Unwatched {
@@ -85,6 +93,8 @@ impl Unwatched {
                 namespace,
                 connections,
                 operations,
+                connections_ready: Ready::not_yet(),
+                operations_ready: Ready::not_yet(),
             }),
             connections: connection_writer,
             operations: operation_writer,
@@ -92,15 +102,37 @@ impl Unwatched {
     }
 }
 
+impl Ready {
+    fn not_yet() -> Self {
+        Self(tokio::sync::watch::Sender::new(false))
+    }
+
+    /// To be called with what the store was given already.
+    fn note<K>(&self, event: Changed<'_, K>) {
+        if matches!(event, Ok(watcher::Event::InitDone)) {
+            self.0.send_replace(true);
+        }
+    }
+
+    async fn wait(&self) {
+        let mut ready = self.0.subscribe();
+        // An error would mean that the sender is gone, but it lives in self.
+        let _is_ready = ready.wait_for(|ready| *ready).await;
+    }
+
+    /// The same, unless the process ends before: then `false`, and nothing may be concluded from the store.
+    async fn wait_unless(&self, shutdown: Shutdown) -> bool {
+        tokio::select! {
+            () = self.wait() => true,
+            () = shutdown => false,
+        }
+    }
+}
+
 impl Scope {
     /// Waits until both stores hold what the API server has.
     pub async fn wait_until_ready(&self) {
-        // An error means that the writer is gone: the process is ending.
-        let _ended = future::join(
-            self.connections.wait_until_ready(),
-            self.operations.wait_until_ready(),
-        )
-        .await;
+        future::join(self.connections_ready.wait(), self.operations_ready.wait()).await;
     }
 
     /// The operations of this scope, live.
@@ -138,7 +170,10 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         )
         .default_backoff()
         .reflect(connections)
-        .inspect(move |event| connection_changed(&scope, event, &due, &operation_due))
+        .inspect(move |event| {
+            scope.connections_ready.note(event);
+            connection_changed(&scope, event, &due, &operation_due);
+        })
         .boxed()
     };
     let operation_stream = {
@@ -149,7 +184,10 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         )
         .default_backoff()
         .reflect(operations)
-        .inspect(move |event| operation_changed(&scope, event, &due))
+        .inspect(move |event| {
+            scope.operations_ready.note(event);
+            operation_changed(&scope, event, &due);
+        })
         .boxed()
     };
     let connections = connection_controller(
@@ -185,17 +223,19 @@ fn connection_controller(
     let passes = stream
         .applied_objects()
         .predicate_filter(due(), PredicateConfig::default());
-    let operations = scope.operations.clone();
+    let scope = Arc::clone(scope);
     Controller::for_stream(passes, scope.connections.clone())
         .with_config(limits(context))
         .reconcile_on(triggers)
-        .graceful_shutdown_on(shutdown)
+        .graceful_shutdown_on(shutdown.clone())
         .run(
             move |connection, context| {
-                let operations = operations.clone();
+                let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
                 async move {
                     // Without the operations nobody knows what is under way.
-                    let _ended = operations.wait_until_ready().await;
+                    if !scope.operations_ready.wait_unless(shutdown).await {
+                        return Ok(controller::Action::await_change());
+                    }
                     connection::reconcile(connection, context).await
                 }
             },
@@ -218,17 +258,19 @@ fn operation_controller(
     let passes = stream
         .applied_objects()
         .predicate_filter(due(), PredicateConfig::default());
-    let connections = scope.connections.clone();
+    let scope = Arc::clone(scope);
     Controller::for_stream(passes, scope.operations.clone())
         .with_config(limits(context))
         .reconcile_on(triggers)
-        .graceful_shutdown_on(shutdown)
+        .graceful_shutdown_on(shutdown.clone())
         .run(
             move |operation, context| {
-                let connections = connections.clone();
+                let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
                 async move {
                     // Without the connections every operation would look abandoned.
-                    let _ended = connections.wait_until_ready().await;
+                    if !scope.connections_ready.wait_unless(shutdown).await {
+                        return Ok(controller::Action::await_change());
+                    }
                     operation::reconcile(operation, context).await
                 }
             },
