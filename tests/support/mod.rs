@@ -19,6 +19,7 @@ pub mod api_stale;
 pub mod authority;
 pub mod binaries;
 pub mod control_plane;
+pub mod crash;
 pub mod dump;
 pub mod install;
 pub mod kubeconfig;
