@@ -274,6 +274,7 @@ pub struct StepStatus {
     pub state: StepState,
     /// How often it was intended.
     #[serde(default)]
+    #[schemars(with = "i32", range(min = 0))]
     pub attempt: u32,
     /// The process that recorded the intent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

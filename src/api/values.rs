@@ -121,11 +121,11 @@ mod tests {
     fn days_are_understood() {
         assert_eq!(
             parse_duration("7d", Duration::ZERO),
-            Duration::from_secs(7 * 24 * 3600)
+            Duration::from_hours(7 * 24)
         );
         assert_eq!(
             parse_duration("1h30m", Duration::ZERO),
-            Duration::from_secs(5400)
+            Duration::from_mins(90)
         );
         assert_eq!(
             parse_duration("soon", Duration::from_secs(1)),

@@ -82,7 +82,7 @@ pub async fn observe(
     reach: &Result<Reach, Problem>,
     operation: &KnownOperation,
 ) -> ActObserved {
-    let began = Timestamp::now();
+    let began = super::now();
     let reach = match reach {
         Ok(reach) => reach,
         Err(problem) => return unknown(began, problem),

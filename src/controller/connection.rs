@@ -88,14 +88,14 @@ async fn pass(connection: &DualWriteConnection, context: &Context) -> Result<Act
     };
     let (operations, rivals) = watch::neighbours(context, &desired);
     let decision = {
-        let nothing = observe::suspended(Timestamp::now());
+        let nothing = observe::suspended(super::now());
         decide::decide(&World {
             desired: &desired,
             observed: observed.as_ref().unwrap_or(&nothing),
             operations: &operations,
             rivals: &rivals,
             memory: &memory,
-            now: Timestamp::now(),
+            now: super::now(),
             settings: &context.options.settings,
         })
     };
@@ -125,7 +125,7 @@ async fn carry_out(
         forget(context, operations, name).await?;
     }
     Ok(Action::requeue(watch::with_jitter(between(
-        Timestamp::now(),
+        super::now(),
         decision.next,
     ))))
 }
@@ -232,7 +232,7 @@ async fn void(
     };
     let status = DualWriteOperationStatus {
         phase: Some(Phase::Void),
-        finished_at: Some(Timestamp::now()),
+        finished_at: Some(super::now()),
         message: Some(message),
         ..live.status.unwrap_or_default()
     };
@@ -262,7 +262,7 @@ async fn first_look(
     desired: &Desired,
 ) -> Result<Action, PassError> {
     let mut status = DualWriteConnectionStatus::default();
-    let now = Timestamp::now();
+    let now = super::now();
     let text = messages::first_look();
     let ready = Says::unknown(Reason::Observing, text.as_str());
     let reconciling = Says::yes(Reason::Observing, text.as_str());
@@ -292,7 +292,7 @@ async fn invalid(
     why: &str,
 ) -> Result<Action, PassError> {
     let mut status = connection.status.clone().unwrap_or_default();
-    say_invalid(&mut status, &connection.metadata, why, Timestamp::now());
+    say_invalid(&mut status, &connection.metadata, why, super::now());
     if connection.status.as_ref() != Some(&status) {
         write_status(connection, context, &status).await?;
     }

@@ -25,7 +25,7 @@ pub struct Options {
     pub least_interval: Duration,
     /// How many passes of each controller run at once.
     pub concurrency: u16,
-    /// The operator's own ServiceAccount, `namespace:name`, for messages that say what to grant.
+    /// The operator's own `ServiceAccount`, `namespace:name`, for messages that say what to grant.
     pub service_account: String,
 }
 

@@ -68,7 +68,7 @@ impl Shared {
         {
             return snapshot.clone();
         }
-        let began = Timestamp::now();
+        let began = super::now();
         let list = power_platform::environments(&self.session)
             .await
             .map(Arc::new);
@@ -82,7 +82,7 @@ impl Identities {
     fn shared(&self, context: &Context, cloud: Cloud, identity: Identity) -> Arc<Shared> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (cloud, identity.digest());
-        let now = Timestamp::now();
+        let now = super::now();
         if let Some(found) = known.get_mut(&key) {
             found.used = now;
             return Arc::clone(&found.shared);

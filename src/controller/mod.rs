@@ -22,3 +22,9 @@ pub mod observe;
 pub mod operation;
 pub mod report;
 pub mod watch;
+
+/// The time, in whole milliseconds: finer ones make the times in a status hard to read.
+pub fn now() -> jiff::Timestamp {
+    let now = jiff::Timestamp::now();
+    jiff::Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
+}

@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How often an operation that waits for a person or for its connection is looked at, should a trigger be missed.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// Soon enough after somebody else's write for the watch to have brought it.
 const AFTER_CONFLICT: Duration = Duration::from_millis(200);
@@ -81,7 +81,7 @@ async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Actio
         owner: &owner,
         others: &others,
     };
-    let next = advance::advance(&pass.act(Timestamp::now()));
+    let next = advance::advance(&pass.act(super::now()));
     let (next, written) = match (next.send.clone(), reach) {
         (Some(send), Ok(reach)) => match begin(operation, &pass, &reach, next, &send).await? {
             Some(outcome) => outcome,
@@ -145,7 +145,7 @@ async fn begin(
             "the request was not accepted"
         );
     }
-    let next = advance::after_sending(&pass.act(Timestamp::now()), intended.status, send, &sent);
+    let next = advance::after_sending(&pass.act(super::now()), intended.status, send, &sent);
     Ok(Some((next, written)))
 }
 
@@ -239,7 +239,7 @@ async fn conclude(
         release(&current, context).await?;
     }
     Ok(match next.next {
-        Some(at) => Action::requeue(watch::with_jitter(between(Timestamp::now(), at))),
+        Some(at) => Action::requeue(watch::with_jitter(between(super::now(), at))),
         None if next.status.phase.is_some_and(Phase::is_finished) => Action::await_change(),
         None => Action::requeue(watch::with_jitter(IDLE)),
     })
@@ -271,7 +271,7 @@ async fn tell(
         return;
     };
     if let (Some(started), true) = (status.started_at, phase.is_finished()) {
-        let took = between(started, status.finished_at.unwrap_or_else(Timestamp::now));
+        let took = between(started, status.finished_at.unwrap_or_else(super::now));
         context
             .metrics
             .operation_ended(operation.spec.action, phase, took);

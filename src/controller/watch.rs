@@ -52,15 +52,32 @@ pub struct Scope {
     pub connections: Store<GuardedConnection>,
     /// The operations there.
     pub operations: Store<GuardedOperation>,
-    connections_ready: Ready,
-    operations_ready: Ready,
+    connections_listed: Listed,
+    operations_listed: Listed,
 }
 
-/// Whether a store holds what the API server has.
-///
-/// Any number may wait for it. The store's own `wait_until_ready` is for one task only, its controller: it remembers
-/// the waker of whoever polled last, and everybody else would wait for ever.
-struct Ready(tokio::sync::watch::Sender<bool>);
+/// Whether a store holds what the API server has. A store's own future wakes only the last that waits for it, and passes
+/// wait in tasks of their own.
+#[derive(Clone)]
+struct Listed(tokio::sync::watch::Sender<bool>);
+
+impl Listed {
+    fn new() -> Self {
+        Self(tokio::sync::watch::Sender::new(false))
+    }
+
+    fn see<K>(&self, event: Changed<'_, K>) {
+        if matches!(event, Ok(watcher::Event::InitDone)) {
+            self.0.send_replace(true);
+        }
+    }
+
+    async fn wait(&self) {
+        // An error means that the sender is gone, and this holds it.
+        let mut listed = self.0.subscribe();
+        let _ended = listed.wait_for(|listed| *listed).await;
+    }
+}
 
 /// A scope whose watches have not begun.
 pub struct Unwatched {
@@ -93,8 +110,8 @@ impl Unwatched {
                 namespace,
                 connections,
                 operations,
-                connections_ready: Ready::not_yet(),
-                operations_ready: Ready::not_yet(),
+                connections_listed: Listed::new(),
+                operations_listed: Listed::new(),
             }),
             connections: connection_writer,
             operations: operation_writer,
@@ -102,37 +119,14 @@ impl Unwatched {
     }
 }
 
-impl Ready {
-    fn not_yet() -> Self {
-        Self(tokio::sync::watch::Sender::new(false))
-    }
-
-    /// To be called with what the store was given already.
-    fn note<K>(&self, event: Changed<'_, K>) {
-        if matches!(event, Ok(watcher::Event::InitDone)) {
-            self.0.send_replace(true);
-        }
-    }
-
-    async fn wait(&self) {
-        let mut ready = self.0.subscribe();
-        // An error would mean that the sender is gone, but it lives in self.
-        let _is_ready = ready.wait_for(|ready| *ready).await;
-    }
-
-    /// The same, unless the process ends before: then `false`, and nothing may be concluded from the store.
-    async fn wait_unless(&self, shutdown: Shutdown) -> bool {
-        tokio::select! {
-            () = self.wait() => true,
-            () = shutdown => false,
-        }
-    }
-}
-
 impl Scope {
     /// Waits until both stores hold what the API server has.
     pub async fn wait_until_ready(&self) {
-        future::join(self.connections_ready.wait(), self.operations_ready.wait()).await;
+        future::join(
+            self.connections_listed.wait(),
+            self.operations_listed.wait(),
+        )
+        .await;
     }
 
     /// The operations of this scope, live.
@@ -164,6 +158,7 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
     let connection_stream = {
         let (scope, due, operation_due) =
             (Arc::clone(&scope), connection_due.clone(), operation_due);
+        let kept_reads = Arc::clone(&context);
         watcher(
             scope.api::<GuardedConnection>(&context.client),
             watcher::Config::default(),
@@ -171,7 +166,10 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         .default_backoff()
         .reflect(connections)
         .inspect(move |event| {
-            scope.connections_ready.note(event);
+            scope.connections_listed.see(event);
+            if let Ok(watcher::Event::Delete(gone)) = event {
+                kept_reads.forget(&gone.uid().unwrap_or_default());
+            }
             connection_changed(&scope, event, &due, &operation_due);
         })
         .boxed()
@@ -185,7 +183,7 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         .default_backoff()
         .reflect(operations)
         .inspect(move |event| {
-            scope.operations_ready.note(event);
+            scope.operations_listed.see(event);
             operation_changed(&scope, event, &due);
         })
         .boxed()
@@ -223,19 +221,17 @@ fn connection_controller(
     let passes = stream
         .applied_objects()
         .predicate_filter(due(), PredicateConfig::default());
-    let scope = Arc::clone(scope);
+    let operations = scope.operations_listed.clone();
     Controller::for_stream(passes, scope.connections.clone())
         .with_config(limits(context))
         .reconcile_on(triggers)
-        .graceful_shutdown_on(shutdown.clone())
+        .graceful_shutdown_on(shutdown)
         .run(
             move |connection, context| {
-                let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
+                let operations = operations.clone();
                 async move {
                     // Without the operations nobody knows what is under way.
-                    if !scope.operations_ready.wait_unless(shutdown).await {
-                        return Ok(controller::Action::await_change());
-                    }
+                    operations.wait().await;
                     connection::reconcile(connection, context).await
                 }
             },
@@ -258,19 +254,17 @@ fn operation_controller(
     let passes = stream
         .applied_objects()
         .predicate_filter(due(), PredicateConfig::default());
-    let scope = Arc::clone(scope);
+    let connections = scope.connections_listed.clone();
     Controller::for_stream(passes, scope.operations.clone())
         .with_config(limits(context))
         .reconcile_on(triggers)
-        .graceful_shutdown_on(shutdown.clone())
+        .graceful_shutdown_on(shutdown)
         .run(
             move |operation, context| {
-                let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
+                let connections = connections.clone();
                 async move {
                     // Without the connections every operation would look abandoned.
-                    if !scope.connections_ready.wait_unless(shutdown).await {
-                        return Ok(controller::Action::await_change());
-                    }
+                    connections.wait().await;
                     operation::reconcile(operation, context).await
                 }
             },

@@ -47,10 +47,10 @@ const BUSY_STATES: [&str; 5] = [
 pub const LINK_TIMEOUT_FACTOR: u32 = 10;
 
 /// How long an operation that is being deleted is held to learn the outcome of its request.
-const DELETION_PATIENCE: Duration = Duration::from_secs(600);
+const DELETION_PATIENCE: Duration = Duration::from_mins(10);
 
 /// How often an outcome that cannot be known is looked at for a late success.
-const LATE_LOOK: Duration = Duration::from_secs(60);
+const LATE_LOOK: Duration = Duration::from_mins(1);
 
 /// Everything that one step forward looks at.
 #[derive(Clone, Copy, Debug)]
@@ -427,7 +427,7 @@ fn intend(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) -> 
 fn begin(act: &Act<'_>, status: &mut DualWriteOperationStatus) {
     status.phase = Some(Phase::Running);
     let started = *status.started_at.get_or_insert(act.now);
-    let timeout = values::parse_duration(&act.operation.spec.timeout, Duration::from_secs(3600));
+    let timeout = values::parse_duration(&act.operation.spec.timeout, Duration::from_hours(1));
     status.deadline.get_or_insert(after(started, timeout));
 }
 
@@ -555,11 +555,10 @@ fn follow(act: &Act<'_>, status: DualWriteOperationStatus, index: usize) -> Next
         {
             fail(act, status, index, why, Reason::InstallFailed)
         }
-        (Target::Unseen, _) => keep(status, poll),
         (Target::Missing(_) | Target::Moving, _) if is_past_deadline(act) => {
             timed_out(act, status, index)
         }
-        (Target::Missing(_) | Target::Moving, _) => keep(status, poll),
+        (Target::Unseen | Target::Missing(_) | Target::Moving, _) => keep(status, poll),
     }
 }
 

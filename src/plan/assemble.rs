@@ -24,7 +24,7 @@ use crate::api::{
 };
 
 /// The longest time for which something old is still shown as it was.
-const STALE_AFTER: Duration = Duration::from_secs(15 * 60);
+const STALE_AFTER: Duration = Duration::from_mins(15);
 
 /// How many finished operations of a connection are kept.
 const HISTORY: usize = 10;
@@ -107,12 +107,13 @@ pub fn suspended(world: &World<'_>) -> Decision {
 pub fn decision(world: &World<'_>, row: Row, outcome: Outcome) -> Decision {
     let mut status = remember(world);
     status.failure = failure(world);
-    judge_conditions(world, &mut status);
+    judge_conditions(world, row, &outcome, &mut status);
     let (effect, look_again) = match outcome {
         Outcome::Says(verdict) => {
             let effect = effect(world, row, &verdict);
-            let look_again = verdict.look_again;
             apply(world, &mut status, &verdict);
+            let patience = end_of_patience(&status, &verdict).filter(|end| *end > world.now);
+            let look_again = verdict.look_again.into_iter().chain(patience).min();
             (effect, look_again)
         }
         Outcome::LastKnown(last) => {
@@ -122,6 +123,7 @@ pub fn decision(world: &World<'_>, row: Row, outcome: Outcome) -> Decision {
         }
     };
     show_outage(world, &mut status);
+    conditions::carry(&world.memory.conditions, &mut status.conditions);
     Decision {
         row: Some(row),
         effect,
@@ -289,14 +291,24 @@ fn carry_generation(conditions: &mut [Condition], generation: i64) {
 }
 
 /// The plain observation under each condition; what this pass cannot say stays as it was, until it is too old.
-fn judge_conditions(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+fn judge_conditions(
+    world: &World<'_>,
+    row: Row,
+    outcome: &Outcome,
+    status: &mut DualWriteConnectionStatus,
+) {
     let stale_since = status
         .failure
         .as_ref()
         .map(|failure| failure.since)
         .filter(|since| is_stale(world, *since));
     for (kind, judge) in judge::OBSERVED {
-        let says = judge(world).or_else(|| fallback(&status.conditions, kind, stale_since));
+        // Without credentials nothing of this pass says anything about the rest.
+        let readable = row != Row::CredentialsRefused || kind == ConditionType::CredentialsValid;
+        let says = readable
+            .then(|| judge(world))
+            .flatten()
+            .or_else(|| fallback(&status.conditions, kind, outcome, stale_since));
         if let Some(says) = says {
             set(world, status, kind, &says);
         }
@@ -306,14 +318,24 @@ fn judge_conditions(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
 fn fallback(
     known: &[Condition],
     kind: ConditionType,
+    outcome: &Outcome,
     stale_since: Option<Timestamp>,
 ) -> Option<Says> {
-    let Some(last) = conditions::find(known, kind) else {
-        return Some(Says::unknown(Reason::Observing, messages::first_look()));
+    let observing = Reason::Observing;
+    let last = match (conditions::find(known, kind), outcome) {
+        (None, Outcome::LastKnown(_)) => {
+            return Some(Says::unknown(observing, messages::first_look()));
+        }
+        // A verdict ends the first look, also for what it does not need to know.
+        (None, Outcome::Says(_)) => return Some(judge::not_judged(kind)),
+        (Some(last), Outcome::Says(_)) if last.reason == observing.as_ref() => {
+            return Some(judge::not_judged(kind));
+        }
+        (Some(last), _) => last,
     };
     let stale = Reason::ObservationStale;
     stale_since
-        .filter(|_| last.reason != stale.as_ref())
+        .filter(|_| last.reason != stale.as_ref() && last.message != messages::not_judged())
         .map(|since| Says::unknown(stale, messages::stale(since, &last.message)))
 }
 
@@ -376,6 +398,11 @@ fn waiting(world: &World<'_>, verdict: &Verdict) -> (Option<Since>, bool) {
     )
 }
 
+fn end_of_patience(status: &DualWriteConnectionStatus, verdict: &Verdict) -> Option<Timestamp> {
+    let (waiting, since) = verdict.waiting.zip(status.waiting.as_ref())?;
+    Some(after(since.since, waiting.normal))
+}
+
 fn show(
     world: &World<'_>,
     status: &mut DualWriteConnectionStatus,
@@ -419,14 +446,17 @@ fn apply_last_known(world: &World<'_>, status: &mut DualWriteConnectionStatus, l
     }
     if !worth_keeping(world) {
         for (kind, says) in &last.first_overrides {
-            set(world, status, *kind, says);
+            let known = conditions::find(&status.conditions, *kind);
+            if known.is_none_or(|known| known.reason != Reason::ObservationStale.as_ref()) {
+                set(world, status, *kind, says);
+            }
         }
         set(world, status, ConditionType::Ready, &last.first);
         show(world, status, last.first_progress, &last.first.message);
     } else if let (Some(says), Some((_, since))) = (&last.stale, last.settling)
         && is_stale(world, since)
     {
-        for (kind, _) in &last.first_overrides {
+        for (kind, says) in &last.first_overrides {
             set(world, status, *kind, says);
         }
         set(world, status, ConditionType::Ready, says);
@@ -439,7 +469,11 @@ fn worth_keeping(world: &World<'_>) -> bool {
     world.remembered_ready().is_some_and(|reason| {
         !matches!(
             reason,
-            Reason::Observing | Reason::Suspended | Reason::Installing | Reason::Linking
+            Reason::Observing
+                | Reason::Suspended
+                | Reason::Installing
+                | Reason::Linking
+                | Reason::OutcomeUnknown
         )
     })
 }
@@ -463,8 +497,12 @@ fn show_outage(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
         return;
     }
     if world.now >= after(failure.since, world.desired.interval) {
-        let message = conditions::find(&status.conditions, ConditionType::Reconciling)
-            .filter(|old| old.reason == Reason::Retrying.as_ref())
+        // The first error's message stays for as long as the outage lasts, so that an outage is one write.
+        let message = conditions::find(&world.memory.conditions, ConditionType::Reconciling)
+            .filter(|old| {
+                old.reason == Reason::Retrying.as_ref()
+                    && world.memory.failure.as_ref() == Some(&failure)
+            })
             .map_or_else(
                 || messages::retrying(failure.since, problem),
                 |old| old.message.clone(),
@@ -495,17 +533,19 @@ fn effect(world: &World<'_>, row: Row, verdict: &Verdict) -> Option<Effect> {
     let unstarted = own
         .iter()
         .filter(|operation| operation.is_unstarted() && operation.deleted.is_none());
+    // Of a resource that is being deleted nothing is asked any more.
     let wanted = verdict
         .wants
         .as_ref()
+        .filter(|_| !world.desired.deleting)
         .map(|spec| (operation::name(world, spec), spec));
     let mut obsolete = unstarted.filter(|operation| {
-        wanted
-            .as_ref()
-            .is_none_or(|(name, _)| *name != operation.name)
+        wanted.as_ref().is_none_or(|(name, spec)| {
+            *name != operation.name || !operation::is_same_act(spec, &operation.spec)
+        })
     });
     if let Some(operation) = obsolete.next() {
-        let message = messages::void(&why_void(operation, verdict.wants.as_ref()));
+        let message = messages::void(&why_void(operation, wanted.map(|(_, spec)| spec)));
         return Some(Effect::Void {
             name: operation.name.clone(),
             message,

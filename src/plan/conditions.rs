@@ -5,7 +5,7 @@
 use super::{
     messages,
     observed::{Fact, Package, PackageState, Readiness, SpecEnvironment, Tier},
-    world::{Integration, Link, NotSeen, World},
+    world::{Absence, Integration, Link, NotSeen, World},
 };
 use crate::api::{
     Reason,
@@ -13,14 +13,29 @@ use crate::api::{
     connection::FailureClass,
 };
 
+/// Says what a condition is, if this pass can.
+type Judge = fn(&World<'_>) -> Option<Says>;
+
 /// The conditions that every pass judges, with their judges.
-pub const OBSERVED: [(ConditionType, fn(&World<'_>) -> Option<Says>); 5] = [
+pub const OBSERVED: [(ConditionType, Judge); 5] = [
     (ConditionType::CredentialsValid, credentials),
     (ConditionType::PowerPlatformIntegrated, integrated),
     (ConditionType::SetupComplete, setup),
     (ConditionType::Linked, linked),
     (ConditionType::LinkingMismatch, mismatch),
 ];
+
+/// What a condition says that no pass could judge yet, because something else comes first.
+pub fn not_judged(kind: ConditionType) -> Says {
+    let reason = match kind {
+        ConditionType::PowerPlatformIntegrated => Reason::IntegrationNotVisible,
+        ConditionType::SetupComplete => Reason::WaitingForIntegration,
+        ConditionType::Linked => Reason::LinkNotSeen,
+        ConditionType::LinkingMismatch => Reason::NotObservable,
+        _ => Reason::Observing,
+    };
+    Says::unknown(reason, messages::not_judged())
+}
 
 fn credentials(world: &World<'_>) -> Option<Says> {
     match &world.observed.credentials {
@@ -36,10 +51,12 @@ fn credentials(world: &World<'_>) -> Option<Says> {
 fn integrated(world: &World<'_>) -> Option<Says> {
     match &world.observed.environment {
         Fact::Known(SpecEnvironment::NotFound) => {
-            return Some(Says::no(
-                Reason::EnvironmentNotFound,
-                messages::environment_not_found(world.desired),
-            ));
+            return world.settling(Absence::EnvironmentNotFound).1.then(|| {
+                Says::no(
+                    Reason::EnvironmentNotFound,
+                    messages::environment_not_found(world.desired),
+                )
+            });
         }
         Fact::Unknown(problem) if problem.is_for_a_person() => {
             return Some(Says::unknown(
@@ -82,7 +99,7 @@ fn integrated_per_sources(world: &World<'_>) -> Option<Says> {
         }
         Integration::Other(environment) => {
             let text =
-                messages::integrated_elsewhere(desired, environment, world.is_linked_to_spec());
+                messages::integrated_elsewhere(desired, environment, world.was_linked_to_spec());
             Some(Says::no(Reason::IntegratedElsewhere, text))
         }
         Integration::NotVisible(problem) => not_visible(world, problem),
@@ -96,7 +113,7 @@ fn integrated_per_sources(world: &World<'_>) -> Option<Says> {
 
 /// "Not visible" for a reason that heals by itself is a blip; anything else is said.
 fn not_visible(world: &World<'_>, problem: Option<&super::observed::Problem>) -> Option<Says> {
-    if problem.is_some_and(|problem| !problem.is_for_a_person()) {
+    if problem.is_some_and(|problem| !problem.is_for_a_person()) || !world.integration_counts() {
         return None;
     }
     Some(Says::unknown(
@@ -132,11 +149,14 @@ pub fn other_host(world: &World<'_>) -> Option<String> {
 fn setup(world: &World<'_>) -> Option<Says> {
     match world.integration() {
         Integration::Spec(environment) => setup_in(world, &messages::environment(environment)),
-        Integration::Unknown(_) | Integration::NotVisible(Some(_)) | Integration::Busy(_) => None,
-        Integration::Other(_)
-        | Integration::None
-        | Integration::Disagree(_)
-        | Integration::NotVisible(None) => Some(Says::no(
+        Integration::Unknown(_) | Integration::Busy(_) => None,
+        _ if !world.integration_counts() => None,
+        Integration::NotVisible(Some(problem)) if !problem.is_for_a_person() => None,
+        Integration::NotVisible(_) => Some(Says::unknown(
+            Reason::WaitingForIntegration,
+            messages::waiting_for_integration(),
+        )),
+        Integration::Other(_) | Integration::None | Integration::Disagree(_) => Some(Says::no(
             Reason::WaitingForIntegration,
             messages::waiting_for_integration(),
         )),
@@ -295,7 +315,12 @@ fn mismatch(world: &World<'_>) -> Option<Says> {
             ));
         }
         Link::Unknown(_) | Link::NotSeen(_) => return None,
-        Link::Absent => return Some(Says::no(Reason::NotLinked, messages::not_linked())),
+        Link::Absent => {
+            let counts = [Absence::NotLinked, Absence::NotIntegrated]
+                .into_iter()
+                .any(|absence| world.settling(absence).1);
+            return counts.then(|| Says::no(Reason::NotLinked, messages::not_linked()));
+        }
         Link::To(link) => link,
     };
     let linked = world.visible_environment(&link.environment_id);
@@ -315,6 +340,7 @@ fn mismatch(world: &World<'_>) -> Option<Says> {
         | Integration::Unknown(_)
         | Integration::Busy(_) => None,
         Integration::NotVisible(Some(problem)) if !problem.is_for_a_person() => None,
+        Integration::NotVisible(_) if !world.integration_counts() => None,
         Integration::NotVisible(_) => Some(Says::unknown(
             Reason::NotObservable,
             messages::mismatch_not_observable(),

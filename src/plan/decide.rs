@@ -48,7 +48,7 @@ pub const TABLE: [(Row, Judge); 19] = [
 ];
 
 /// How long an environment may be busy, or the sources in disagreement, before somebody should look.
-const LONG_ENOUGH: Duration = Duration::from_secs(3 * 3600);
+const LONG_ENOUGH: Duration = Duration::from_hours(3);
 
 /// Decides what a connection's status says, and at most one thing to do.
 pub fn decide(world: &World<'_>) -> Decision {
@@ -114,13 +114,16 @@ fn occupied(world: &World<'_>) -> Option<Outcome> {
     occupying.sort_by_key(|operation| operation.spec.connection.uid != world.desired.uid);
     let operation = occupying.first()?;
     let mine = operation.spec.connection.uid == world.desired.uid;
+    let shown = operation.namespace == world.desired.namespace;
     let (reason, condition) = under_way_reason(operation.spec.action);
     if operation.status.phase == Some(Phase::Unknown) {
-        let says = Says::unknown(Reason::OutcomeUnknown, messages::outcome_unknown(operation));
+        let text = messages::outcome_unknown(operation, shown);
+        let says = Says::unknown(Reason::OutcomeUnknown, text);
         let verdict = Verdict::stalled(Reason::OutcomeUnknown, says.message.clone());
         return Some(verdict.with(condition, says).into());
     }
-    let mut verdict = Verdict::reconciling(reason, reason, messages::under_way(operation, mine));
+    let mut verdict =
+        Verdict::reconciling(reason, reason, messages::under_way(operation, mine, shown));
     if !reached(world, operation.spec.action) {
         verdict = verdict.with_same(condition);
     }
@@ -262,13 +265,18 @@ fn integration_unknown(world: &World<'_>) -> Option<Outcome> {
         }
         Integration::NotVisible(problem) => {
             let text = judge::integration_not_visible(world, problem);
-            Some(confirmed(world, Absence::NotIntegrated, &text, || {
-                Verdict::new(
-                    Says::unknown(Reason::IntegrationNotVisible, text.clone()),
-                    Progress::Reconciling(Reason::AwaitingPerson),
-                )
-                .waiting_for(Reason::IntegrationNotVisible, world.desired.manual_timeout)
-            }))
+            Some(confirmed(
+                world,
+                Absence::IntegrationNotVisible,
+                &text,
+                || {
+                    Verdict::new(
+                        Says::unknown(Reason::IntegrationNotVisible, text.clone()),
+                        Progress::Reconciling(Reason::AwaitingPerson),
+                    )
+                    .waiting_for(Reason::IntegrationNotVisible, world.desired.manual_timeout)
+                },
+            ))
         }
         Integration::Busy(environment) => {
             let says = Says::unknown(
@@ -289,7 +297,7 @@ fn integrated_elsewhere(world: &World<'_>) -> Option<Outcome> {
         return None;
     };
     let text =
-        messages::integrated_elsewhere(world.desired, environment, world.is_linked_to_spec());
+        messages::integrated_elsewhere(world.desired, environment, world.was_linked_to_spec());
     Some(Verdict::stalled(Reason::IntegratedElsewhere, text).into())
 }
 
@@ -307,9 +315,17 @@ fn not_integrated(world: &World<'_>) -> Option<Outcome> {
     }
     let text = messages::not_integrated(world.desired, world.environment()?, world.host_tier());
     Some(confirmed(world, Absence::NotIntegrated, &text, || {
-        Verdict::reconciling(Reason::NotIntegrated, Reason::AwaitingPerson, text.clone())
-            .with_same(ConditionType::PowerPlatformIntegrated)
-            .waiting_for(Reason::NotIntegrated, world.desired.manual_timeout)
+        let verdict =
+            Verdict::reconciling(Reason::NotIntegrated, Reason::AwaitingPerson, text.clone())
+                .with_same(ConditionType::PowerPlatformIntegrated)
+                .waiting_for(Reason::NotIntegrated, world.desired.manual_timeout);
+        if world.link() != Link::Absent {
+            return verdict;
+        }
+        verdict.with(
+            ConditionType::Linked,
+            Says::no(Reason::WaitingForSetup, messages::waiting_for_setup()),
+        )
     }))
 }
 
@@ -488,7 +504,12 @@ fn setup_verdict(
             messages::install_failed(&needed.failed, with),
         ),
         SetupMethod::Manual => {
-            let text = messages::awaiting_manual_setup(desired, &needed.missing, with);
+            let text = messages::awaiting_manual_setup(
+                desired,
+                &needed.missing,
+                with,
+                environment.integration_kind(),
+            );
             awaiting(Reason::AwaitingManualSetup, text)
         }
         SetupMethod::Install => awaiting(
@@ -519,7 +540,11 @@ fn link_verdict(world: &World<'_>, environment: &super::observed::Environment) -
             .waiting_for(Reason::AwaitingManualLink, desired.manual_timeout)
     };
     match desired.link_method {
-        LinkMethod::Manual => awaiting(messages::awaiting_manual_link(desired, &with)),
+        LinkMethod::Manual => awaiting(messages::awaiting_manual_link(
+            desired,
+            &with,
+            environment.integration_kind(),
+        )),
         LinkMethod::Service if !world.may_act() => awaiting(messages::would_link(desired, &with)),
         LinkMethod::Service => {
             let plan = operation::link(world, environment);
@@ -557,19 +582,27 @@ fn link_unknown(world: &World<'_>) -> Option<Outcome> {
         Link::Unknown(problem) => {
             let says = Says::unknown(Reason::LinkNotSeen, messages::link_unknown(problem));
             let mut last = LastKnown::new(says.clone(), OBSERVING);
-            last.first_overrides = vec![(ConditionType::Linked, says)];
+            last.first_overrides = without_seeing_the_link(says);
             Some(last.into())
         }
         Link::NotSeen(why) => {
             let says = Says::unknown(Reason::LinkNotSeen, judge::not_seen(world, &why));
-            let mut last = LastKnown::new(says.clone(), OBSERVING);
-            last.first_overrides = vec![(ConditionType::Linked, says.clone())];
+            let mut last = LastKnown::new(says.clone(), Progress::Settled);
+            last.first_overrides = without_seeing_the_link(says.clone());
             last.stale = Some(says);
             last.settling = Some((Absence::LinkNotSeen, world.settling(Absence::LinkNotSeen).0));
             Some(last.into())
         }
         Link::NotObserved | Link::Refused(_) | Link::Absent | Link::To(_) => None,
     }
+}
+
+fn without_seeing_the_link(linked: Says) -> Vec<(ConditionType, Says)> {
+    let mismatch = Says::unknown(Reason::NotObservable, messages::mismatch_not_observable());
+    vec![
+        (ConditionType::Linked, linked),
+        (ConditionType::LinkingMismatch, mismatch),
+    ]
 }
 
 fn connected(world: &World<'_>) -> Option<Outcome> {

@@ -11,7 +11,7 @@ use super::{
     observed::{Environment, LinkFacts, Problem, Readiness, Tier},
     world::{Disagreement, KnownOperation},
 };
-use crate::api::{DualWriteOperationSpec, operation::Action};
+use crate::api::{DualWriteOperationSpec, connection::IntegrationKind, operation::Action};
 
 /// The sentence with which Lifecycle Services warns of a mismatch, word for word [D].
 pub const LCS_MISMATCH: &str = "Microsoft has detected that your environment is linked via Dual-write to a different \
@@ -59,6 +59,11 @@ pub fn confirming(what: &str, due: Timestamp) -> String {
 /// Nothing was read yet.
 pub fn first_look() -> String {
     "Looking at the environments for the first time.".into()
+}
+
+/// Something else comes first.
+pub fn not_judged() -> String {
+    "Not known yet: the condition Ready says what comes first.".into()
 }
 
 /// The first read has failed.
@@ -204,8 +209,8 @@ pub fn sources_disagree(desired: &Desired, how: &Disagreement) -> String {
             desired.environment_id, desired.host
         ),
         Disagreement::DataverseNamesOther(url) => format!(
-            "the Dataverse of environment {} names {url}, and the Power Platform names nothing",
-            desired.environment_id
+            "the Dataverse of environment {} names {url}, not {}, and the Power Platform names nothing",
+            desired.environment_id, desired.host
         ),
     };
     format!(
@@ -344,7 +349,20 @@ pub fn terms_not_accepted(missing: &[String], with: &str) -> String {
 }
 
 /// A person installs.
-pub fn awaiting_manual_setup(desired: &Desired, missing: &[String], with: &str) -> String {
+pub fn awaiting_manual_setup(
+    desired: &Desired,
+    missing: &[String],
+    with: &str,
+    kind: IntegrationKind,
+) -> String {
+    if kind == IntegrationKind::Unified {
+        return format!(
+            "{} This is a unified environment, which LCS does not show: in the Power Platform admin center, under Dynamics 365 \
+             apps of that environment, install them and accept the terms; it is followed here. Or let the operator do it \
+             with spec.setup.method: Install.",
+            not_installed(missing, with)
+        );
+    }
     format!(
         "{} In LCS ({}), on the environment's page under Power Platform integration, press \"Dual-write application\", accept \
          the terms and press Configure; it usually takes up to half an hour and is followed here.",
@@ -429,7 +447,15 @@ pub fn no_link_seen() -> String {
 }
 
 /// A person links.
-pub fn awaiting_manual_link(desired: &Desired, with: &str) -> String {
+pub fn awaiting_manual_link(desired: &Desired, with: &str, kind: IntegrationKind) -> String {
+    if kind == IntegrationKind::Unified {
+        return format!(
+            "Set up, but not linked. This is a unified environment, which LCS does not show, and Microsoft documents no other \
+             place for the link: open the Dual-write page ({}) as the account that is to own the link, and ask Microsoft \
+             support if it offers none. The link should go to {with}, and is seen here.",
+            super::desired::admin_url(&desired.finance_operations_url)
+        );
+    }
     format!(
         "Set up, but not linked. In LCS ({}), on the environment's page under Power Platform integration, press \"Link to Power \
          Platform environment\"; it usually takes less than five minutes, and is seen here. The link goes to {with}. If LCS \
@@ -563,8 +589,20 @@ pub fn starting(action: Action, operation: &str) -> String {
     format!("{} starts as DualWriteOperation {operation}.", word(action))
 }
 
-/// An operation is under way.
-pub fn under_way(operation: &KnownOperation, mine: bool) -> String {
+/// An operation of another namespace, of which no more is shown.
+fn hidden(operation: &KnownOperation, what: &str) -> String {
+    format!(
+        "An operation of a DualWriteConnection in another namespace for {} {what}; nothing else starts until it is settled \
+         there.",
+        operation.spec.finance_operations_host
+    )
+}
+
+/// An operation is under way; `shown` when it is in the namespace of the reader.
+pub fn under_way(operation: &KnownOperation, mine: bool, shown: bool) -> String {
+    if !shown {
+        return hidden(operation, "is not finished");
+    }
     let said = operation
         .status
         .message
@@ -579,8 +617,11 @@ pub fn under_way(operation: &KnownOperation, mine: bool) -> String {
     )
 }
 
-/// What became of an operation cannot be known.
-pub fn outcome_unknown(operation: &KnownOperation) -> String {
+/// What became of an operation cannot be known; `shown` when it is in the namespace of the reader.
+pub fn outcome_unknown(operation: &KnownOperation, shown: bool) -> String {
+    if !shown {
+        return hidden(operation, "has an outcome that is not known");
+    }
     let said = operation.status.message.clone().unwrap_or_default();
     format!(
         "{said} Check in LCS whether it happened, then let go of the operation: kubectl delete dwo {} -n {}",

@@ -134,11 +134,10 @@ pub fn name(world: &World<'_>, spec: &DualWriteOperationSpec) -> String {
         occasion
     ]);
     let digest = Sha256::digest(facts.to_string().as_bytes());
-    let digest: String = digest
+    let digest = digest
         .iter()
         .take(5)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
     let action = spec.action.to_string().to_lowercase();
     let connection: String = spec.connection.name.chars().take(NAME_LIMIT).collect();
     format!(
@@ -193,9 +192,26 @@ pub fn what_moved(planned: &DualWriteOperationSpec, now: &DualWriteOperationSpec
         planned.relies_on.legal_entities.join(", "),
         now.relies_on.legal_entities.join(", "),
     );
+    if planned.access != now.access {
+        moved.push("how it is reached has changed".into());
+    }
+    if planned.timeout != now.timeout {
+        note_timeout(&mut moved, planned, now);
+    }
     if moved.is_empty() {
         "another operation has ended since".into()
     } else {
         moved.join("; ")
     }
+}
+
+fn note_timeout(
+    moved: &mut Vec<String>,
+    planned: &DualWriteOperationSpec,
+    now: &DualWriteOperationSpec,
+) {
+    moved.push(format!(
+        "the time that it may take was {} and is {}",
+        planned.timeout, now.timeout
+    ));
 }

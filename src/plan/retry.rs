@@ -31,6 +31,14 @@ pub fn next(
         .map(|failure| after(world.now, backoff(failure.since, world.now, interval)));
     let busy = busy(world).then(|| after(world.now, interval));
     let asked = retry_after(world).map(|wait| after(world.now, wait));
+    // What is due already was looked at with reads that are older: soon again, and not at once, for ever.
+    let look_again = look_again.map(|due| {
+        if due > world.now {
+            due
+        } else {
+            after(world.now, world.settings.poll)
+        }
+    });
     let due = [failed.or(busy), look_again]
         .into_iter()
         .flatten()

@@ -57,7 +57,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            settle: Duration::from_secs(120),
+            settle: Duration::from_mins(2),
             poll: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             observe_only: false,
@@ -208,6 +208,8 @@ pub enum Absence {
     NotIntegrated,
     /// No integration, although there is a link.
     IntegrationNotSetUp,
+    /// No integration that is visible, which proves less.
+    IntegrationNotVisible,
     /// No agreement of the sources.
     SourcesDisagree,
     /// No such environment.
@@ -319,6 +321,27 @@ impl World<'_> {
         }
     }
 
+    /// Whether what is said of P counts: where it rests on an absence or a contradiction, only once a second read agrees.
+    pub fn integration_counts(&self) -> bool {
+        let confirmed = |absence| self.settling(absence).1;
+        let here = match &self.observed.environment {
+            Fact::Known(SpecEnvironment::NotFound) => confirmed(Absence::EnvironmentNotFound),
+            _ => true,
+        };
+        here && match self.integration() {
+            Integration::Disagree(_) => confirmed(Absence::SourcesDisagree),
+            Integration::None if matches!(self.link(), Link::To(_)) => {
+                confirmed(Absence::IntegrationNotSetUp)
+            }
+            Integration::None => confirmed(Absence::NotIntegrated),
+            Integration::NotVisible(_) => confirmed(Absence::IntegrationNotVisible),
+            Integration::Spec(_)
+            | Integration::Other(_)
+            | Integration::Unknown(_)
+            | Integration::Busy(_) => true,
+        }
+    }
+
     fn dataverse_names_host(&self) -> bool {
         matches!(&self.observed.dataverse, Fact::Known(DataverseSays::IntegratedWith { host: Some(host), .. })
             if *host == self.desired.host)
@@ -344,6 +367,15 @@ impl World<'_> {
         matches!(self.link(), Link::To(link) if self.desired.is_spec_environment(&link.environment_id))
     }
 
+    /// Whether L = S, as far as was ever seen: nobody is advised otherwise because the link is not seen just now.
+    pub fn was_linked_to_spec(&self) -> bool {
+        if let Link::To(link) = self.link() {
+            return self.desired.is_spec_environment(&link.environment_id);
+        }
+        let seen = self.memory.observed.link.as_ref();
+        seen.is_some_and(|seen| self.desired.is_spec_environment(&seen.environment_id))
+    }
+
     /// Whether every package that must be installed is; `None` when that is not known.
     pub fn setup_complete(&self) -> Option<bool> {
         let packages = self.observed.applications.known()?;
@@ -354,18 +386,32 @@ impl World<'_> {
         }))
     }
 
-    /// The tier of the finance and operations environment.
+    /// The tier of the finance and operations environment. The host of a unified one does not tell it: while nobody
+    /// says that the environment is not unified, a host that looks like production is no proof of it.
     pub fn host_tier(&self) -> Tier {
-        let unified = match self.integration() {
-            Integration::Spec(environment) | Integration::Other(environment) => {
+        let by_host = Tier::of_finance_operations(&self.desired.host, None);
+        let seen = self.memory.observed.integration.as_ref();
+        match self.integration() {
+            Integration::Spec(environment)
+            | Integration::Other(environment)
+            | Integration::Busy(environment) => {
                 let named = environment.finance_operations.as_ref();
-                named
+                let unified = named
                     .is_some_and(|named| named.kind == IntegrationKind::Unified)
-                    .then_some(environment)
+                    .then_some(environment);
+                Tier::of_finance_operations(&self.desired.host, unified)
             }
-            _ => None,
-        };
-        Tier::of_finance_operations(&self.desired.host, unified)
+            _ if by_host != Tier::Production => by_host,
+            Integration::None
+                if seen.is_none_or(|seen| seen.kind == IntegrationKind::LifecycleServices) =>
+            {
+                by_host
+            }
+            Integration::None
+            | Integration::Disagree(_)
+            | Integration::NotVisible(_)
+            | Integration::Unknown(_) => Tier::Unknown,
+        }
     }
 
     /// A visible environment, by its id.
@@ -425,7 +471,10 @@ impl World<'_> {
             .filter(|since| self.last_effect().is_none_or(|effect| *since >= effect));
         match remembered {
             Some(since) => (since, began >= after(since, self.settings.settle)),
-            None => (began, false),
+            // A pass may rest on a list that is older than its other reads, so the first sight counts from now on; but
+            // a read from before the last effect is no first sight, and its time keeps it from becoming one.
+            None if self.last_effect().is_some_and(|effect| began < effect) => (began, false),
+            None => (self.now, false),
         }
     }
 

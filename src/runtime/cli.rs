@@ -1,5 +1,7 @@
 //! The command line. Every flag can also be given in the environment.
 
+#![allow(clippy::doc_markdown, reason = "--help shows these texts as they are")]
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -113,6 +115,10 @@ pub struct Run {
     /// A JSON file with method, path and body of the call that makes a link, which no public source shows
     #[arg(long, env = "DUALWRITE_LINK_TEMPLATE", value_name = "FILE")]
     pub link_template: Option<PathBuf>,
+
+    /// The same for the call that resets a link; not supported yet, because nothing resets a link yet
+    #[arg(long, env = "DUALWRITE_RESET_TEMPLATE", value_name = "FILE")]
+    pub reset_template: Option<PathBuf>,
 
     /// The operator's own ServiceAccount, for messages that say what to grant
     #[arg(

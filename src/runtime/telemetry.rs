@@ -1,5 +1,7 @@
 //! Logs, on stderr.
 
+use std::io::IsTerminal;
+
 use tracing_subscriber::{EnvFilter, fmt};
 
 use super::cli::LogFormat;
@@ -14,6 +16,7 @@ pub fn start(format: LogFormat) -> anyhow::Result<()> {
     let builder = fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     let started = match format {
         LogFormat::Text => builder.try_init(),

@@ -18,6 +18,7 @@ pub mod api_rules;
 pub mod api_stale;
 pub mod authority;
 pub mod binaries;
+pub mod contoso;
 pub mod control_plane;
 pub mod crash;
 pub mod dump;

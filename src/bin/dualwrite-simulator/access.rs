@@ -93,10 +93,9 @@ pub(crate) fn error(status: StatusCode, code: &str, message: &str) -> Reply {
 /// The headers by which Microsoft's support finds a call again.
 pub(crate) fn add_correlation(kind: HostKind, reply: &mut Reply) {
     let names: &[&'static str] = match kind {
-        HostKind::Authority => &["x-ms-request-id"],
+        HostKind::Authority | HostKind::DualWrite => &["x-ms-request-id"],
         HostKind::PowerPlatform => &["x-ms-correlation-request-id", "x-ms-request-id"],
         HostKind::Dataverse => &["req_id", "x-ms-service-request-id"],
-        HostKind::DualWrite => &["x-ms-request-id"],
         HostKind::FinanceOperations | HostKind::Unknown => &[],
     };
     for name in names {

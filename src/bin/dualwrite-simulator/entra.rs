@@ -10,7 +10,6 @@
 mod assertion;
 mod errors;
 
-use http::StatusCode;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -297,12 +296,4 @@ fn new_refresh_token(world: &mut World, tenant_id: &str, user: &str) -> Option<S
         .saturating_sub(MOST_REFRESH_TOKENS);
     account.refresh_tokens.drain(..surplus);
     Some(token)
-}
-
-/// The status of a refusal, by its kind.
-const fn status_of(kind: &str) -> StatusCode {
-    match kind.as_bytes() {
-        b"invalid_client" => StatusCode::UNAUTHORIZED,
-        _ => StatusCode::BAD_REQUEST,
-    }
 }

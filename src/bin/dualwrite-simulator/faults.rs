@@ -19,9 +19,11 @@ pub(crate) enum Effect {
     /// This answer instead of the effect.
     Answer(Canned),
     /// The effect, then this answer.
-    AnswerAfterEffect(Canned),
-    LostAfterEffect,
-    LostBeforeEffect,
+    LateAnswer(Canned),
+    /// The effect, then no answer.
+    LostAfter,
+    /// Neither the effect nor an answer.
+    LostBefore,
     /// 200 with an HTML sign-in page, without the effect.
     Html,
     /// The effect and the status, without the body.
@@ -275,8 +277,8 @@ impl Effect {
 
     fn from_word(word: &str) -> Result<Self, String> {
         Ok(match word {
-            "lostAfterEffect" => Self::LostAfterEffect,
-            "lostBeforeEffect" => Self::LostBeforeEffect,
+            "lostAfterEffect" => Self::LostAfter,
+            "lostBeforeEffect" => Self::LostBefore,
             "html" => Self::Html,
             "emptyBody" => Self::EmptyBody,
             "wrongCasing" => Self::WrongCasing,
@@ -309,7 +311,7 @@ impl Effect {
             ));
         };
         Ok(match name.as_str() {
-            "statusAfterEffect" => Self::AnswerAfterEffect(canned(value.clone())?),
+            "statusAfterEffect" => Self::LateAnswer(canned(value.clone())?),
             "delay" => Self::Delay(read::<Span>(value.clone())?.0),
             "hugeBody" => Self::HugeBody(read(value.clone())?),
             "redirect" => Self::Redirect(read(value.clone())?),

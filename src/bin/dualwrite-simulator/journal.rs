@@ -10,8 +10,10 @@ use tokio::sync::watch;
 
 /// The oldest entries make room.
 const MOST_ENTRIES: usize = 100_000;
+/// And so they do above this many bytes of bodies.
+const MOST_BYTES: usize = 128 * 1024 * 1024;
 /// A body above this size is not kept.
-const MOST_BODY: usize = 64 * 1024;
+pub(crate) const MOST_BODY: usize = 64 * 1024;
 /// Counts of further hosts go under this name.
 const MOST_HOSTS: usize = 20_000;
 const OTHER_HOSTS: &str = "(other hosts)";
@@ -37,6 +39,9 @@ pub(crate) struct Entry {
     /// An answer was given to the connection.
     pub(crate) answered: bool,
     pub(crate) fault: Option<String>,
+    /// The size of the body.
+    #[serde(skip)]
+    pub(crate) size: usize,
 }
 
 #[derive(Debug, Default)]
@@ -46,6 +51,8 @@ struct Inner {
     first: u64,
     /// How many entries made room.
     dropped: u64,
+    /// The bodies of all entries.
+    bytes: usize,
 }
 
 /// Everything that changed state, in order.
@@ -62,8 +69,12 @@ impl Journal {
     /// Adds an entry; its number lets it be completed.
     pub(crate) fn begin(&self, entry: Entry) -> u64 {
         let mut inner = self.inner();
-        if inner.entries.len() >= MOST_ENTRIES {
-            inner.entries.pop_front();
+        inner.bytes += entry.size;
+        while inner.entries.len() >= MOST_ENTRIES || inner.bytes > MOST_BYTES {
+            let Some(oldest) = inner.entries.pop_front() else {
+                break;
+            };
+            inner.bytes -= oldest.size;
             inner.first += 1;
             inner.dropped += 1;
         }
@@ -90,19 +101,22 @@ impl Journal {
         let mut inner = self.inner();
         inner.first += inner.entries.len() as u64;
         inner.entries.clear();
+        inner.bytes = 0;
         inner.dropped = 0;
     }
 }
 
-/// A request body as the journal shows it.
+/// A request body as the journal shows it. Of what is not JSON only the size: it might be a form
+/// with a secret that was sent to the wrong place.
 pub(crate) fn shown_body(body: &[u8]) -> Value {
     if body.is_empty() {
         return Value::Null;
     }
+    let size = || json!(format!("({} bytes)", body.len()));
     if body.len() > MOST_BODY {
-        return json!(format!("({} bytes)", body.len()));
+        return size();
     }
-    serde_json::from_slice(body).unwrap_or_else(|_| json!(String::from_utf8_lossy(body)))
+    serde_json::from_slice(body).unwrap_or_else(|_| size())
 }
 
 #[derive(Debug, Default)]

@@ -1,13 +1,13 @@
 //! Application packages of an environment.
 //!
 //! - `listApplicationPackages` [D]: filtered by `appInstallState`; an update shows as the same unique
-//!   name with a higher version in the NotInstalled list [O].
+//!   name with a higher version in the `NotInstalled` list [O].
 //! - `installApplication` [D]: 200 with an instance package, or 202 with `Operation-Location` and an
 //!   empty body [O], or neither; one operation per environment at a time, a second is refused, by
 //!   default with a bare 400 [O].
 //! - `getOperation` [D]: 409 while it is busy, if the scenario says so [O].
 //!
-//! That a package whose install runs or failed is in the Installed list too (it has an instance) is
+//! That a package whose install runs or failed is in the `Installed` list too (it has an instance) is
 //! [I], and so is the refusal in an environment that is not enabled (409).
 
 use http::{HeaderName, StatusCode};

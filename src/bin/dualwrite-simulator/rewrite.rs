@@ -49,7 +49,7 @@ fn change_states(value: &mut Value, change: &impl Fn(&str) -> String) {
             for (key, value) in fields.iter_mut() {
                 match value {
                     Value::String(state) if STATES.contains(&key.as_str()) => {
-                        *state = change(state)
+                        *state = change(state);
                     }
                     _ => change_states(value, change),
                 }

@@ -128,7 +128,7 @@ struct CaFile {
 impl CaFile {
     fn write(asked: Option<PathBuf>, pem: &str) -> anyhow::Result<Self> {
         let (path, directory) = if let Some(path) = asked {
-            (path, None)
+            (std::path::absolute(path)?, None)
         } else {
             let directory =
                 std::env::temp_dir().join(format!("dualwrite-simulator-{}", Uuid::new_v4()));

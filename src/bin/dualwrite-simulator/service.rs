@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use crate::access;
 use crate::faults::{Canned, Effect, Faults, Fired, HoldAt, RetryAfter};
-use crate::journal::{Counts, Entry, Journal, shown_body};
+use crate::journal::{Counts, Entry, Journal, MOST_BODY, shown_body};
 use crate::reply::{Payload, Reply};
 use crate::rewrite;
 use crate::router::{self, Call, HostKind, Route, UNKNOWN};
@@ -145,6 +145,7 @@ impl Simulator {
             applied: false,
             answered: false,
             fault: fired.map(|fired| fired.id.clone()),
+            size: incoming.body.len().min(MOST_BODY),
         }))
     }
 
@@ -173,7 +174,7 @@ impl Simulator {
         let fired = fired?;
         match &fired.effect {
             Effect::Answer(canned) => Some(from_canned(canned)),
-            Effect::LostBeforeEffect => Some(Reply::dropped()),
+            Effect::LostBefore => Some(Reply::dropped()),
             Effect::Html => Some(Reply::sign_in_page()),
             Effect::Delay(delay) => {
                 tokio::time::sleep(*delay).await;
@@ -196,8 +197,8 @@ impl Simulator {
             Effect::Redirect(url) => Some(
                 Reply::empty(StatusCode::TEMPORARY_REDIRECT).header(header::LOCATION, url.clone()),
             ),
-            Effect::AnswerAfterEffect(_)
-            | Effect::LostAfterEffect
+            Effect::LateAnswer(_)
+            | Effect::LostAfter
             | Effect::EmptyBody
             | Effect::WrongCasing
             | Effect::Hold(HoldAt::After)
@@ -271,8 +272,8 @@ impl Incoming {
 async fn after(mut reply: Reply, fired: Option<&Fired>) -> Reply {
     let Some(fired) = fired else { return reply };
     match &fired.effect {
-        Effect::LostAfterEffect => Reply::dropped(),
-        Effect::AnswerAfterEffect(canned) => from_canned(canned),
+        Effect::LostAfter => Reply::dropped(),
+        Effect::LateAnswer(canned) => from_canned(canned),
         Effect::EmptyBody => {
             reply.body = Payload::Empty;
             reply

@@ -1,6 +1,6 @@
 //! Everything that the handlers share: the state, the tokens and the clock.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -12,8 +12,8 @@ use crate::router::HostKind;
 use crate::state::{State, host_of, merge};
 use crate::{dual_write, packages, power_platform};
 
-/// Tokens past their life are swept out when there are this many.
-const MANY_TOKENS: usize = 10_000;
+/// The oldest tokens make room.
+const MOST_TOKENS: usize = 100_000;
 
 /// Who calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) state: State,
     tokens: HashMap<String, Token>,
+    /// The tokens, oldest first.
+    issued: VecDeque<String>,
     /// The environment ids by the host of their Dataverse.
     dataverse_hosts: HashMap<String, String>,
     /// What the lagging list still shows: null when the environment did not exist.
@@ -51,6 +53,7 @@ impl World {
             clock,
             state: State::default(),
             tokens: HashMap::new(),
+            issued: VecDeque::new(),
             dataverse_hosts: HashMap::new(),
             lagging: HashMap::new(),
         };
@@ -163,8 +166,10 @@ impl World {
     /// Hands a token out.
     pub(crate) fn issue(&mut self, identity: Identity, audience: String) -> (String, Duration) {
         let now = Instant::now();
-        if self.tokens.len() >= MANY_TOKENS {
-            self.tokens.retain(|_, token| token.expires > now);
+        if self.issued.len() >= MOST_TOKENS
+            && let Some(oldest) = self.issued.pop_front()
+        {
+            self.tokens.remove(&oldest);
         }
         let lifetime = self.state.settings.token_lifetime.0;
         let text = format!(
@@ -178,6 +183,7 @@ impl World {
             expires: now.checked_add(lifetime).unwrap_or(now),
         };
         self.tokens.insert(text.clone(), token);
+        self.issued.push_back(text.clone());
         (text, lifetime)
     }
 

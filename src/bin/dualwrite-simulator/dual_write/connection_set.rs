@@ -120,15 +120,6 @@ fn solution_requests(financials: &FinanceOperations) -> Vec<Value> {
     financials
         .solution_requests
         .iter()
-        .map(|(id, request)| {
-            json!({
-                "requestId": id,
-                "action": "2",
-                "createdOn": request.created_at,
-                "modifiedOn": request.ends_at,
-                "state": request.state.digit(),
-                "result": {"message": request.message, "status": request.state.digit()},
-            })
-        })
+        .map(|(id, request)| super::solutions::shown(id, request))
         .collect()
 }

@@ -19,7 +19,7 @@ use crate::clock::later;
 use crate::reply::Reply;
 use crate::router::Call;
 use crate::state::{
-    Environment, FinanceOperations, Link, Linking, LinkingKind, NotLinkedAnswer, State,
+    Environment, FinanceOperations, Link, Linking, LinkingKind, NotLinkedAnswer, State, host_of,
 };
 use crate::world::World;
 
@@ -143,8 +143,10 @@ impl Wanted {
                 "The Dataverse environment is not the one that powerAppsEnvironmentName names.",
             ));
         }
-        let url = text(financials, "directUrl");
-        let host = crate::state::host_of(&url).ok_or_else(|| bad("directUrl is not a URL."))?;
+        let (url, name) = (text(financials, "directUrl"), text(financials, "name"));
+        let address = if url.is_empty() { name } else { url };
+        let host = host_of(&address)
+            .ok_or_else(|| bad("directUrl does not name a finance and operations environment."))?;
         let legal_entities = body
             .get("legalEntities")
             .and_then(Value::as_array)

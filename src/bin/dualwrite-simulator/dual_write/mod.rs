@@ -5,6 +5,11 @@
 
 pub(crate) mod connection_set;
 pub(crate) mod link;
+pub(crate) mod map_actions;
+pub(crate) mod maps;
+pub(crate) mod projects;
+pub(crate) mod reset;
+pub(crate) mod solutions;
 
 use std::time::Duration;
 
@@ -22,9 +27,11 @@ pub(crate) fn settle(
     host: &str,
     financials: &mut FinanceOperations,
     now: Timestamp,
-    _lag: Duration,
+    lag: Duration,
 ) {
     link::settle(host, financials, now);
+    map_actions::settle(financials, now, lag);
+    solutions::settle(financials, now);
 }
 
 /// An error of the service. Its shape is [I]: clients are to tolerate any.
@@ -64,8 +71,41 @@ fn linked_host(state: &State, wanted: impl Fn(&Link) -> bool) -> Option<String> 
         .map(|(host, _)| host.clone())
 }
 
+/// An error that is the service's own fault, as when it is given an empty id.
+fn crashed() -> Reply {
+    failure(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "Object reference not set to an instance of an object.",
+    )
+}
+
+/// The host and the key of the map whose project this is, if the caller may use it.
+fn map_of_project(world: &World, call: &Call<'_>, pid: &str) -> Result<(String, String), Reply> {
+    let found = world
+        .state
+        .finance_operations
+        .iter()
+        .find_map(|(host, financials)| {
+            let is_it = |map: &crate::state::DualWriteMap| {
+                map.pid
+                    .as_deref()
+                    .is_some_and(|own| own.eq_ignore_ascii_case(pid))
+            };
+            let (key, _) = financials.maps.iter().find(|(_, map)| is_it(map))?;
+            Some((host.clone(), key.clone()))
+        });
+    let Some((host, key)) = found else {
+        let message = format!("The project '{pid}' was not found.");
+        return Err(failure(StatusCode::NOT_FOUND, &message));
+    };
+    if administers(&world.state, call, &host) {
+        Ok((host, key))
+    } else {
+        Err(forbidden())
+    }
+}
+
 /// The host of the connection set with this id, if the caller may use it.
-#[expect(dead_code, reason = "the calls by connection set id follow")]
 fn host_of_set(world: &World, call: &Call<'_>, cid: &str) -> Result<String, Reply> {
     let host =
         linked_host(&world.state, |link| link.cid.eq_ignore_ascii_case(cid)).ok_or_else(|| {

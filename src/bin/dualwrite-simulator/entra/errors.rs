@@ -1,11 +1,11 @@
 //! The errors of Microsoft Entra ID, in its words [D].
 
+use http::StatusCode;
 use http::header::CACHE_CONTROL;
 use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::status_of;
 use crate::reply::Reply;
 
 /// Why there is no token.
@@ -238,5 +238,10 @@ pub(super) fn refusal(error: &EntraError, host: &str) -> Reply {
     if let (Some(suberror), Some(fields)) = (suberror(error), body.as_object_mut()) {
         fields.insert("suberror".to_owned(), json!(suberror));
     }
-    Reply::json(status_of(kind), body).header(CACHE_CONTROL, "no-store, no-cache")
+    let status = if kind == "invalid_client" {
+        StatusCode::UNAUTHORIZED
+    } else {
+        StatusCode::BAD_REQUEST
+    };
+    Reply::json(status, body).header(CACHE_CONTROL, "no-store, no-cache")
 }

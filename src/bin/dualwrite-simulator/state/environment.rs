@@ -170,7 +170,7 @@ pub(crate) struct Package {
     pub(crate) state: String,
     #[serde(default = "ten_minutes")]
     pub(crate) install_takes: Span,
-    /// How the next install ends, if not well.
+    /// How its installs end, if not well.
     #[serde(default)]
     pub(crate) fails_with: Option<Failure>,
     /// How the service answers the install call.

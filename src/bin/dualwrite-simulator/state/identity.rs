@@ -108,6 +108,10 @@ pub(crate) struct Federated {
 }
 
 /// A user account.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of the scenario"
+)]
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Account {

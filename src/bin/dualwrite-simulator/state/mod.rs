@@ -6,6 +6,7 @@
 mod environment;
 mod finance_operations;
 mod identity;
+mod maps;
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -13,15 +14,17 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 pub(crate) use environment::{
-    Company, DataverseIntegration, DataverseWord, Environment, Failure, InstallAnswer, Operation,
+    DataverseIntegration, DataverseWord, Environment, Failure, InstallAnswer, Operation,
     OperationStatus, Package,
 };
 pub(crate) use finance_operations::{
-    DualWriteMap, FinanceOperations, Link, Linking, LinkingKind, MapRequest, MapState,
-    NotLinkedAnswer, Part, RequestAction, RequestState, ResetEndsAt, Solution, SolutionRequest,
-    StartAnswer, Template,
+    FinanceOperations, Link, Linking, LinkingKind, NotLinkedAnswer, ResetEndsAt, StartAnswer,
 };
 pub(crate) use identity::{Account, Application, Cloud, Tenant};
+pub(crate) use maps::{
+    DualWriteMap, Earlier, MapProgress, MapRequest, MapState, Part, RequestAction, RequestState,
+    Solution, SolutionRequest, Template,
+};
 
 use crate::clock::Span;
 
