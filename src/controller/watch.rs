@@ -158,6 +158,7 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
     let connection_stream = {
         let (scope, due, operation_due) =
             (Arc::clone(&scope), connection_due.clone(), operation_due);
+        let kept_reads = Arc::clone(&context);
         watcher(
             scope.api::<GuardedConnection>(&context.client),
             watcher::Config::default(),
@@ -166,6 +167,9 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         .reflect(connections)
         .inspect(move |event| {
             scope.connections_listed.see(event);
+            if let Ok(watcher::Event::Delete(gone)) = event {
+                kept_reads.forget(&gone.uid().unwrap_or_default());
+            }
             connection_changed(&scope, event, &due, &operation_due);
         })
         .boxed()

@@ -20,6 +20,7 @@ pub mod authority;
 pub mod binaries;
 pub mod contoso;
 pub mod control_plane;
+pub mod crash;
 pub mod dump;
 pub mod install;
 pub mod kubeconfig;

@@ -90,6 +90,11 @@ impl Simulator {
         &self.control
     }
 
+    /// The address of the control API, for people.
+    pub fn control_url(&self) -> String {
+        format!("http://{}", self.control.address)
+    }
+
     pub fn log(&self) -> Vec<String> {
         self.process.stderr()
     }

@@ -1,0 +1,40 @@
+# A thin front for cargo. `make` alone lists what there is.
+
+CARGO ?= cargo
+
+# The control plane is built before cargo starts, never beside it: both would use
+# every core, and neither would end sooner.
+.NOTPARALLEL:
+.PHONY: help demo test lint generate control-plane bench
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: control-plane ## See everything once, on a throw-away control plane (KEEP=1 to explore afterwards)
+	@echo "demo: compiling the operator, the simulator and the demo (the first time: a few minutes)"
+	@$(CARGO) build --locked --bins --example demo
+	@$(CARGO) run --quiet --locked --example demo
+
+test: control-plane ## Run every test
+	$(CARGO) test --locked
+
+lint: ## Check format, lints and, where cargo-deny is installed, dependencies
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	@if command -v cargo-deny >/dev/null; then \
+		echo "$(CARGO) deny check bans licenses sources"; \
+		$(CARGO) deny --locked check bans licenses sources; \
+	else \
+		echo "lint: cargo-deny is NOT installed, so licences and sources of dependencies were NOT checked"; \
+		echo "lint: to check them too: cargo install --locked cargo-deny"; \
+	fi
+
+generate: ## Write crds/ and the generated parts of docs/
+	GENERATE=1 $(CARGO) test --locked --test generated
+
+control-plane: ## Find or build etcd, kube-apiserver and kubectl (about six minutes, once)
+	@echo "control plane: looking for etcd, kube-apiserver and kubectl"
+	@folder=$$(tests/control-plane/build) && echo "control plane: $$folder"
+
+bench: ## Measure the decisions over a fleet of a thousand connections
+	$(CARGO) bench --locked --bench fleet
