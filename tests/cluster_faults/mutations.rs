@@ -76,7 +76,7 @@ async fn ends(case: Case) {
                 })
                 .await;
             let parts = ["Check in LCS", "kubectl delete dwo contoso-uat-link-"];
-            assert_says(&connection, "Ready", "Unknown", "OutcomeUnknown", &parts);
+            assert_says(&connection, "Ready", "False", "OutcomeUnknown", &parts);
             assert_says(&connection, "Linked", "Unknown", "OutcomeUnknown", &[]);
             quiet(&world, INTERVAL * 3).await;
             assert_eq!(mutations(&world).await, [case.call]);
@@ -114,7 +114,8 @@ async fn an_installation_is_asked_for_once_unless_it_is_certain_that_none_began(
         install("accepted without a body", json!("emptyBody"), Ready(1)),
         install("another casing", json!("wrongCasing"), Ready(1)),
         install("[]", json!({"statusAfterEffect": {"status": 200, "body": []}}), Ready(1)),
-        install("slow, and done after we gave up", json!({"delay": "1500ms"}), Ready(1)),
+        install("done, and answered after we gave up", json!({"hold": {"holdAt": "after"}}), Ready(1)),
+        install("given up before it was begun", json!({"delay": "1500ms"}), Ready(2)),
         install("busy, a bare 400", json!({"status": 400}), Ready(2)),
         install("busy, 409", json!({"status": 409}), Ready(2)),
         install("429 with seconds", json!({"status": 429, "retryAfterSeconds": 1}), Ready(2)),
