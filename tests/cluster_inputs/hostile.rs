@@ -53,16 +53,41 @@ async fn secrets_never_come_out() {
     secret(&world, "contoso-entra", application).await;
     let account = json!({"username": ACCOUNT, "password": password});
     secret(&world, "contoso-dual-write-account", account).await;
-    // Services that echo what they were sent.
-    let echo = format!("client_secret={client_secret}&password={password}&x=simulated.{password}");
-    for call in ["token", "listEnvironments", "getLink"] {
-        let effect =
-            json!({"status": 400, "body": {"error": "invalid_client", "error_description": echo}});
-        world.fault(json!({"call": call, "effect": effect})).await;
-    }
+    // A service that echoes what it was sent: first to the application, which is alone then, and then to the account.
+    let echo = |secret: &str| {
+        let text = format!("no {secret} client_secret={secret}&password={secret}");
+        let body = json!({"error": "invalid_request", "error_description": text});
+        json!({"call": "token", "effect": {"status": 400, "body": body}})
+    };
+    world.fault(echo(client_secret)).await;
     world.start_operator(&[]).await;
-    connect(&world, json!({})).await;
-    ready(&world).await;
+    connect(
+        &world,
+        json!({"link": {"observe": "Never", "method": "Manual"}, "setup": {"acceptTerms": false}}),
+    )
+    .await;
+    world
+        .wait_for("event", SOON, |event| {
+            event["note"].to_string().contains("[redacted]")
+        })
+        .await;
+    says(&world, "Ready", "False", "TermsNotAccepted", &[]).await;
+    change(&world, json!({"setup": {"acceptTerms": true}})).await;
+    says(&world, "Ready", "True", "ConnectedLinkUnverified", &[]).await;
+    world.fault(echo(password)).await;
+    change(
+        &world,
+        json!({"link": {"observe": "Always", "method": "Service"}}),
+    )
+    .await;
+    says(
+        &world,
+        "Ready",
+        "False",
+        "CredentialRefused",
+        &["[redacted]"],
+    )
+    .await;
     let wrong = json!({"clientId": CLIENT, "clientSecret": "marker-wrong-secret"});
     secret(&world, "contoso-entra", wrong).await;
     says(&world, "Ready", "False", "ClientSecretInvalid", &[]).await;
