@@ -409,7 +409,15 @@ fn show(
     progress: Progress,
     message: &str,
 ) {
-    conditions::remove_unless(&mut status.conditions, progress_kind(progress));
+    let kind = progress_kind(progress);
+    conditions::remove_unless(&mut status.conditions, kind);
+    // A row may have taken away what is shown again here: it keeps its time, so that nothing changes.
+    if let Some(kind) = kind
+        && conditions::find(&status.conditions, kind).is_none()
+        && let Some(before) = conditions::find(&world.memory.conditions, kind)
+    {
+        status.conditions.push(before.clone());
+    }
     match progress {
         Progress::Settled => {}
         Progress::Reconciling(reason) => {
