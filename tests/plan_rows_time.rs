@@ -414,3 +414,25 @@ fn a_host_that_is_down_interrupts_nothing_and_proves_nothing() {
         (Some(Row::LinkUnknown), None)
     );
 }
+
+#[test]
+fn what_stays_the_same_keeps_its_time_however_often_a_pass_sets_it() {
+    let unread_list = |case: Case| {
+        case.with(|case| {
+            case.observed.tenant = dualwrite_operator::plan::observed::Fact::Unknown(down());
+        })
+    };
+    let unknown = in_phase(planned_link(), Phase::Unknown, start());
+    let cases = [
+        by_service(Case::unlinked()).settled().operation(unknown),
+        unread_list(Case::happy()).later(INTERVAL),
+    ];
+    for case in cases {
+        let case = case.later(seconds(1));
+        assert_eq!(case.decide().status, case.memory);
+        assert_eq!(
+            case.clone().later(seconds(1)).decide().status.conditions,
+            case.memory.conditions
+        );
+    }
+}

@@ -313,6 +313,22 @@ pub fn set(
     conditions.sort_by_key(|condition| condition.type_.parse::<ConditionType>().ok());
 }
 
+/// Carries on what has not changed since the last pass: within one pass a condition may be set more than once, or taken
+/// away and set again, and that is no transition.
+pub fn carry(before: &[Condition], conditions: &mut [Condition]) {
+    for condition in conditions {
+        let Some(old) = before.iter().find(|old| old.type_ == condition.type_) else {
+            continue;
+        };
+        if old.status == condition.status {
+            condition.last_transition_time = old.last_transition_time.clone();
+        }
+        if old.reason == condition.reason && same_message(&old.message, &condition.message) {
+            condition.message.clone_from(&old.message);
+        }
+    }
+}
+
 /// Takes a condition away.
 pub fn remove(conditions: &mut Vec<Condition>, kind: ConditionType) {
     conditions.retain(|condition| condition.type_ != kind.as_ref());

@@ -174,7 +174,8 @@ impl<'a> Pass<'a> {
     async fn platform(&self) -> Platform {
         let session = &self.application.session;
         if let Err(error) = session.token(&Audience::PowerPlatform).await {
-            let problem = problem::of_call(&error);
+            let secret = self.desired.credentials.secret_ref.as_ref();
+            let problem = problem::of_sign_in(&error, "application", secret);
             return Platform::unknown(self.began, &problem);
         }
         let snapshot = self.application.environments(self.fresh.lists).await;
@@ -318,7 +319,14 @@ impl<'a> Pass<'a> {
                 .await
             {
                 Ok(()) => Fact::Known(()),
-                Err(error) => Fact::Unknown(problem::of_call(&error)),
+                Err(error) => {
+                    let secret = self
+                        .desired
+                        .dual_write_service
+                        .as_ref()
+                        .map(|service| &service.secret_ref);
+                    Fact::Unknown(problem::of_sign_in(&error, "dual-write account", secret))
+                }
             },
         }
     }

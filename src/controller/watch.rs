@@ -52,6 +52,31 @@ pub struct Scope {
     pub connections: Store<GuardedConnection>,
     /// The operations there.
     pub operations: Store<GuardedOperation>,
+    connections_listed: Listed,
+    operations_listed: Listed,
+}
+
+/// Whether a store holds what the API server has. A store's own future wakes only the last that waits for it, and passes
+/// wait in tasks of their own.
+#[derive(Clone)]
+struct Listed(tokio::sync::watch::Sender<bool>);
+
+impl Listed {
+    fn new() -> Self {
+        Self(tokio::sync::watch::Sender::new(false))
+    }
+
+    fn see<K>(&self, event: Changed<'_, K>) {
+        if matches!(event, Ok(watcher::Event::InitDone)) {
+            self.0.send_replace(true);
+        }
+    }
+
+    async fn wait(&self) {
+        // An error means that the sender is gone, and this holds it.
+        let mut listed = self.0.subscribe();
+        let _ended = listed.wait_for(|listed| *listed).await;
+    }
 }
 
 /// A scope whose watches have not begun.
@@ -85,6 +110,8 @@ impl Unwatched {
                 namespace,
                 connections,
                 operations,
+                connections_listed: Listed::new(),
+                operations_listed: Listed::new(),
             }),
             connections: connection_writer,
             operations: operation_writer,
@@ -95,10 +122,9 @@ impl Unwatched {
 impl Scope {
     /// Waits until both stores hold what the API server has.
     pub async fn wait_until_ready(&self) {
-        // An error means that the writer is gone: the process is ending.
-        let _ended = future::join(
-            self.connections.wait_until_ready(),
-            self.operations.wait_until_ready(),
+        future::join(
+            self.connections_listed.wait(),
+            self.operations_listed.wait(),
         )
         .await;
     }
@@ -132,13 +158,20 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
     let connection_stream = {
         let (scope, due, operation_due) =
             (Arc::clone(&scope), connection_due.clone(), operation_due);
+        let kept_reads = Arc::clone(&context);
         watcher(
             scope.api::<GuardedConnection>(&context.client),
             watcher::Config::default(),
         )
         .default_backoff()
         .reflect(connections)
-        .inspect(move |event| connection_changed(&scope, event, &due, &operation_due))
+        .inspect(move |event| {
+            scope.connections_listed.see(event);
+            if let Ok(watcher::Event::Delete(gone)) = event {
+                kept_reads.forget(&gone.uid().unwrap_or_default());
+            }
+            connection_changed(&scope, event, &due, &operation_due);
+        })
         .boxed()
     };
     let operation_stream = {
@@ -149,7 +182,10 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         )
         .default_backoff()
         .reflect(operations)
-        .inspect(move |event| operation_changed(&scope, event, &due))
+        .inspect(move |event| {
+            scope.operations_listed.see(event);
+            operation_changed(&scope, event, &due);
+        })
         .boxed()
     };
     let connections = connection_controller(
@@ -185,7 +221,7 @@ fn connection_controller(
     let passes = stream
         .applied_objects()
         .predicate_filter(due(), PredicateConfig::default());
-    let operations = scope.operations.clone();
+    let operations = scope.operations_listed.clone();
     Controller::for_stream(passes, scope.connections.clone())
         .with_config(limits(context))
         .reconcile_on(triggers)
@@ -195,7 +231,7 @@ fn connection_controller(
                 let operations = operations.clone();
                 async move {
                     // Without the operations nobody knows what is under way.
-                    let _ended = operations.wait_until_ready().await;
+                    operations.wait().await;
                     connection::reconcile(connection, context).await
                 }
             },
@@ -218,7 +254,7 @@ fn operation_controller(
     let passes = stream
         .applied_objects()
         .predicate_filter(due(), PredicateConfig::default());
-    let connections = scope.connections.clone();
+    let connections = scope.connections_listed.clone();
     Controller::for_stream(passes, scope.operations.clone())
         .with_config(limits(context))
         .reconcile_on(triggers)
@@ -228,7 +264,7 @@ fn operation_controller(
                 let connections = connections.clone();
                 async move {
                     // Without the connections every operation would look abandoned.
-                    let _ended = connections.wait_until_ready().await;
+                    connections.wait().await;
                     operation::reconcile(operation, context).await
                 }
             },

@@ -34,10 +34,10 @@ impl Api {
     fn in_words(self) -> &'static str {
         match self {
             Self::Entra => "Microsoft Entra ID",
-            Self::PowerPlatform => "the Power Platform API",
+            Self::PowerPlatform => "The Power Platform API",
             Self::Dataverse => "Dataverse",
-            Self::DualWrite => "the dual-write service",
-            Self::FinanceOperations => "finance and operations",
+            Self::DualWrite => "The dual-write service",
+            Self::FinanceOperations => "Finance and operations",
         }
     }
 }

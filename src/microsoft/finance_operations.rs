@@ -47,7 +47,7 @@ pub async fn is_up(http: &Http, host: &AllowedHost) -> Up {
     };
     match http.status(request).await {
         Ok(status) if status.as_u16() < 500 => Up::Yes,
-        Ok(status) => Up::No(format!("{} answered {}.", host.name(), status.as_u16())),
+        Ok(status) => Up::No(format!("it answered {}", status.as_u16())),
         Err(error) => Up::No(error.to_string()),
     }
 }

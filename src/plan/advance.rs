@@ -195,11 +195,9 @@ fn unstarted(act: &Act<'_>) -> Next {
     if act.others.iter().any(KnownOperation::occupies_host) {
         return wait(act, reconsider);
     }
-    if act
-        .others
-        .iter()
-        .any(|other| other.is_unstarted() && is_elder(other, act.operation))
-    {
+    if act.others.iter().any(|other| {
+        other.is_unstarted() && other.deleted.is_none() && is_elder(other, act.operation)
+    }) {
         return void(
             act,
             "an older operation for the same finance and operations environment is waiting",
@@ -243,7 +241,10 @@ fn first_step(act: &Act<'_>) -> Next {
 // ---- running ----
 
 fn running(act: &Act<'_>) -> Next {
-    if is_beyond_patience(act) {
+    let next = next_step(act, act.operation.status.clone());
+    // Patience is judged after what this pass has seen: a success that comes late counts.
+    let undecided = next.status.phase == Some(Phase::Running);
+    if undecided && next.send.is_none() && is_beyond_patience(act) {
         return finish(
             act,
             act.operation.status.clone(),
@@ -252,7 +253,7 @@ fn running(act: &Act<'_>) -> Next {
             abandoned(act),
         );
     }
-    next_step(act, act.operation.status.clone())
+    next
 }
 
 /// Whether an operation that is being deleted has been held long enough.
@@ -455,7 +456,7 @@ fn adopt(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) -> N
 
 /// An intent of which nobody knows whether its request was sent.
 fn read_back(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) -> Next {
-    match target(act, &status.steps[index].name) {
+    let failure = match target(act, &status.steps[index].name) {
         Target::Reached => return done(act, status, index),
         Target::Moving => return adopt(act, status, index),
         Target::Taken(other) => {
@@ -468,8 +469,8 @@ fn read_back(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) 
             );
         }
         Target::Unseen => return keep(status, Some(after(act.now, act.settings.poll))),
-        Target::Missing(_) => {}
-    }
+        Target::Missing(failure) => failure,
+    };
     let counts_from = absence_counts_from(act, &status.steps[index]);
     if act.observed.began < counts_from {
         let soon = after(act.now, act.settings.poll);
@@ -483,7 +484,11 @@ fn read_back(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) 
         Some(since) if act.observed.began < after(since, act.settings.settle) => {
             keep(status, Some(after(since, act.settings.settle)))
         }
-        Some(_) => absent(act, status, index),
+        // A failed installation is no absence: it may be what became of our request.
+        Some(_) => match failure {
+            Some(why) => fail(act, status, index, why, failed_reason(act)),
+            None => absent(act, status, index),
+        },
     }
 }
 
@@ -548,7 +553,7 @@ fn follow(act: &Act<'_>, status: DualWriteOperationStatus, index: usize) -> Next
             &messages::linked_to_another(other),
             Reason::LinkFailed,
         ),
-        (_, Some(RemoteState::Failed(why))) => fail(act, status, index, why, Reason::InstallFailed),
+        (_, Some(RemoteState::Failed(why))) => fail(act, status, index, why, failed_reason(act)),
         // Without Microsoft's id only the package tells; an old failure may still show for a moment after a new request.
         (Target::Missing(Some(why)), None | Some(RemoteState::Gone))
             if is_readable(act, step) && act.observed.began >= settled_after(act, step) =>
@@ -617,6 +622,14 @@ fn fail(
     finish(act, status, Phase::Failed, Some(reason), message)
 }
 
+/// The reason of a failure that has none of its own.
+const fn failed_reason(act: &Act<'_>) -> Reason {
+    match act.operation.spec.action {
+        Action::Setup => Reason::InstallFailed,
+        Action::Link => Reason::LinkFailed,
+    }
+}
+
 fn timed_out(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) -> Next {
     let deadline = status.deadline.unwrap_or(act.now);
     let step = &mut status.steps[index];
@@ -631,7 +644,17 @@ fn void(act: &Act<'_>, why: &str) -> Next {
 }
 
 fn void_with(act: &Act<'_>, status: DualWriteOperationStatus, why: &str) -> Next {
-    finish(act, status, Phase::Void, None, messages::void(why))
+    let message = if status.started_at.is_some() {
+        let done = |step: &&StepStatus| step.state == StepState::Done;
+        messages::given_up(
+            status.steps.iter().filter(done).count(),
+            status.steps.len(),
+            why,
+        )
+    } else {
+        messages::void(why)
+    };
+    finish(act, status, Phase::Void, None, message)
 }
 
 fn finish(
@@ -715,13 +738,7 @@ pub fn after_sending(
         Sent::Accepted { remote_id } => accepted(act, intended, index, remote_id.as_deref()),
         Sent::Refused(problem) if is_for_later(problem) => not_now(act, intended, index, problem),
         Sent::NotSent(problem) => not_now(act, intended, index, problem),
-        Sent::Refused(problem) => {
-            let reason = match act.operation.spec.action {
-                Action::Setup => Reason::InstallFailed,
-                Action::Link => Reason::LinkFailed,
-            };
-            fail(act, intended, index, &problem.message, reason)
-        }
+        Sent::Refused(problem) => fail(act, intended, index, &problem.message, failed_reason(act)),
         Sent::Lost(problem) => {
             let mut status = intended;
             status.steps[index].error = Some(problem.message.clone());

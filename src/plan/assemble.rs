@@ -123,6 +123,7 @@ pub fn decision(world: &World<'_>, row: Row, outcome: Outcome) -> Decision {
         }
     };
     show_outage(world, &mut status);
+    conditions::carry(&world.memory.conditions, &mut status.conditions);
     Decision {
         row: Some(row),
         effect,
@@ -304,10 +305,10 @@ fn judge_conditions(
     for (kind, judge) in judge::OBSERVED {
         // Without credentials nothing of this pass says anything about the rest.
         let readable = row != Row::CredentialsRefused || kind == ConditionType::CredentialsValid;
-        let says = readable
-            .then(|| judge(world))
-            .flatten()
-            .or_else(|| fallback(&status.conditions, kind, outcome, stale_since));
+        let says = readable.then(|| judge(world)).flatten().or_else(|| {
+            let stale_since = stale_since.filter(|_| judge::is_unread(world, kind));
+            fallback(&status.conditions, kind, outcome, stale_since)
+        });
         if let Some(says) = says {
             set(world, status, kind, &says);
         }
@@ -334,7 +335,7 @@ fn fallback(
     };
     let stale = Reason::ObservationStale;
     stale_since
-        .filter(|_| last.reason != stale.as_ref())
+        .filter(|_| last.reason != stale.as_ref() && last.message != messages::not_judged())
         .map(|since| Says::unknown(stale, messages::stale(since, &last.message)))
 }
 
@@ -445,14 +446,17 @@ fn apply_last_known(world: &World<'_>, status: &mut DualWriteConnectionStatus, l
     }
     if !worth_keeping(world) {
         for (kind, says) in &last.first_overrides {
-            set(world, status, *kind, says);
+            let known = conditions::find(&status.conditions, *kind);
+            if known.is_none_or(|known| known.reason != Reason::ObservationStale.as_ref()) {
+                set(world, status, *kind, says);
+            }
         }
         set(world, status, ConditionType::Ready, &last.first);
         show(world, status, last.first_progress, &last.first.message);
     } else if let (Some(says), Some((_, since))) = (&last.stale, last.settling)
         && is_stale(world, since)
     {
-        for (kind, _) in &last.first_overrides {
+        for (kind, says) in &last.first_overrides {
             set(world, status, *kind, says);
         }
         set(world, status, ConditionType::Ready, says);

@@ -504,7 +504,12 @@ fn setup_verdict(
             messages::install_failed(&needed.failed, with),
         ),
         SetupMethod::Manual => {
-            let text = messages::awaiting_manual_setup(desired, &needed.missing, with);
+            let text = messages::awaiting_manual_setup(
+                desired,
+                &needed.missing,
+                with,
+                environment.integration_kind(),
+            );
             awaiting(Reason::AwaitingManualSetup, text)
         }
         SetupMethod::Install => awaiting(
@@ -535,7 +540,11 @@ fn link_verdict(world: &World<'_>, environment: &super::observed::Environment) -
             .waiting_for(Reason::AwaitingManualLink, desired.manual_timeout)
     };
     match desired.link_method {
-        LinkMethod::Manual => awaiting(messages::awaiting_manual_link(desired, &with)),
+        LinkMethod::Manual => awaiting(messages::awaiting_manual_link(
+            desired,
+            &with,
+            environment.integration_kind(),
+        )),
         LinkMethod::Service if !world.may_act() => awaiting(messages::would_link(desired, &with)),
         LinkMethod::Service => {
             let plan = operation::link(world, environment);
@@ -573,19 +582,27 @@ fn link_unknown(world: &World<'_>) -> Option<Outcome> {
         Link::Unknown(problem) => {
             let says = Says::unknown(Reason::LinkNotSeen, messages::link_unknown(problem));
             let mut last = LastKnown::new(says.clone(), OBSERVING);
-            last.first_overrides = vec![(ConditionType::Linked, says)];
+            last.first_overrides = without_seeing_the_link(says);
             Some(last.into())
         }
         Link::NotSeen(why) => {
             let says = Says::unknown(Reason::LinkNotSeen, judge::not_seen(world, &why));
-            let mut last = LastKnown::new(says.clone(), OBSERVING);
-            last.first_overrides = vec![(ConditionType::Linked, says.clone())];
+            let mut last = LastKnown::new(says.clone(), Progress::Settled);
+            last.first_overrides = without_seeing_the_link(says.clone());
             last.stale = Some(says);
             last.settling = Some((Absence::LinkNotSeen, world.settling(Absence::LinkNotSeen).0));
             Some(last.into())
         }
         Link::NotObserved | Link::Refused(_) | Link::Absent | Link::To(_) => None,
     }
+}
+
+fn without_seeing_the_link(linked: Says) -> Vec<(ConditionType, Says)> {
+    let mismatch = Says::unknown(Reason::NotObservable, messages::mismatch_not_observable());
+    vec![
+        (ConditionType::Linked, linked),
+        (ConditionType::LinkingMismatch, mismatch),
+    ]
 }
 
 fn connected(world: &World<'_>) -> Option<Outcome> {

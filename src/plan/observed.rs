@@ -148,6 +148,16 @@ pub struct Environment {
     pub finance_operations: Option<FinanceOperationsReference>,
 }
 
+impl Environment {
+    /// Who manages the finance and operations environment that it names.
+    pub fn integration_kind(&self) -> IntegrationKind {
+        self.finance_operations
+            .as_ref()
+            .map(|named| named.kind)
+            .unwrap_or_default()
+    }
+}
+
 /// The finance and operations environment that an environment names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FinanceOperationsReference {

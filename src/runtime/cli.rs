@@ -116,6 +116,10 @@ pub struct Run {
     #[arg(long, env = "DUALWRITE_LINK_TEMPLATE", value_name = "FILE")]
     pub link_template: Option<PathBuf>,
 
+    /// The same for the call that resets a link; not supported yet, because nothing resets a link yet
+    #[arg(long, env = "DUALWRITE_RESET_TEMPLATE", value_name = "FILE")]
+    pub reset_template: Option<PathBuf>,
+
     /// The operator's own ServiceAccount, for messages that say what to grant
     #[arg(
         long,

@@ -38,6 +38,10 @@ const READ_TIMEOUT: Duration = Duration::from_secs(310);
 /// # Errors
 /// When it cannot start: a file, the API server or the admin address is not what the flags say.
 pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        flags.reset_template.is_none(),
+        "--reset-template is not supported yet: nothing resets a link yet; leave the flag out"
+    );
     let shutdown = signals()?;
     let metrics = Metrics::default();
     let listener = TcpListener::bind(flags.admin_addr)

@@ -81,6 +81,10 @@ pub async fn for_object(
                     last.retain(|other: &Value| {
                         other["metadata"]["name"] != object["metadata"]["name"]
                     });
+                    let mut object = object;
+                    if let Some(fields) = object["metadata"].as_object_mut() {
+                        fields.remove("managedFields");
+                    }
                     last.push(object);
                 }
                 Ok(_) => {}
@@ -91,7 +95,10 @@ pub async fn for_object(
     };
     let result = tokio::time::timeout(timeout, search).await;
     result.unwrap_or_else(|_| {
-        panic!("{what} did not become what was waited for within {timeout:?}; last seen: {last:#?}")
+        panic!(
+            "{what} did not become what was waited for within {timeout:?}; last seen: {:#}",
+            Value::from(last.clone())
+        )
     })
 }
 

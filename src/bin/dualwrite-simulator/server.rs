@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::cli::Cli;
 use crate::clock::Clock;
 use crate::control;
-use crate::service::Simulator;
+use crate::service::{Broken, Simulator};
 use crate::state::{State, parse};
 use crate::tls::Certificates;
 use crate::world::World;
@@ -76,7 +76,9 @@ async fn serve(
     simulator: Arc<Simulator>,
 ) -> anyhow::Result<()> {
     let service = tower::service_fn(move |request: Request<_>| {
-        Arc::clone(&simulator).serve(request.map(Body::new))
+        // A task of its own: what was received is done, also when nobody waits for the answer any more.
+        let answer = tokio::spawn(Arc::clone(&simulator).serve(request.map(Body::new)));
+        async move { answer.await.map_err(|_| Broken).flatten() }
     });
     let make = tower::service_fn(move |_: SocketAddr| {
         let service = service.clone();

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    api::{Reason, conditions, connection::FailureClass},
+    api::{
+        Reason, conditions,
+        connection::{FailureClass, LocalReference},
+    },
     microsoft::error::{CallError, Class},
     plan::observed::{Environment, Problem},
 };
@@ -24,6 +27,18 @@ pub fn of_call(error: &CallError) -> Problem {
         message: error.to_string(),
         retry_after: error.retry_after,
     }
+}
+
+/// A refused or failed sign-in: the same, and whose it was.
+pub fn of_sign_in(error: &CallError, whose: &str, secret: Option<&LocalReference>) -> Problem {
+    let mut problem = of_call(error);
+    if let Some(secret) = secret.filter(|_| problem.is_for_a_person()) {
+        problem.message = format!(
+            "The {whose} of Secret '{}' cannot sign in. {}",
+            secret.name, problem.message
+        );
+    }
+    problem
 }
 
 /// A read that this pass did not need.
