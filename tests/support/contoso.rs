@@ -1,4 +1,8 @@
 //! Contoso: the environments, identities and connection of the built-in scenario, and what tests do with them.
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a json! at the call reads better without a reference"
+)]
 
 use std::future::Future;
 use std::time::Duration;
