@@ -6,13 +6,9 @@
 
 mod support;
 
-use std::sync::Arc;
-use std::time::Instant;
-
-use serde_json::json;
+use futures::FutureExt as _;
 use support::crash::{self, AFTER_ABSENCE, Act, SOON};
 use support::{Action, Match, Moment, World};
-use tokio::sync::Semaphore;
 
 /// Two cores carry so many worlds at once.
 const AT_ONCE: usize = 6;
@@ -109,42 +105,23 @@ const CELLS: [Cell; 17] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_crash_at_every_boundary() {
-    let wanted = std::env::var("DUALWRITE_CELLS").unwrap_or_default();
-    let slots = Arc::new(Semaphore::new(AT_ONCE));
-    let mut running = Vec::new();
+    let mut all = Vec::new();
     // Those that wait longest come first.
     let mut cells: Vec<&'static Cell> = CELLS.iter().collect();
     cells.sort_by_key(|cell| cell.expect == Ready);
     for cell in cells {
         for act in [Act::Install, Act::Link] {
-            let name = format!("{act:?}, {}", cell.name);
             let nothing_new = act == Act::Install && cell.expect == Lost(LinkByHand);
-            if nothing_new || !name.contains(&wanted) {
-                continue;
+            if !nothing_new {
+                let name = format!("{act:?}, {}", cell.name);
+                all.push((name, run(act, cell).boxed()));
             }
-            let slots = Arc::clone(&slots);
-            let task = tokio::spawn(async move {
-                let _slot = slots.acquire_owned().await.unwrap();
-                let started = Instant::now();
-                run(act, cell).await;
-                started.elapsed()
-            });
-            running.push((name, task));
         }
     }
-    let mut failed = Vec::new();
-    let count = running.len();
-    for (name, task) in running {
-        match task.await {
-            Ok(took) => println!("  {:5.1} s  {name}", took.as_secs_f64()),
-            Err(_) => failed.push(name),
-        }
-    }
-    println!("{count} cells, {} failed", failed.len());
-    assert!(count > 0 && failed.is_empty(), "failed: {failed:#?}");
+    crash::all_of(AT_ONCE, all).await;
 }
 
-async fn run(act: Act, cell: &Cell) {
+async fn run(act: Act, cell: &'static Cell) {
     let mut world = crash::about_to(act).await;
     crash::start(&mut world).await;
     die(&mut world, act, cell).await;
@@ -161,12 +138,7 @@ async fn run(act: Act, cell: &Cell) {
     };
     if cell.is_late() {
         // It has looked, has seen nothing, and does not ask again.
-        let look = match act {
-            Act::Install => "listApplicationPackages",
-            Act::Link => "getLink",
-        };
-        world.simulator().control().clear_calls().await;
-        world.simulator().control().called(look, 10, SOON).await;
+        crash::looked(&world, act, 10).await;
         world.simulator().control().clear_faults().await;
     }
     let connection = crash::ready(&world, "Connected", AFTER_ABSENCE).await;
@@ -208,21 +180,9 @@ async fn die(world: &mut World, act: Act, cell: &Cell) {
             } else {
                 "before"
             };
-            let fault = json!({"call": act.call(), "effect": {"hold": {"holdAt": at}}});
-            let fault = world.fault(fault).await;
-            world.apply(&crash::manifest()).await;
+            let begin = async || world.apply(&crash::manifest()).await;
+            crash::held_request(world, act, at, begin).await;
             let control = world.simulator().control().clone();
-            control.fault_fired(&fault, 1, SOON * 2).await;
-            if held == AfterEffect {
-                let applied = async || {
-                    let mutations = crash::mutations(world).await;
-                    mutations
-                        .values()
-                        .any(|(_, applied)| *applied > 0)
-                        .then_some(())
-                };
-                support::wait::polling("the effect", SOON, applied).await;
-            }
             world.kill_operator();
             if held != LongBeforeEffect {
                 control.clear_faults().await;
@@ -258,8 +218,7 @@ async fn ask_a_person(world: &World, way: Way) -> bool {
     assert_eq!(stalled["reason"], "OutcomeUnknown", "{connection:#}");
     assert_eq!(crash::received(world, Act::Link).await, 0);
     // It stays so: nothing is asked for while nobody has decided.
-    world.simulator().control().clear_calls().await;
-    world.simulator().control().called("getLink", 2, SOON).await;
+    crash::looked(world, Act::Link, 2).await;
     assert_eq!(crash::received(world, Act::Link).await, 0);
     if way == LinkByHand {
         crash::link_by_hand(world).await;

@@ -2,9 +2,12 @@
 //! protocol as the proxy sees them, and what must never happen.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::api_rules::{Match, Seen};
 use super::wait;
@@ -72,9 +75,12 @@ pub async fn about_to(act: Act) -> World {
     world
 }
 
+/// The flags with which an absence counts as early as it can.
+pub const FLAGS: [&str; 2] = ["--request-timeout", "1s"];
+
 /// The operator, so that an absence counts as early as it can.
 pub async fn start(world: &mut World) {
-    world.start_operator(&["--request-timeout", "1s"]).await;
+    world.start_operator(&FLAGS).await;
 }
 
 pub async fn install_by_hand(world: &World) {
@@ -188,6 +194,65 @@ pub async fn release_as_told(world: &World, connection: &Value) {
         .kubectl(&["delete", "dwo", name, "--wait=false"])
         .await
         .ok();
+}
+
+/// Holds the request of an act at Microsoft's, before or after its effect, and waits until one is held. Returns the
+/// fault, by which it is let go.
+pub async fn held_request(world: &World, act: Act, at: &str, begin: impl AsyncFnOnce()) -> String {
+    let fault = json!({"call": act.call(), "effect": {"hold": {"holdAt": at}}});
+    let fault = world.fault(fault).await;
+    begin().await;
+    let control = world.simulator().control();
+    control.fault_fired(&fault, 1, SOON).await;
+    if at == "after" {
+        let applied = async || {
+            let mutations = mutations(world).await;
+            let done = mutations.values().any(|(_, applied)| *applied > 0);
+            done.then_some(())
+        };
+        wait::polling("the effect", SOON, applied).await;
+    }
+    fault
+}
+
+/// Waits until the operator has looked so often whether the act is done.
+pub async fn looked(world: &World, act: Act, times: u32) {
+    let call = match act {
+        Act::Install => "listApplicationPackages",
+        Act::Link => "getLink",
+    };
+    let control = world.simulator().control();
+    control.clear_calls().await;
+    control.called(call, times, SOON).await;
+}
+
+/// Runs these tests at once, so many at a time; fails with the names of those that fail.
+pub async fn all_of(at_once: usize, cells: Vec<(String, BoxFuture<'static, ()>)>) {
+    let wanted = std::env::var("DUALWRITE_CELLS").unwrap_or_default();
+    let slots = Arc::new(Semaphore::new(at_once));
+    let running: Vec<_> = cells
+        .into_iter()
+        .filter(|(name, _)| name.contains(&wanted))
+        .map(|(name, cell)| {
+            let slots = Arc::clone(&slots);
+            let task = tokio::spawn(async move {
+                let _slot = slots.acquire_owned().await.expect("it is never closed");
+                let started = Instant::now();
+                cell.await;
+                started.elapsed()
+            });
+            (name, task)
+        })
+        .collect();
+    let (mut failed, count) = (Vec::new(), running.len());
+    for (name, task) in running {
+        match task.await {
+            Ok(took) => println!("  {:5.1} s  {name}", took.as_secs_f64()),
+            Err(_) => failed.push(name),
+        }
+    }
+    println!("{count} cells, {} failed", failed.len());
+    assert!(count > 0 && failed.is_empty(), "failed: {failed:#?}");
 }
 
 // ---- what must never happen ----

@@ -316,6 +316,12 @@ impl World {
         self.operator = Some(operator);
     }
 
+    /// One more operator on the same namespace, by mistake; it ends when dropped.
+    pub async fn another_operator(&self, args: &[&str]) -> Operator {
+        let args = replace_flags(&self.operator_args, args);
+        Operator::start(&self.operator_program, &self.operator_kubeconfig, &args).await
+    }
+
     pub fn operator(&self) -> &Operator {
         self.operator.as_ref().expect("the operator was started")
     }
