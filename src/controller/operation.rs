@@ -3,7 +3,10 @@
 //! The intent stands in the API server, with the resourceVersion of what the decision was made from, before anything is
 //! sent. So whoever dies, is late or sees an old copy cannot send twice: it finds the intent, or is refused by it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use kube::{
@@ -24,7 +27,7 @@ use crate::{
         operation::Phase,
     },
     plan::{
-        advance::{self, Act, ActObserved, Next, Owner, Send, Sent},
+        advance::{self, Act, ActObserved, Next, Owner, SEND_WINDOW, Send, Sent},
         assemble::Event,
         world::{KnownOperation, between},
     },
@@ -35,6 +38,9 @@ const IDLE: Duration = Duration::from_mins(1);
 
 /// Soon enough after somebody else's write for the watch to have brought it.
 const AFTER_CONFLICT: Duration = Duration::from_millis(200);
+
+/// How soon the API server is asked again about what must be known.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// One pass over one operation.
 ///
@@ -172,21 +178,42 @@ async fn record_intent(
     };
     match report::status::<DualWriteOperation>(pass.context, &held.metadata, intent).await {
         Ok(written) => Ok(Some(written)),
-        // Perhaps it was written all the same; then it is ours, and nothing was sent for it yet.
-        Err(WriteError::Timeout | WriteError::Conflict) => find_intent(pass, intent).await,
-        Err(error) => Err(while_writing("the intent of a step")(error)),
+        Err(error) if error.is_certain() => Err(while_writing("the intent of a step")(error)),
+        // Perhaps it was taken all the same; then it is ours, and nothing was sent for it yet.
+        Err(_) => find_intent(pass, intent).await,
     }
 }
 
 /// The live operation, if it carries exactly the intent that was to be written.
+///
+/// Asked for as long as something could still be sent for it: an intent that nobody knows to be unsent costs half a
+/// minute, and for a link a person's decision.
 async fn find_intent(
     pass: &Pass<'_>,
     intent: &DualWriteOperationStatus,
 ) -> Result<Option<DualWriteOperation>, PassError> {
-    let live = report::live_operation(pass.context, &pass.known.namespace, &pass.known.name)
-        .await
-        .map_err(while_writing("the intent of a step"))?;
+    let live = patiently(SEND_WINDOW, || {
+        report::live_operation(pass.context, &pass.known.namespace, &pass.known.name)
+    })
+    .await
+    .map_err(while_writing("the intent of a step"))?;
     Ok(live.filter(|live| live.status.as_ref() == Some(intent)))
+}
+
+/// Asks the API server again until it has answered, within bounds.
+async fn patiently<T, F: Future<Output = Result<T, WriteError>>>(
+    bound: Duration,
+    ask: impl Fn() -> F,
+) -> Result<T, WriteError> {
+    let started = Instant::now();
+    loop {
+        match ask().await {
+            Err(error) if !error.is_certain() && started.elapsed() < bound => {
+                tokio::time::sleep(AGAIN).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Whether another operation of the host is under way, from a live list.

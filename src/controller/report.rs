@@ -52,6 +52,13 @@ impl WriteError {
             Self::Conflict | Self::Timeout => None,
         }
     }
+
+    /// Whether the API server has certainly not taken the write. A server error, a broken connection or a refusal of a
+    /// repeated write leave it open.
+    pub fn is_certain(&self) -> bool {
+        self.status()
+            .is_some_and(|status| (400..500).contains(&status) && status != 429)
+    }
 }
 
 /// Waits for a write, within bounds.
