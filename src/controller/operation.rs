@@ -39,6 +39,9 @@ const IDLE: Duration = Duration::from_mins(1);
 /// Soon enough after somebody else's write for the watch to have brought it.
 const AFTER_CONFLICT: Duration = Duration::from_millis(200);
 
+/// How long what became of a request is tried to be recorded.
+const RECORD_PATIENCE: Duration = Duration::from_secs(30);
+
 /// How soon the API server is asked again about what must be known.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -151,8 +154,49 @@ async fn begin(
             "the request was not accepted"
         );
     }
+    let intent = intended.status.clone();
     let next = advance::after_sending(&pass.act(super::now()), intended.status, send, &sent);
+    let written = record_outcome(pass, written, &intent, &next.status).await?;
     Ok(Some((next, written)))
+}
+
+/// Writes what became of a request. While the operation carries our intent nobody else may speak of it, so whatever else
+/// has changed (a label, its deletion) does not matter, and an answer that is known is not lost to it.
+async fn record_outcome(
+    pass: &Pass<'_>,
+    written: DualWriteOperation,
+    intent: &DualWriteOperationStatus,
+    outcome: &DualWriteOperationStatus,
+) -> Result<DualWriteOperation, PassError> {
+    let failed = while_writing("what became of a request");
+    let started = Instant::now();
+    let mut live = written;
+    while live.status.as_ref() == Some(intent) && intent != outcome {
+        match report::status(pass.context, &live.metadata, outcome).await {
+            Ok(recorded) => {
+                tell(&live, pass.context, outcome).await;
+                return Ok(recorded);
+            }
+            Err(error) if error.is_certain() || started.elapsed() > RECORD_PATIENCE => {
+                return Err(failed(error));
+            }
+            Err(_) => tokio::time::sleep(AGAIN).await,
+        }
+        let left = RECORD_PATIENCE.saturating_sub(started.elapsed());
+        let found = patiently(left, || {
+            report::live_operation(pass.context, &pass.known.namespace, &pass.known.name)
+        });
+        match found.await {
+            Ok(Some(found)) => live = found,
+            Ok(None) => return Err(failed(WriteError::Conflict)),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    if live.status.as_ref() == Some(outcome) {
+        Ok(live)
+    } else {
+        Err(failed(WriteError::Conflict))
+    }
 }
 
 /// The finalizer, then the intent, each conditional on what was read before; then nobody else can record one.
