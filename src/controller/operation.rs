@@ -23,12 +23,14 @@ use super::{
 };
 use crate::{
     api::{
-        ACT_FINALIZER, DualWriteOperation, DualWriteOperationStatus, RECONCILE_AT, Reason,
+        ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, Reason,
         operation::Phase,
     },
     plan::{
         advance::{self, Act, ActObserved, Next, Owner, SEND_WINDOW, Send, Sent},
         assemble::Event,
+        desired::Desired,
+        operation::is_asked_for,
         world::{KnownOperation, between},
     },
 };
@@ -206,6 +208,9 @@ async fn record_intent(
     intent: &DualWriteOperationStatus,
 ) -> Result<Option<DualWriteOperation>, PassError> {
     let _alone = pass.context.one_start().await;
+    if live_owner(pass).await? != *pass.owner {
+        return Ok(None);
+    }
     if pass.known.is_unstarted() && host_is_taken(pass).await? {
         return Ok(None);
     }
@@ -365,27 +370,50 @@ async fn tell(
     report::events(context, &operation.object_ref(&()), &[event]).await;
 }
 
-/// The connection that asked for an operation.
+/// The connection that asked for an operation, as far as the stores know.
 fn owner(context: &Context, operation: &KnownOperation) -> Owner {
-    let reference = &operation.spec.connection;
-    let Some(guarded) = watch::connection(context, &operation.namespace, &reference.name) else {
-        return Owner::Gone;
+    let name = &operation.spec.connection.name;
+    let found = watch::connection(context, &operation.namespace, name);
+    owner_of(context, operation, found.as_deref())
+}
+
+/// The connection that asked for an operation, live: before an intent it must not be suspended, changed or deleted unseen.
+async fn live_owner(pass: &Pass<'_>) -> Result<Owner, PassError> {
+    let KnownOperation {
+        namespace, spec, ..
+    } = pass.known;
+    let live = report::live_connection(pass.context, namespace, &spec.connection.name)
+        .await
+        .map_err(while_writing("a look at the connection"))?;
+    Ok(owner_of(pass.context, pass.known, live.as_ref()))
+}
+
+fn owner_of(
+    context: &Context,
+    operation: &KnownOperation,
+    connection: Option<&DeserializeGuard<DualWriteConnection>>,
+) -> Owner {
+    // It is there, but cannot be read: nothing new is started for it.
+    let unreadable = Owner::Present {
+        suspended: true,
+        reconcile_at: None,
     };
-    match &guarded.0 {
-        Ok(found)
-            if found.uid().as_deref() == Some(&reference.uid)
-                && found.metadata.deletion_timestamp.is_none() =>
-        {
-            Owner::Present {
-                suspended: found.spec.suspend,
-                reconcile_at: found.annotations().get(RECONCILE_AT).cloned(),
-            }
-        }
-        Ok(_) => Owner::Gone,
-        // It is there, but cannot be read: nothing new is started for it.
-        Err(_) => Owner::Present {
-            suspended: true,
-            reconcile_at: None,
+    let found = match connection.map(|guarded| &guarded.0) {
+        None => return Owner::Gone,
+        Some(Err(_)) => return unreadable,
+        Some(Ok(found)) => found,
+    };
+    if found.uid().as_deref() != Some(&operation.spec.connection.uid)
+        || found.metadata.deletion_timestamp.is_some()
+    {
+        return Owner::Gone;
+    }
+    match Desired::from_resource(found, context.options.least_interval) {
+        Err(_) => unreadable,
+        Ok(desired) if !is_asked_for(&desired, &operation.spec) => Owner::Changed,
+        Ok(desired) => Owner::Present {
+            suspended: desired.suspend || context.options.settings.observe_only,
+            reconcile_at: desired.reconcile_at,
         },
     }
 }

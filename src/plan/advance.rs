@@ -52,6 +52,8 @@ const DELETION_PATIENCE: Duration = Duration::from_mins(10);
 /// How often an outcome that cannot be known is looked at for a late success.
 const LATE_LOOK: Duration = Duration::from_mins(1);
 
+const NO_LONGER_ASKED_FOR: &str = "the connection does not ask for it any more";
+
 /// Everything that one step forward looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Act<'a> {
@@ -109,6 +111,8 @@ pub enum Owner {
         /// The value of its annotation `dualwrite.dev/reconcile-at`.
         reconcile_at: Option<String>,
     },
+    /// It is there, but asks for something else by now.
+    Changed,
     /// It is gone, or being deleted, or another one of the same name.
     Gone,
 }
@@ -177,6 +181,7 @@ fn unstarted(act: &Act<'_>) -> Next {
     let reconsider = after(act.now, act.settings.poll);
     match (act.owner, act.operation.spec.approval) {
         (Owner::Gone, _) => return void(act, "the connection is gone"),
+        (Owner::Changed, _) => return void(act, NO_LONGER_ASKED_FOR),
         (_, Approval::Rejected) => return void(act, "the plan was rejected"),
         (_, Approval::Pending) => return wait_in(act, Some(Phase::AwaitingApproval), None),
         (
@@ -345,6 +350,9 @@ fn start(act: &Act<'_>, status: DualWriteOperationStatus, index: usize) -> Next 
             status,
             "the connection is gone, or this operation was deleted",
         );
+    }
+    if *act.owner == Owner::Changed {
+        return void_with(act, status, NO_LONGER_ASKED_FOR);
     }
     if matches!(
         act.owner,
@@ -650,7 +658,7 @@ fn finish(
         status.finished_at = Some(act.now);
         status.reconcile_at = match act.owner {
             Owner::Present { reconcile_at, .. } => reconcile_at.clone(),
-            Owner::Gone => None,
+            Owner::Changed | Owner::Gone => None,
         };
     }
     Next {
