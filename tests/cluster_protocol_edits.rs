@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 use support::crash::{self, AFTER_ABSENCE, Act, CONNECTION, HOST, SOON};
-use support::{Action, Moment, World};
+use support::{Action, Moment, Seen, World};
 
 const AT_ONCE: usize = 6;
 /// The environment of Contoso's production.
@@ -199,7 +199,14 @@ async fn between_two_packages(edit: Edit) {
                 && operation["status"]["step"] == "msdyn_DualWriteAppCoreAnchor"
         };
         crash::operation(&world, act, SOON, waits_for_the_second).await;
-        world.no_writes_during(Duration::from_secs(1)).await;
+        let intent = |seen: &Seen| crash::is_step_write(seen, "Intended");
+        assert!(
+            world
+                .api
+                .next(intent, Duration::from_secs(1))
+                .await
+                .is_none()
+        );
     } else {
         crash::operation(&world, act, SOON, |operation| {
             operation["status"]["phase"] == "Void"
