@@ -37,4 +37,4 @@ control-plane: ## Find or build etcd, kube-apiserver and kubectl (about six minu
 	@folder=$$(tests/control-plane/build) && echo "control plane: $$folder"
 
 bench: ## Measure the decisions over a fleet of a thousand connections
-	$(CARGO) bench --locked --bench fleet
+	$(CARGO) bench --locked --bench fleet -- --warm-up-time 1 --measurement-time 5

@@ -105,8 +105,9 @@ async fn finish(show: Show, ending: &Ending) {
   curl -s {control}/journal     # what the simulated Microsoft services were asked to change
   curl -s {control}/state       # their state; PATCH changes it
 
-  To make the link right again, as a reset would:
+  To make the link right again, as a reset would, and have the operator look:
   curl -X PATCH {control}/state -d '{{\"financeOperations\":{{\"contoso-uat.sandbox.operations.dynamics.com\":{{\"link\":{{\"environmentId\":\"6f2c8d0e-0000-4000-8000-000000000010\"}}}}}}}}'
+  kubectl annotate dwc contoso-uat --overwrite dualwrite.dev/reconcile-at=\"$(date)\"
 ",
         ending.kubeconfig,
         ending.kubectl_folder,

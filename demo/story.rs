@@ -145,7 +145,7 @@ async fn watch_until_ready(show: Show, stage: &Stage, cluster: &Cluster) -> anyh
         "The operator checks Power Platform integration, installs the two application packages, and asks for the link. \
          Behind | is what the condition Ready says at that moment.",
     );
-    show.command("kubectl get dwc -w");
+    show.command(&format!("kubectl get dwc -n {NAMESPACE} -w"));
     let watch = watch(cluster);
     let begun = Instant::now();
     let (mut printed, mut said) = (0, String::new());
@@ -159,9 +159,6 @@ async fn watch_until_ready(show: Show, stage: &Stage, cluster: &Cluster) -> anyh
             .await
             .unwrap_or_else(Vec::new);
         printed += lines.len();
-        if printed == 0 && watch.exit_status().is_none() && begun.elapsed() < PATIENCE {
-            continue;
-        }
         show.still();
         for line in &lines {
             // A change that no column shows is not worth a line here.
@@ -169,6 +166,11 @@ async fn watch_until_ready(show: Show, stage: &Stage, cluster: &Cluster) -> anyh
                 show.output(line);
                 rows.push(without_age(line));
             }
+        }
+        // What the table shows comes first, what the operator says of it after that.
+        let shown = rows.iter().any(|row: &String| row.starts_with(CONNECTION));
+        if !shown && watch.exit_status().is_none() && begun.elapsed() < PATIENCE {
+            continue;
         }
         let connection = read(cluster).await?;
         let ready = condition(&connection, "Ready");

@@ -5,3 +5,5 @@ mod support;
 
 #[path = "cluster_steady/process.rs"]
 mod process;
+#[path = "cluster_steady/silence.rs"]
+mod silence;

@@ -178,7 +178,8 @@ async fn waiting_sees_what_was_there_and_what_comes() {
         .await;
 
     let status = r#"{"status": {"conditions": [
-        {"type": "Ready", "status": "True", "reason": "Connected", "observedGeneration": 1}]}}"#;
+        {"type": "Ready", "status": "True", "reason": "Connected", "message": "Connected.",
+         "observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}"#;
     let patch = [
         "patch",
         "dwc",

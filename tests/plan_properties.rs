@@ -94,7 +94,7 @@ fn may_create(case: &Case, action: Action) -> Result<(), &'static str> {
     let refused = observed
         .credentials
         .problem()
-        .is_some_and(|problem| problem.is_for_a_person());
+        .is_some_and(dualwrite_operator::plan::observed::Problem::is_for_a_person);
     must(!refused, "credentials are refused")?;
     let Fact::Known(SpecEnvironment::Visible(environment)) = &observed.environment else {
         return Err("S is not visible");
@@ -126,7 +126,7 @@ fn may_create(case: &Case, action: Action) -> Result<(), &'static str> {
             .iter()
             .any(|package| package.name == **name && package.state == PackageState::Installed)
     };
-    let complete = [CORE, APP].iter().all(|name| installed(&name));
+    let complete = [CORE, APP].iter().all(installed);
     let absent_twice = observed.link == LinkView::Absent
         && case.memory.observed.link.is_none()
         && case.memory.settling.as_ref().is_some_and(|settling| {
@@ -204,7 +204,8 @@ proptest! {
         // Case::decide checks kstatus.
         let decision = case.decide();
         prop_assert_eq!(&decision, &case.decide());
-        for kind in [ConditionType::Ready] {
+        {
+            let kind = ConditionType::Ready;
             prop_assert!(conditions::find(&decision.status.conditions, kind).is_some());
         }
         if !case.desired.suspend {

@@ -419,7 +419,7 @@ fn a_host_that_is_down_interrupts_nothing_and_proves_nothing() {
 fn what_stays_the_same_keeps_its_time_however_often_a_pass_sets_it() {
     let unread_list = |case: Case| {
         case.with(|case| {
-            case.observed.tenant = dualwrite_operator::plan::observed::Fact::Unknown(down())
+            case.observed.tenant = dualwrite_operator::plan::observed::Fact::Unknown(down());
         })
     };
     let unknown = in_phase(planned_link(), Phase::Unknown, start());

@@ -50,7 +50,7 @@ use super::connection::{Cloud, Credentials, DualWriteService};
     )
 )]
 #[x_kube(
-    validation = Rule::new("self.approval == oldSelf.approval || oldSelf.approval == 'Pending'").message("an approval can be given or refused once: only Pending can become Approved or Rejected"),
+    validation = Rule::new("self.approval == oldSelf.approval || (oldSelf.approval == 'Pending' && self.approval != 'NotRequired')").message("an approval can be given or refused once: only Pending can become Approved or Rejected"),
     validation = Rule::new("self.action == oldSelf.action && self.connection == oldSelf.connection && self.financeOperationsHost == oldSelf.financeOperationsHost && self.target == oldSelf.target && self.access == oldSelf.access && self.reliesOn == oldSelf.reliesOn && self.steps == oldSelf.steps && self.losses == oldSelf.losses && self.timeout == oldSelf.timeout").message("the plan of an operation cannot be changed, only its approval: delete the operation and let the operator plan again")
 )]
 #[serde(rename_all = "camelCase")]

@@ -364,7 +364,9 @@ fn root_cause(error: &dyn std::error::Error) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    text::excerpt(&innermost.to_string())
+    let cause = innermost.to_string();
+    // The TLS library adds a page of its own documentation.
+    text::excerpt(cause.split(": https://docs.rs/").next().unwrap_or_default())
 }
 
 impl Broken {

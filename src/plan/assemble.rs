@@ -305,10 +305,10 @@ fn judge_conditions(
     for (kind, judge) in judge::OBSERVED {
         // Without credentials nothing of this pass says anything about the rest.
         let readable = row != Row::CredentialsRefused || kind == ConditionType::CredentialsValid;
-        let says = readable
-            .then(|| judge(world))
-            .flatten()
-            .or_else(|| fallback(&status.conditions, kind, outcome, stale_since));
+        let says = readable.then(|| judge(world)).flatten().or_else(|| {
+            let stale_since = stale_since.filter(|_| judge::is_unread(world, kind));
+            fallback(&status.conditions, kind, outcome, stale_since)
+        });
         if let Some(says) = says {
             set(world, status, kind, &says);
         }
@@ -409,7 +409,15 @@ fn show(
     progress: Progress,
     message: &str,
 ) {
-    conditions::remove_unless(&mut status.conditions, progress_kind(progress));
+    let kind = progress_kind(progress);
+    conditions::remove_unless(&mut status.conditions, kind);
+    // A row may have taken away what is shown again here: it keeps its time, so that nothing changes.
+    if let Some(kind) = kind
+        && conditions::find(&status.conditions, kind).is_none()
+        && let Some(before) = conditions::find(&world.memory.conditions, kind)
+    {
+        status.conditions.push(before.clone());
+    }
     match progress {
         Progress::Settled => {}
         Progress::Reconciling(reason) => {

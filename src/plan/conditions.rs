@@ -25,6 +25,29 @@ pub const OBSERVED: [(ConditionType, Judge); 5] = [
     (ConditionType::LinkingMismatch, mismatch),
 ];
 
+/// Whether a condition says nothing because what it is about could not be read, and not because a second read is due.
+pub fn is_unread(world: &World<'_>, kind: ConditionType) -> bool {
+    let integration = match world.integration() {
+        Integration::Unknown(_) | Integration::Busy(_) => true,
+        Integration::NotVisible(problem) => {
+            problem.is_some_and(|problem| !problem.is_for_a_person())
+        }
+        _ => false,
+    };
+    let link = matches!(world.link(), Link::Unknown(_) | Link::NotSeen(_));
+    match kind {
+        ConditionType::PowerPlatformIntegrated => integration,
+        ConditionType::SetupComplete => {
+            integration || world.observed.applications.problem().is_some()
+        }
+        ConditionType::Linked => link,
+        ConditionType::LinkingMismatch => {
+            link || (integration && matches!(world.link(), Link::To(_)))
+        }
+        _ => true,
+    }
+}
+
 /// What a condition says that no pass could judge yet, because something else comes first.
 pub fn not_judged(kind: ConditionType) -> Says {
     let reason = match kind {

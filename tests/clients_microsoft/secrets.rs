@@ -41,7 +41,9 @@ async fn secrets_reach_no_trace_no_error_and_no_debug_output() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // For the whole process: with one for this thread alone, what other tests run at the same time decides which places
+    // are traced at all.
+    tracing::subscriber::set_global_default(subscriber).unwrap();
 
     // Whatever was sent comes back, in the ways in which services echo.
     let server = Server::bare(|seen, before| match seen.host.as_str() {

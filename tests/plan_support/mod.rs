@@ -409,6 +409,23 @@ pub fn planned_link() -> KnownOperation {
     by_service(Case::unlinked()).settled().planned()
 }
 
+pub const DEVELOPMENT: &str = "contosodev.cloudax.dynamics.com";
+pub const PRODUCTION: &str = "contoso.operations.eu.dynamics.com";
+
+pub fn of_host(case: Case, host: &str) -> Case {
+    case.with(|case| {
+        case.desired.host = host.into();
+        case.desired.finance_operations_url = format!("https://{host}");
+    })
+}
+
+pub fn in_production(environment: Environment) -> Environment {
+    Environment {
+        kind: "Production".into(),
+        ..environment
+    }
+}
+
 pub fn by_service(case: Case) -> Case {
     case.with(|case| {
         case.desired.link_method = dualwrite_operator::api::connection::LinkMethod::Service;

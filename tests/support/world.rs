@@ -39,6 +39,7 @@ pub struct Builder {
     opted_in: bool,
     operator_program: Option<PathBuf>,
     simulator_program: Option<PathBuf>,
+    control_plane: Option<&'static ControlPlane>,
 }
 
 /// One test's world. Dropping it ends its processes; if the test failed, it first
@@ -96,9 +97,18 @@ impl Builder {
         self
     }
 
+    /// In a control plane of its own, which ends with this process.
+    pub fn control_plane(mut self, control_plane: ControlPlane) -> Self {
+        self.control_plane = Some(Box::leak(Box::new(control_plane)));
+        self
+    }
+
     /// Makes the namespace and starts the simulator. The operator is not started.
     pub async fn start(self) -> World {
-        let control_plane = ControlPlane::shared().await;
+        let control_plane = match self.control_plane {
+            Some(own) => own,
+            None => ControlPlane::shared().await,
+        };
         let random = uuid::Uuid::new_v4().simple().to_string();
         let namespace = format!("contoso-{}", &random[..10]);
         let folder = control_plane.folder().join(&namespace);
@@ -149,6 +159,7 @@ impl World {
             opted_in: true,
             operator_program: None,
             simulator_program: None,
+            control_plane: None,
         }
     }
 

@@ -77,7 +77,9 @@ pub fn package(package: &power_platform::Package) -> Package {
 
 /// Microsoft's words about a failed installation, with its code.
 pub fn error(error: &PackageError) -> Option<String> {
-    let code = error.code.as_deref().or(error.name.as_deref());
+    // A code of 0 is none.
+    let code = error.code.as_deref().filter(|code| *code != "0");
+    let code = code.or(error.name.as_deref().filter(|name| !name.is_empty()));
     match (code, error.message.as_deref()) {
         (Some(code), Some(message)) => Some(format!("{message} ({code})")),
         (None, Some(message)) => Some(message.to_owned()),

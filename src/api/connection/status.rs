@@ -1,0 +1,220 @@
+//! The status of a `DualWriteConnection`: what the operator sees, and what it says about it.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "kubectl explain shows these texts as they are"
+)]
+
+use std::fmt;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::api::operation::{Action, Phase};
+
+/// What the operator sees, and what it says about it.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct DualWriteConnectionStatus {
+    /// The generation of the spec that the conditions speak of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// The value of the annotation dualwrite.dev/reconcile-at that was last acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+
+    /// The state in the standard form; the documentation says what each type and reason means.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+
+    /// The truths, side by side.
+    #[serde(default, skip_serializing_if = "Observed::is_empty")]
+    pub observed: Observed,
+
+    /// The application packages that dual-write needs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub applications: Vec<Application>,
+
+    /// The current or last DualWriteOperation of this connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<OperationSummary>,
+
+    /// An absence that was read once and is being confirmed, or was confirmed and still holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settling: Option<Since>,
+
+    /// What is being waited for, and since when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<Since>,
+
+    /// The current outage of reads, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Failure>,
+
+    /// The dual-write administration area in finance and operations, once linked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_url: Option<String>,
+}
+
+/// The truths, side by side.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Observed {
+    /// The Power Platform environment that Power Platform integration names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integration: Option<ObservedIntegration>,
+    /// What the Dataverse of the spec says about itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataverse: Option<ObservedDataverse>,
+    /// Where dual-write is linked to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<ObservedLink>,
+}
+
+impl Observed {
+    /// Whether nothing was ever seen.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Power Platform integration, as the Power Platform shows it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedIntegration {
+    /// The environment's id.
+    pub environment_id: String,
+    /// The environment's display name.
+    pub environment_name: String,
+    /// The address of its Dataverse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataverse_url: Option<String>,
+    /// LifecycleServices or Unified.
+    pub kind: IntegrationKind,
+    /// The id of the finance and operations environment in Lifecycle Services.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lcs_environment_id: Option<String>,
+    /// Since when this is seen.
+    pub since: Timestamp,
+}
+
+/// Who manages the finance and operations environment.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IntegrationKind {
+    /// Lifecycle Services.
+    #[default]
+    LifecycleServices,
+    /// The Power Platform admin center (unified environments).
+    Unified,
+}
+
+/// What a Dataverse says about its integration.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedDataverse {
+    /// The finance and operations environment that it names; unset: it says that it is not integrated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finance_operations_url: Option<String>,
+    /// Since when this is seen.
+    pub since: Timestamp,
+}
+
+/// The link, as the dual-write service shows it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ObservedLink {
+    /// The id of the connection set.
+    pub connection_set_id: String,
+    /// The name of the connection set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_set_name: Option<String>,
+    /// The Power Platform environment that dual-write is linked to.
+    pub environment_id: String,
+    /// Since when a link of this resource has been seen, whichever it was.
+    pub first_seen: Timestamp,
+    /// Since when this link is seen.
+    pub since: Timestamp,
+}
+
+/// An application package in the Dataverse environment.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Application {
+    /// The package's unique name.
+    pub name: String,
+    /// Its state in Microsoft's words.
+    pub state: String,
+    /// The installed version, or the one that would be installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// A newer version that could be installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available_version: Option<String>,
+    /// Microsoft's message about the last failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The current or last operation.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct OperationSummary {
+    /// The name of the DualWriteOperation.
+    pub name: String,
+    /// What it does.
+    pub action: Action,
+    /// Where it stands; unset before it has started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// The step that it is at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+}
+
+/// Something that has been so since a point in time.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Since {
+    /// What it is.
+    pub what: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// An outage of reads.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// When the first read failed.
+    pub since: Timestamp,
+    /// What kind of failure it is.
+    pub class: FailureClass,
+    /// The generation that it started in.
+    pub generation: i64,
+}
+
+/// What a failed call asks of us.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
+pub enum FailureClass {
+    /// It heals by itself: try again with backoff.
+    Transient,
+    /// Microsoft is busy with something else: try again slowly; not a failure.
+    Busy,
+    /// Only a person can mend it.
+    NeedsPerson,
+    /// It is not known; try again, and show everything that is known.
+    Unexpected,
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
