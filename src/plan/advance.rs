@@ -41,6 +41,8 @@ pub const SEND_WINDOW: Duration = Duration::from_secs(30);
 /// A link is slow: its request may take so many times longer than others.
 pub const LINK_TIMEOUT_FACTOR: u32 = 10;
 
+const NO_LONGER_ASKED_FOR: &str = "the connection does not ask for it any more";
+
 /// Everything that one step forward looks at.
 #[derive(Clone, Copy, Debug)]
 pub struct Act<'a> {
@@ -98,6 +100,8 @@ pub enum Owner {
         /// The value of its annotation `dualwrite.dev/reconcile-at`.
         reconcile_at: Option<String>,
     },
+    /// It is there, but asks for something else by now.
+    Changed,
     /// It is gone, or being deleted, or another one of the same name.
     Gone,
 }
@@ -166,6 +170,7 @@ fn unstarted(act: &Act<'_>) -> Next {
     let reconsider = after(act.now, act.settings.poll);
     match (act.owner, act.operation.spec.approval) {
         (Owner::Gone, _) => return void(act, "the connection is gone"),
+        (Owner::Changed, _) => return void(act, NO_LONGER_ASKED_FOR),
         (_, Approval::Rejected) => return void(act, "the plan was rejected"),
         (_, Approval::Pending) => return wait_in(act, Some(Phase::AwaitingApproval), None),
         (

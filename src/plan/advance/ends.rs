@@ -107,7 +107,7 @@ pub(super) fn finish(
         status.finished_at = Some(act.now);
         status.reconcile_at = match act.owner {
             Owner::Present { reconcile_at, .. } => reconcile_at.clone(),
-            Owner::Gone => None,
+            Owner::Changed | Owner::Gone => None,
         };
     }
     Next {

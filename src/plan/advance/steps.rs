@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Act, LINK_TIMEOUT_FACTOR, Next, Owner, RemoteState, SEND_WINDOW, Send,
+    Act, LINK_TIMEOUT_FACTOR, NO_LONGER_ASKED_FOR, Next, Owner, RemoteState, SEND_WINDOW, Send,
     ends::{done, fail, failed_reason, finish, keep, settled, succeed, timed_out, void_with},
 };
 use crate::{
@@ -142,6 +142,9 @@ fn start(act: &Act<'_>, status: DualWriteOperationStatus, index: usize) -> Next 
             status,
             "the connection is gone, or this operation was deleted",
         );
+    }
+    if *act.owner == Owner::Changed {
+        return void_with(act, status, NO_LONGER_ASKED_FOR);
     }
     if matches!(
         act.owner,
