@@ -44,6 +44,10 @@ enum Write {
 
 /// Where the request is when the process dies, and when Microsoft goes on with it.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[allow(
+    clippy::enum_variant_names,
+    reason = "each is a moment around the effect"
+)]
 enum Held {
     BeforeEffect,
     /// Only after the next process has looked several times, and seen nothing.

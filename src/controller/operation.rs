@@ -3,7 +3,10 @@
 //! The intent stands in the API server, with the resourceVersion of what the decision was made from, before anything is
 //! sent. So whoever dies, is late or sees an old copy cannot send twice: it finds the intent, or is refused by it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use kube::{
@@ -20,12 +23,14 @@ use super::{
 };
 use crate::{
     api::{
-        ACT_FINALIZER, DualWriteOperation, DualWriteOperationStatus, RECONCILE_AT, Reason,
+        ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, Reason,
         operation::Phase,
     },
     plan::{
-        advance::{self, Act, ActObserved, Next, Owner, Send, Sent},
+        advance::{self, Act, ActObserved, Next, Owner, SEND_WINDOW, Send, Sent},
         assemble::Event,
+        desired::Desired,
+        operation::is_asked_for,
         world::{KnownOperation, between},
     },
 };
@@ -35,6 +40,12 @@ const IDLE: Duration = Duration::from_mins(1);
 
 /// Soon enough after somebody else's write for the watch to have brought it.
 const AFTER_CONFLICT: Duration = Duration::from_millis(200);
+
+/// How long what became of a request is tried to be recorded.
+const RECORD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// How soon the API server is asked again about what must be known.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// One pass over one operation.
 ///
@@ -145,8 +156,49 @@ async fn begin(
             "the request was not accepted"
         );
     }
+    let intent = intended.status.clone();
     let next = advance::after_sending(&pass.act(super::now()), intended.status, send, &sent);
+    let written = record_outcome(pass, written, &intent, &next.status).await?;
     Ok(Some((next, written)))
+}
+
+/// Writes what became of a request. While the operation carries our intent nobody else may speak of it, so whatever else
+/// has changed (a label, its deletion) does not matter, and an answer that is known is not lost to it.
+async fn record_outcome(
+    pass: &Pass<'_>,
+    written: DualWriteOperation,
+    intent: &DualWriteOperationStatus,
+    outcome: &DualWriteOperationStatus,
+) -> Result<DualWriteOperation, PassError> {
+    let failed = while_writing("what became of a request");
+    let started = Instant::now();
+    let mut live = written;
+    while live.status.as_ref() == Some(intent) && intent != outcome {
+        match report::status(pass.context, &live.metadata, outcome).await {
+            Ok(recorded) => {
+                tell(&live, pass.context, outcome).await;
+                return Ok(recorded);
+            }
+            Err(error) if error.is_certain() || started.elapsed() > RECORD_PATIENCE => {
+                return Err(failed(error));
+            }
+            Err(_) => tokio::time::sleep(AGAIN).await,
+        }
+        let left = RECORD_PATIENCE.saturating_sub(started.elapsed());
+        let found = patiently(left, || {
+            report::live_operation(pass.context, &pass.known.namespace, &pass.known.name)
+        });
+        match found.await {
+            Ok(Some(found)) => live = found,
+            Ok(None) => return Err(failed(WriteError::Conflict)),
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    if live.status.as_ref() == Some(outcome) {
+        Ok(live)
+    } else {
+        Err(failed(WriteError::Conflict))
+    }
 }
 
 /// The finalizer, then the intent, each conditional on what was read before; then nobody else can record one.
@@ -156,6 +208,9 @@ async fn record_intent(
     intent: &DualWriteOperationStatus,
 ) -> Result<Option<DualWriteOperation>, PassError> {
     let _alone = pass.context.one_start().await;
+    if live_owner(pass).await? != *pass.owner {
+        return Ok(None);
+    }
     if pass.known.is_unstarted() && host_is_taken(pass).await? {
         return Ok(None);
     }
@@ -172,21 +227,42 @@ async fn record_intent(
     };
     match report::status::<DualWriteOperation>(pass.context, &held.metadata, intent).await {
         Ok(written) => Ok(Some(written)),
-        // Perhaps it was written all the same; then it is ours, and nothing was sent for it yet.
-        Err(WriteError::Timeout | WriteError::Conflict) => find_intent(pass, intent).await,
-        Err(error) => Err(while_writing("the intent of a step")(error)),
+        Err(error) if error.is_certain() => Err(while_writing("the intent of a step")(error)),
+        // Perhaps it was taken all the same; then it is ours, and nothing was sent for it yet.
+        Err(_) => find_intent(pass, intent).await,
     }
 }
 
 /// The live operation, if it carries exactly the intent that was to be written.
+///
+/// Asked for as long as something could still be sent for it: an intent that nobody knows to be unsent costs half a
+/// minute, and for a link a person's decision.
 async fn find_intent(
     pass: &Pass<'_>,
     intent: &DualWriteOperationStatus,
 ) -> Result<Option<DualWriteOperation>, PassError> {
-    let live = report::live_operation(pass.context, &pass.known.namespace, &pass.known.name)
-        .await
-        .map_err(while_writing("the intent of a step"))?;
+    let live = patiently(SEND_WINDOW, || {
+        report::live_operation(pass.context, &pass.known.namespace, &pass.known.name)
+    })
+    .await
+    .map_err(while_writing("the intent of a step"))?;
     Ok(live.filter(|live| live.status.as_ref() == Some(intent)))
+}
+
+/// Asks the API server again until it has answered, within bounds.
+async fn patiently<T, F: Future<Output = Result<T, WriteError>>>(
+    bound: Duration,
+    ask: impl Fn() -> F,
+) -> Result<T, WriteError> {
+    let started = Instant::now();
+    loop {
+        match ask().await {
+            Err(error) if !error.is_certain() && started.elapsed() < bound => {
+                tokio::time::sleep(AGAIN).await;
+            }
+            answer => return answer,
+        }
+    }
 }
 
 /// Whether another operation of the host is under way, from a live list.
@@ -294,27 +370,50 @@ async fn tell(
     report::events(context, &operation.object_ref(&()), &[event]).await;
 }
 
-/// The connection that asked for an operation.
+/// The connection that asked for an operation, as far as the stores know.
 fn owner(context: &Context, operation: &KnownOperation) -> Owner {
-    let reference = &operation.spec.connection;
-    let Some(guarded) = watch::connection(context, &operation.namespace, &reference.name) else {
-        return Owner::Gone;
+    let name = &operation.spec.connection.name;
+    let found = watch::connection(context, &operation.namespace, name);
+    owner_of(context, operation, found.as_deref())
+}
+
+/// The connection that asked for an operation, live: before an intent it must not be suspended, changed or deleted unseen.
+async fn live_owner(pass: &Pass<'_>) -> Result<Owner, PassError> {
+    let KnownOperation {
+        namespace, spec, ..
+    } = pass.known;
+    let live = report::live_connection(pass.context, namespace, &spec.connection.name)
+        .await
+        .map_err(while_writing("a look at the connection"))?;
+    Ok(owner_of(pass.context, pass.known, live.as_ref()))
+}
+
+fn owner_of(
+    context: &Context,
+    operation: &KnownOperation,
+    connection: Option<&DeserializeGuard<DualWriteConnection>>,
+) -> Owner {
+    // It is there, but cannot be read: nothing new is started for it.
+    let unreadable = Owner::Present {
+        suspended: true,
+        reconcile_at: None,
     };
-    match &guarded.0 {
-        Ok(found)
-            if found.uid().as_deref() == Some(&reference.uid)
-                && found.metadata.deletion_timestamp.is_none() =>
-        {
-            Owner::Present {
-                suspended: found.spec.suspend,
-                reconcile_at: found.annotations().get(RECONCILE_AT).cloned(),
-            }
-        }
-        Ok(_) => Owner::Gone,
-        // It is there, but cannot be read: nothing new is started for it.
-        Err(_) => Owner::Present {
-            suspended: true,
-            reconcile_at: None,
+    let found = match connection.map(|guarded| &guarded.0) {
+        None => return Owner::Gone,
+        Some(Err(_)) => return unreadable,
+        Some(Ok(found)) => found,
+    };
+    if found.uid().as_deref() != Some(&operation.spec.connection.uid)
+        || found.metadata.deletion_timestamp.is_some()
+    {
+        return Owner::Gone;
+    }
+    match Desired::from_resource(found, context.options.least_interval) {
+        Err(_) => unreadable,
+        Ok(desired) if !is_asked_for(&desired, &operation.spec) => Owner::Changed,
+        Ok(desired) => Owner::Present {
+            suspended: desired.suspend || context.options.settings.observe_only,
+            reconcile_at: desired.reconcile_at,
         },
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
     Api, Resource, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
-    core::ObjectMeta,
+    core::{DeserializeGuard, ObjectMeta},
     runtime::events::{Event as KubeEvent, EventType},
 };
 use serde::Serialize;
@@ -51,6 +51,13 @@ impl WriteError {
             },
             Self::Conflict | Self::Timeout => None,
         }
+    }
+
+    /// Whether the API server has certainly not taken the write. A server error, a broken connection or a refusal of a
+    /// repeated write leave it open.
+    pub fn is_certain(&self) -> bool {
+        self.status()
+            .is_some_and(|status| (400..500).contains(&status) && status != 429)
     }
 }
 
@@ -133,6 +140,20 @@ pub async fn live_operation(
     name: &str,
 ) -> Result<Option<DualWriteOperation>, WriteError> {
     bounded(operations(context, namespace).get_opt(name)).await
+}
+
+/// Reads a connection live, past every cache.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn live_connection(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<DeserializeGuard<DualWriteConnection>>, WriteError> {
+    let connections: Api<DeserializeGuard<DualWriteConnection>> =
+        Api::namespaced(context.client.clone(), namespace);
+    bounded(connections.get_opt(name)).await
 }
 
 /// Puts the finalizer on an operation, or takes it off; the answer's resourceVersion is the one to go on with.

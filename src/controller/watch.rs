@@ -2,7 +2,7 @@
 //!
 //! One watch for each resource and scope. A change of an operation makes a pass over its connection due (and over the
 //! others of the same host, which wait for it); a change of a connection makes passes due over those of its operations
-//! that have not started, and over the others of its host, whose claims depend on it.
+//! that are before a step, and over the others of its host, whose claims depend on it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,8 +25,9 @@ use kube::{
 
 use super::{connection, context::Context, operation};
 use crate::{
-    api::{DualWriteConnection, DualWriteOperation, values},
+    api::{DualWriteConnection, DualWriteOperation, operation::Phase, values},
     plan::{
+        advance,
         desired::Desired,
         world::{Claim, KnownOperation},
     },
@@ -307,11 +308,12 @@ fn connection_changed(
     let gone = matches!(event, Ok(watcher::Event::Delete(_)));
     for operation in scope.operations.state() {
         let Ok(known) = &operation.0 else { continue };
-        let unstarted = known
-            .status
-            .as_ref()
-            .is_none_or(|status| status.phase.is_none());
-        if Some(&known.spec.connection.uid) == uid.as_ref() && (gone || unstarted) {
+        // Before its first step, or between two: what comes next depends on the connection.
+        let idle = known.status.as_ref().is_none_or(|status| {
+            status.phase.is_none()
+                || status.phase == Some(Phase::Running) && !advance::needs_finalizer(status)
+        });
+        if Some(&known.spec.connection.uid) == uid.as_ref() && (gone || idle) {
             send(operations, ObjectRef::from_obj(operation.as_ref()));
         }
     }

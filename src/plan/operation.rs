@@ -4,11 +4,13 @@ use sha2::{Digest, Sha256};
 
 use super::{
     conditions::Needed,
+    desired::Desired,
     observed::Environment,
     world::{Link, World},
 };
 use crate::api::{
     DualWriteOperationSpec,
+    connection::{LinkMethod, Mode, SetupMethod},
     operation::{Access, Action, Approval, ConnectionReference, PlannedStep, ReliesOn, Target},
 };
 
@@ -157,6 +159,20 @@ pub fn is_same_act(one: &DualWriteOperationSpec, other: &DualWriteOperationSpec)
         ..spec.clone()
     };
     comparable(one) == comparable(other)
+}
+
+/// Whether a connection still asks for an act, by its spec alone.
+pub fn is_asked_for(desired: &Desired, spec: &DualWriteOperationSpec) -> bool {
+    let by_operator = match spec.action {
+        Action::Setup => desired.setup_method == SetupMethod::Install && desired.accept_terms,
+        Action::Link => {
+            desired.link_method == LinkMethod::Service
+                && desired.legal_entities == spec.relies_on.legal_entities
+        }
+    };
+    by_operator
+        && desired.mode == Mode::Manage
+        && desired.is_spec_environment(&spec.target.environment_id)
 }
 
 /// What differs between the facts of a plan and those of now, in words.

@@ -31,12 +31,11 @@ pub fn different_destination(linked: &str, integration: &str) -> String {
 /// Remedy B.
 pub fn remedy_reset(desired: &Desired, linked: &str, integration: &str) -> String {
     format!(
-        "{} Remedy: a reset of dual-write, on the Dual-write page of {} (System administration > Dual-write, or {}), links it \
+        "{} Remedy: a reset of dual-write, on its Dual-write page ({}), links it \
          to {integration}. That is permanent, and it deletes table maps, integration keys, company mappings, alert settings, \
          the activity log and the history of initial syncs: note your maps and solutions first, stop all maps, and afterwards \
          apply the solutions and start the maps again. The operator changes nothing (mismatch.policy: Report).",
         different_destination(linked, integration),
-        desired.finance_operations_url,
         desired::admin_url(&desired.finance_operations_url),
     )
 }
