@@ -139,7 +139,7 @@ async fn applications(reach: &Reach, operation: &KnownOperation) -> Fact<Vec<Pac
         .iter()
         .map(|step| step.name.clone())
         .collect();
-    observe::applications(
+    observe::reads::applications(
         &reach.application.session,
         &operation.spec.target.environment_id,
         &wanted,
@@ -185,7 +185,7 @@ async fn remote(reach: &Reach, operation: &KnownOperation) -> Fact<RemoteState> 
 async fn link(context: &Context, reach: &Reach, operation: &KnownOperation) -> LinkView {
     match (&operation.spec.action, &reach.service) {
         (Action::Link, Some((host, account))) => {
-            observe::link(context, &account.session, host, &reach.finance_operations).await
+            observe::reads::link(context, &account.session, host, &reach.finance_operations).await
         }
         (Action::Link, None) | (Action::Setup, _) => LinkView::NotObserved,
     }

@@ -2,10 +2,13 @@
 //! skipped or less often.
 
 pub mod facts;
+mod freshness;
 pub mod problem;
+pub mod reads;
 
 use std::sync::Arc;
 
+use freshness::Freshness;
 use jiff::Timestamp;
 
 use super::{
@@ -15,14 +18,13 @@ use super::{
 use crate::{
     api::{
         DualWriteConnectionStatus, Reason,
-        conditions::{self, ConditionType, Status},
         connection::{DualWriteService, LinkObservation},
         values,
     },
     microsoft::{
-        AllowedHost, HostKind, Session,
+        AllowedHost, HostKind,
         auth::Audience,
-        dataverse, dual_write, finance_operations,
+        dataverse, dual_write,
         power_platform::{self, EnvironmentList},
     },
     plan::{
@@ -34,38 +36,6 @@ use crate::{
     },
 };
 
-/// How many intervals a slow read is good for once everything is ready.
-const SLOW: u32 = 6;
-
-/// How fresh reads must be.
-#[derive(Clone, Copy, Debug)]
-pub struct Freshness {
-    /// Shared lists must have been begun at this time or later.
-    pub lists: Timestamp,
-    /// Slow reads must have been made at this time or later.
-    pub slow: Timestamp,
-}
-
-impl Freshness {
-    /// Everything anew while something is unsettled or asked for; otherwise lists once an interval.
-    pub fn of(desired: &Desired, memory: &DualWriteConnectionStatus, now: Timestamp) -> Self {
-        let ready = conditions::is(&memory.conditions, ConditionType::Ready, Status::True);
-        let asked = memory.last_handled_reconcile_at != desired.reconcile_at;
-        let new = memory.observed_generation != Some(desired.generation);
-        if !ready || asked || new || memory.settling.is_some() || memory.failure.is_some() {
-            return Self {
-                lists: now,
-                slow: now,
-            };
-        }
-        let ago = |duration| now.checked_sub(duration).unwrap_or(Timestamp::MIN);
-        Self {
-            lists: ago(desired.interval),
-            slow: ago(desired.interval * SLOW),
-        }
-    }
-}
-
 /// Reads everything that a connection's decision needs. Never fails: what cannot be read is unknown.
 pub async fn connection(
     context: &Context,
@@ -75,7 +45,7 @@ pub async fn connection(
     let began = super::now();
     let pass = match Pass::prepare(context, desired, memory, began).await {
         Ok(pass) => pass,
-        Err(problem) => return nothing(desired, began, problem),
+        Err(problem) => return nothing(desired, began, &problem),
     };
     let (platform, link) = tokio::join!(pass.platform(), pass.link());
     pass.together(platform, link).await
@@ -83,16 +53,7 @@ pub async fn connection(
 
 /// What a suspended resource's pass reads: nothing.
 pub fn suspended(began: Timestamp) -> Observed {
-    let platform = Platform::unknown(began, &problem::not_read());
-    Observed {
-        began,
-        credentials: platform.credentials,
-        environment: platform.environment,
-        tenant: Fact::Unknown(problem::not_read()),
-        dataverse: platform.dataverse,
-        applications: platform.applications,
-        link: LinkView::NotObserved,
-    }
+    unread(began, &problem::not_read(), LinkView::NotObserved)
 }
 
 /// One pass with its identities.
@@ -261,7 +222,7 @@ impl<'a> Pass<'a> {
         if let Some(kept) = self.context.slow_reads(&self.desired.uid, self.fresh.slow) {
             return Fact::Known(kept.applications);
         }
-        applications(
+        reads::applications(
             &self.application.session,
             &self.desired.environment_id,
             &self.desired.applications,
@@ -276,7 +237,7 @@ impl<'a> Pass<'a> {
             Ok(None) => return LinkView::NotObserved,
             Err(problem) => return LinkView::Unknown(problem.clone()),
         };
-        link(
+        reads::link(
             self.context,
             &service.account.session,
             &service.host,
@@ -425,13 +386,16 @@ impl Platform {
 }
 
 /// A pass in which nothing could be read, because the hosts or the credentials of the spec do not allow it.
-fn nothing(desired: &Desired, began: Timestamp, problem: Problem) -> Observed {
-    let platform = Platform::unknown(began, &problem);
-    let link = if wanted_service(desired).is_some() {
-        LinkView::Unknown(problem)
-    } else {
-        LinkView::NotObserved
+fn nothing(desired: &Desired, began: Timestamp, problem: &Problem) -> Observed {
+    let link = match wanted_service(desired) {
+        Some(_) => LinkView::Unknown(problem.clone()),
+        None => LinkView::NotObserved,
     };
+    unread(began, problem, link)
+}
+
+fn unread(began: Timestamp, problem: &Problem, link: LinkView) -> Observed {
+    let platform = Platform::unknown(began, problem);
     Observed {
         began,
         credentials: platform.credentials,
@@ -491,39 +455,5 @@ fn usable(environment: &Fact<SpecEnvironment>) -> Option<&Environment> {
             Some(environment)
         }
         _ => None,
-    }
-}
-
-/// The packages of an environment. One that is missing from a list that could not be read whole is not absent.
-pub async fn applications(
-    session: &Session,
-    environment_id: &str,
-    wanted: &[String],
-) -> Fact<Vec<Package>> {
-    match power_platform::application_packages(session, environment_id).await {
-        Err(error) => Fact::Unknown(problem::of_call(&error)),
-        Ok(list) if !list.complete && wanted.iter().any(|name| list.find(name).is_none()) => {
-            Fact::Unknown(problem::incomplete_packages())
-        }
-        Ok(list) => Fact::Known(list.packages.iter().map(facts::package).collect()),
-    }
-}
-
-/// L, as the service and the finance and operations host say.
-pub async fn link(
-    context: &Context,
-    session: &Session,
-    service: &AllowedHost,
-    finance_operations: &AllowedHost,
-) -> LinkView {
-    match dual_write::link(session, service, finance_operations.name()).await {
-        Err(error) => LinkView::Unknown(problem::of_call(&error)),
-        Ok(dual_write::LinkAnswer::Linked(link)) => facts::link(link),
-        Ok(dual_write::LinkAnswer::None | dual_write::LinkAnswer::EntryWithoutId) => {
-            match finance_operations::is_up(&context.http, finance_operations).await {
-                finance_operations::Up::Yes => LinkView::Absent,
-                finance_operations::Up::No(why) => LinkView::HostDown(why),
-            }
-        }
     }
 }
