@@ -47,6 +47,25 @@ fn a_lost_answer_is_read_back_at_once_and_absence_counts_late() {
 }
 
 #[test]
+fn an_absence_counts_by_when_it_was_read_and_not_by_when_it_is_judged() {
+    let mut scene = Scene::setup().sent(&Sent::Lost(down())).later(1000);
+    scene.observed.began = start() + SignedDuration::from_secs(179);
+    assert_eq!(scene.next().status.steps[0].absent_since, None);
+    scene.observed.began = start() + SignedDuration::from_secs(180);
+    let seen = Some(scene.observed.began);
+    assert_eq!(scene.next().status.steps[0].absent_since, seen);
+}
+
+#[test]
+fn a_link_s_request_may_take_ten_times_longer() {
+    // 30 s to send, 300 s for the request, 120 s to settle.
+    let lost = || Scene::link().sent(&Sent::Lost(down()));
+    assert_eq!(lost().later(449).next().status.steps[0].absent_since, None);
+    let first = lost().later(450).next().status;
+    assert!(first.steps[0].absent_since.is_some());
+}
+
+#[test]
 fn a_read_that_fails_is_no_absence() {
     let scene = Scene::setup().sent(&Sent::Lost(down())).later(9000);
     waits(

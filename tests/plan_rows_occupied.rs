@@ -147,6 +147,21 @@ fn row_0_a_finished_or_unstarted_operation_does_not_occupy() {
     }
 }
 
+#[test]
+fn a_plan_that_waits_goes_on_waiting_behind_an_operation_and_behind_refused_credentials() {
+    let mut foreign = in_phase(planned_link(), Phase::Running, start());
+    foreign.spec.connection.uid = "another".into();
+    let waiting = Case::bare().settled().operation(planned_setup());
+    let occupied = waiting.clone().operation(foreign).decide();
+    assert_eq!((occupied.row, occupied.effect), (Some(Row::Occupied), None));
+    let blind = waiting.with(|case| case.observed.credentials = Fact::Unknown(expired()));
+    let refused = blind.decide();
+    assert_eq!(
+        (refused.row, refused.effect),
+        (Some(Row::CredentialsRefused), None)
+    );
+}
+
 // ---- row 1: claims ----
 
 fn claim(created: &str) -> Claim {

@@ -115,7 +115,7 @@ async fn an_installation_is_asked_for_once_unless_it_is_certain_that_none_began(
         install("another casing", json!("wrongCasing"), Ready(1)),
         install("[]", json!({"statusAfterEffect": {"status": 200, "body": []}}), Ready(1)),
         install("done, and answered after we gave up", json!({"hold": {"holdAt": "after"}}), Ready(1)),
-        install("given up before it was begun", json!({"delay": "1500ms"}), Ready(2)),
+        install("done after we gave up", json!({"delay": "1500ms"}), Ready(1)),
         install("busy, a bare 400", json!({"status": 400}), Ready(2)),
         install("busy, 409", json!({"status": 409}), Ready(2)),
         install("429 with seconds", json!({"status": 429, "retryAfterSeconds": 1}), Ready(2)),

@@ -138,3 +138,16 @@ async fn a_secret_that_is_mended_is_used_within_an_interval() {
     create_secrets(&world).await;
     ready(&world).await;
 }
+
+/// Only Entra itself refuses a password: a bare 401 of something in between is tried again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bare_401_is_no_refused_password() {
+    let world = world(linked(SPEC)).await;
+    // One for the application, one for the account, in whichever order they come.
+    let fault = json!({"call": "token", "times": 2, "effect": {"status": 401}});
+    let fault = world.fault(fault).await;
+    connect(&world, json!({})).await;
+    let control = world.simulator().control();
+    control.fault_fired(&fault, 2, SOON).await;
+    ready(&world).await;
+}

@@ -1,8 +1,5 @@
 //! Contoso: the environments, identities and connection of the built-in scenario, and what tests do with them.
-#![allow(
-    clippy::needless_pass_by_value,
-    reason = "a json! at the call reads better without a reference"
-)]
+#![allow(clippy::needless_pass_by_value)] // `json!` in place reads better than a reference to it
 
 use std::future::Future;
 use std::time::Duration;

@@ -147,6 +147,8 @@ impl Tokens {
         if self.identity.locks_when_refused() {
             let mut refused = lock(&self.refused);
             match &result {
+                // A refused password is a 400. A 401 without a code is none of Entra's: something in between has answered.
+                Err(error) if error.status == Some(401) && error.code.is_none() => {}
                 Err(error) if error.class == Class::NeedsPerson => {
                     let (error, tried) = (error.clone(), Instant::now());
                     *refused = Some(Refused {

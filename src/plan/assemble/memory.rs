@@ -1,0 +1,164 @@
+//! The parts of a status that say what was seen, and since when.
+
+use jiff::Timestamp;
+
+use super::placing::carry_generation;
+use crate::{
+    api::{
+        DualWriteConnectionStatus,
+        connection::{
+            Application, Failure, FailureClass, ObservedDataverse, ObservedIntegration,
+            ObservedLink, OperationSummary,
+        },
+    },
+    plan::{
+        observed::{DataverseSays, Environment, Fact, Problem},
+        world::{Integration, Link, World},
+    },
+};
+
+/// The parts of the status that say what was seen.
+pub(super) fn remember(world: &World<'_>) -> DualWriteConnectionStatus {
+    let mut status = world.memory.clone();
+    status.observed_generation = Some(world.desired.generation);
+    status
+        .last_handled_reconcile_at
+        .clone_from(&world.desired.reconcile_at);
+    status.operation = newest(world);
+    remember_integration(world, &mut status);
+    remember_dataverse(world, &mut status);
+    remember_link(world, &mut status);
+    remember_applications(world, &mut status);
+    carry_generation(&mut status.conditions, world.desired.generation);
+    status
+}
+
+fn remember_integration(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+    let (Integration::Spec(environment) | Integration::Other(environment)) = world.integration()
+    else {
+        return;
+    };
+    let since = status
+        .observed
+        .integration
+        .as_ref()
+        .filter(|old| crate::plan::desired::same_id(&old.environment_id, &environment.id))
+        .map_or(world.now, |old| old.since);
+    status.observed.integration = Some(integration_of(environment, since));
+}
+
+fn integration_of(environment: &Environment, since: Timestamp) -> ObservedIntegration {
+    let named = environment.finance_operations.as_ref();
+    ObservedIntegration {
+        environment_id: environment.id.clone(),
+        environment_name: environment.name.clone(),
+        dataverse_url: environment.dataverse_url.clone(),
+        kind: named.map(|named| named.kind).unwrap_or_default(),
+        lcs_environment_id: named.and_then(|named| named.lcs_environment_id.clone()),
+        since,
+    }
+}
+
+fn remember_dataverse(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+    let Fact::Known(says) = &world.observed.dataverse else {
+        return;
+    };
+    let url = match says {
+        DataverseSays::IntegratedWith { url, .. } => Some(url.clone()),
+        DataverseSays::NotIntegrated => None,
+    };
+    let since = status
+        .observed
+        .dataverse
+        .as_ref()
+        .filter(|old| old.finance_operations_url == url)
+        .map_or(world.now, |old| old.since);
+    status.observed.dataverse = Some(ObservedDataverse {
+        finance_operations_url: url,
+        since,
+    });
+}
+
+/// A link that was seen stays in memory when it is seen no more: it is never made again by itself.
+fn remember_link(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+    let Link::To(link) = world.link() else { return };
+    let old = status.observed.link.as_ref();
+    let same = old.filter(|old| {
+        old.connection_set_id == link.connection_set_id
+            && crate::plan::desired::same_id(&old.environment_id, &link.environment_id)
+    });
+    status.observed.link = Some(ObservedLink {
+        connection_set_id: link.connection_set_id.clone(),
+        connection_set_name: link.connection_set_name.clone(),
+        environment_id: link.environment_id.clone(),
+        first_seen: old.map_or(world.now, |old| old.first_seen),
+        since: same.map_or(world.now, |old| old.since),
+    });
+    status.admin_url = Some(crate::plan::desired::admin_url(
+        &world.desired.finance_operations_url,
+    ));
+}
+
+fn remember_applications(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+    let Fact::Known(packages) = &world.observed.applications else {
+        return;
+    };
+    let needed = world.desired.applications.iter();
+    status.applications = needed
+        .map(|name| {
+            match packages
+                .iter()
+                .find(|package| package.name.eq_ignore_ascii_case(name))
+            {
+                Some(package) => Application {
+                    name: name.clone(),
+                    state: package.state.word().to_owned(),
+                    version: package.version.clone(),
+                    available_version: package.available_version.clone(),
+                    error: package.error.clone(),
+                },
+                None => Application {
+                    name: name.clone(),
+                    state: "NotListed".into(),
+                    ..Application::default()
+                },
+            }
+        })
+        .collect();
+}
+
+pub(super) fn newest(world: &World<'_>) -> Option<OperationSummary> {
+    let operation = *world.own_operations().first()?;
+    Some(OperationSummary {
+        name: operation.name.clone(),
+        action: operation.spec.action,
+        phase: operation.status.phase,
+        step: operation.status.step.clone(),
+    })
+}
+
+/// The outage of reads, if there is one; its beginning is kept, so that an outage is one write.
+pub(super) fn failure(world: &World<'_>) -> Option<Failure> {
+    let problem = outage(world)?;
+    let generation = world.desired.generation;
+    let old = world
+        .memory
+        .failure
+        .as_ref()
+        .filter(|old| old.generation == generation);
+    Some(Failure {
+        since: old.map_or(world.now, |old| old.since),
+        class: problem.class,
+        generation,
+    })
+}
+
+/// The first read of this pass that failed and heals by itself. What a person must mend is said by its row instead.
+pub(super) fn outage<'a>(world: &World<'a>) -> Option<&'a Problem> {
+    world.observed.problems().find(|problem| {
+        matches!(
+            problem.class,
+            FailureClass::Transient | FailureClass::Unexpected
+        )
+    })
+}
