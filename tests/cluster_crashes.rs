@@ -142,7 +142,7 @@ async fn run(act: Act, cell: &'static Cell) {
     };
     if cell.is_late() {
         // It has looked, has seen nothing, and does not ask again.
-        crash::looked(&world, act, 10).await;
+        crash::nothing_is_concluded(&world, act).await;
         world.simulator().control().clear_faults().await;
     }
     let connection = crash::ready(&world, "Connected", AFTER_ABSENCE).await;

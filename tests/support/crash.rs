@@ -226,6 +226,28 @@ pub async fn looked(world: &World, act: Act, times: u32) {
     control.called(call, times, SOON).await;
 }
 
+/// The request is still held at Microsoft's: the operator looks for its effect, again and again for longer than it takes
+/// to confirm an absence, and concludes nothing.
+pub async fn nothing_is_concluded(world: &World, act: Act) {
+    let is_ours = |operation: &Value| has_step(&operation["status"], "Intended");
+    looked(world, act, 30).await;
+    let intended = operation(world, act, SOON, |_| true).await;
+    assert!(is_ours(&intended), "{intended:#}");
+    assert_eq!(intended["status"]["phase"], "Running", "{intended:#}");
+    assert_ne!(
+        intended["metadata"]["finalizers"],
+        Value::Null,
+        "{intended:#}"
+    );
+    assert_eq!(received(world, act).await, 1, "sent again");
+}
+
+/// Waits until the process that sent the request waits for its answer no more.
+pub async fn answer_is_given_up(world: &World, act: Act) {
+    let lost = |operation: &Value| operation["status"]["steps"][0]["error"] != Value::Null;
+    operation(world, act, SOON, lost).await;
+}
+
 /// Runs these tests at once, so many at a time; fails with the names of those that fail.
 pub async fn all_of(at_once: usize, cells: Vec<(String, BoxFuture<'static, ()>)>) {
     let wanted = std::env::var("DUALWRITE_CELLS").unwrap_or_default();
