@@ -1,7 +1,7 @@
 //! What every pass shares.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -53,6 +53,8 @@ pub struct Context {
     pub scopes: Vec<Arc<Scope>>,
     /// Reads that change slowly, by the uid of their connection.
     slow_reads: Mutex<HashMap<String, SlowReads>>,
+    /// The requests that this process has begun to send: operation, step, attempt.
+    sending: Mutex<HashSet<(String, String, u32)>>,
     /// One host at a time may record its first intent.
     starting: tokio::sync::Mutex<()>,
 }
@@ -107,6 +109,7 @@ impl Context {
             identities: Identities::default(),
             incarnation: uuid::Uuid::new_v4().to_string(),
             slow_reads: Mutex::default(),
+            sending: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
             client,
             recorder,
@@ -135,6 +138,28 @@ impl Context {
     /// Drops what is kept for a connection that is gone.
     pub fn forget(&self, uid: &str) {
         self.slow().remove(uid);
+    }
+
+    /// A request is about to be sent. Noted before it is: an intent that is found again is ours to send only if this was
+    /// never said of it.
+    pub fn note_sending(&self, operation: &str, step: &str, attempt: u32) {
+        self.sending()
+            .insert((operation.to_owned(), step.to_owned(), attempt));
+    }
+
+    /// Whether this process has begun to send a request.
+    pub fn was_sending(&self, operation: &str, step: &str, attempt: u32) -> bool {
+        self.sending()
+            .contains(&(operation.to_owned(), step.to_owned(), attempt))
+    }
+
+    /// Drops what is kept for an operation that has ended.
+    pub fn forget_sending(&self, operation: &str) {
+        self.sending().retain(|(known, ..)| known != operation);
+    }
+
+    fn sending(&self) -> MutexGuard<'_, HashSet<(String, String, u32)>> {
+        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Held while an operation makes sure that it is alone and records its first intent, so that two of this process

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     api::{
         ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, Reason,
-        operation::Phase,
+        operation::{Phase, StepState, StepStatus},
     },
     plan::{
         advance::{self, Act, ActObserved, Next, Owner, SEND_WINDOW, Send, Sent},
@@ -77,6 +77,7 @@ pub async fn reconcile(
 async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Action, PassError> {
     let known = watch::known(operation);
     if !act::needs_reading(&known) {
+        context.forget_sending(&known.uid);
         return release(operation, context)
             .await
             .map(|()| Action::await_change());
@@ -139,9 +140,20 @@ async fn begin(
     intended: Next,
     send: &Send,
 ) -> Result<Option<(Next, DualWriteOperation)>, PassError> {
-    let Some(written) = record_intent(operation, pass, &intended.status).await? else {
+    let Some(written) = record_intent(operation, pass, &intended.status, &send.step).await? else {
         return Ok(None);
     };
+    // What stands in the API server holds: its time to send by may be that of an earlier write of ours.
+    let intent = written.status.clone().unwrap_or(intended.status);
+    let Some(step) = step_of(&intent, &send.step) else {
+        return Ok(None);
+    };
+    let send = &Send {
+        step: step.name.clone(),
+        before: step.send_before.unwrap_or(send.before),
+    };
+    pass.context
+        .note_sending(&pass.known.uid, &step.name, step.attempt);
     tracing::info!(
         operation = pass.known.name,
         step = send.step,
@@ -156,8 +168,7 @@ async fn begin(
             "the request was not accepted"
         );
     }
-    let intent = intended.status.clone();
-    let next = advance::after_sending(&pass.act(super::now()), intended.status, send, &sent);
+    let next = advance::after_sending(&pass.act(super::now()), intent.clone(), send, &sent);
     let written = record_outcome(pass, written, &intent, &next.status).await?;
     Ok(Some((next, written)))
 }
@@ -206,6 +217,7 @@ async fn record_intent(
     operation: &DualWriteOperation,
     pass: &Pass<'_>,
     intent: &DualWriteOperationStatus,
+    step: &str,
 ) -> Result<Option<DualWriteOperation>, PassError> {
     let _alone = pass.context.one_start().await;
     if live_owner(pass).await? != *pass.owner {
@@ -229,24 +241,51 @@ async fn record_intent(
         Ok(written) => Ok(Some(written)),
         Err(error) if error.is_certain() => Err(while_writing("the intent of a step")(error)),
         // Perhaps it was taken all the same; then it is ours, and nothing was sent for it yet.
-        Err(_) => find_intent(pass, intent).await,
+        Err(_) => find_intent(pass, intent, step).await,
     }
 }
 
-/// The live operation, if it carries exactly the intent that was to be written.
+/// The live operation, if it carries the intent that was to be written, or an earlier write of the same intent that
+/// arrived late and that this process has not sent anything for.
 ///
 /// Asked for as long as something could still be sent for it: an intent that nobody knows to be unsent costs half a
 /// minute, and for a link a person's decision.
 async fn find_intent(
     pass: &Pass<'_>,
     intent: &DualWriteOperationStatus,
+    step: &str,
 ) -> Result<Option<DualWriteOperation>, PassError> {
     let live = patiently(SEND_WINDOW, || {
         report::live_operation(pass.context, &pass.known.namespace, &pass.known.name)
     })
     .await
     .map_err(while_writing("the intent of a step"))?;
-    Ok(live.filter(|live| live.status.as_ref() == Some(intent)))
+    Ok(live.filter(|live| {
+        let status = live.status.as_ref();
+        status == Some(intent) || status.is_some_and(|status| is_unsent(pass, status, intent, step))
+    }))
+}
+
+/// Whether a step carries this very intent of this process, and nothing was sent for it.
+fn is_unsent(
+    pass: &Pass<'_>,
+    live: &DualWriteOperationStatus,
+    intent: &DualWriteOperationStatus,
+    step: &str,
+) -> bool {
+    let (Some(live), Some(wanted)) = (step_of(live, step), step_of(intent, step)) else {
+        return false;
+    };
+    live.state == StepState::Intended
+        && live.attempt == wanted.attempt
+        && live.incarnation.as_deref() == Some(&pass.context.incarnation)
+        && !pass
+            .context
+            .was_sending(&pass.known.uid, step, live.attempt)
+}
+
+fn step_of<'a>(status: &'a DualWriteOperationStatus, name: &str) -> Option<&'a StepStatus> {
+    status.steps.iter().find(|step| step.name == name)
 }
 
 /// Asks the API server again until it has answered, within bounds.
