@@ -21,7 +21,8 @@ use crate::{
         power_platform::{self, OperationState, RemoteOperation},
     },
     plan::{
-        advance::{ActObserved, RemoteState, Send, Sent},
+        advance::{ActObserved, BackupView, RemoteState, Send, Sent},
+        maps::LinkDetails,
         observed::{Fact, LinkView, Package, Problem, Tier},
         world::KnownOperation,
     },
@@ -99,6 +100,9 @@ pub async fn observe(
         applications,
         remote,
         link,
+        maps: Fact::Unknown(problem::not_read()),
+        details: LinkDetails::unread(&problem::not_read()),
+        backup: BackupView::Unknown(problem::not_read()),
     }
 }
 
@@ -109,6 +113,9 @@ fn unknown(began: Timestamp, problem: &Problem) -> ActObserved {
         applications: Fact::Unknown(problem.clone()),
         remote: Fact::Unknown(problem.clone()),
         link: LinkView::Unknown(problem.clone()),
+        maps: Fact::Unknown(problem.clone()),
+        details: LinkDetails::unread(problem),
+        backup: BackupView::Unknown(problem.clone()),
     }
 }
 
@@ -187,7 +194,9 @@ async fn link(context: &Context, reach: &Reach, operation: &KnownOperation) -> L
         (Action::Link, Some((host, account))) => {
             observe::reads::link(context, &account.session, host, &reach.finance_operations).await
         }
-        (Action::Link, None) | (Action::Setup, _) => LinkView::NotObserved,
+        (Action::Link, None) | (Action::Setup | Action::Reset | Action::StopMaps, _) => {
+            LinkView::NotObserved
+        }
     }
 }
 
@@ -233,6 +242,7 @@ pub async fn send(
                 Err(error) => not_accepted(&error),
             }
         }
+        Action::Reset | Action::StopMaps => Sent::NotSent(problem::not_read()),
     }
 }
 

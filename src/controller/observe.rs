@@ -29,6 +29,7 @@ use crate::{
     },
     plan::{
         desired::Desired,
+        maps::LinkDetails,
         observed::{
             DataverseSays, Environment, Fact, LinkView, Observed, Package, Problem, Readiness,
             SpecEnvironment, Tenant,
@@ -262,6 +263,8 @@ impl<'a> Pass<'a> {
             dataverse: platform.dataverse,
             applications: platform.applications,
             link,
+            maps: Fact::Unknown(problem::not_read()),
+            details: LinkDetails::unread(&problem::not_read()),
         }
     }
 
@@ -404,6 +407,8 @@ fn unread(began: Timestamp, problem: &Problem, link: LinkView) -> Observed {
         dataverse: platform.dataverse,
         applications: platform.applications,
         link,
+        maps: Fact::Unknown(problem.clone()),
+        details: LinkDetails::unread(problem),
     }
 }
 

@@ -151,6 +151,7 @@ async fn begin(
     let send = &Send {
         step: step.name.clone(),
         before: step.send_before.unwrap_or(send.before),
+        request: send.request.clone(),
     };
     pass.context
         .note_sending(&pass.known.uid, &step.name, step.attempt);
@@ -350,7 +351,7 @@ async fn conclude(
         };
         tell(operation, context, &next.status).await;
     }
-    if !advance::needs_finalizer(&next.status) {
+    if !advance::needs_finalizer(&current.spec, &next.status) {
         release(&current, context).await?;
     }
     Ok(match next.next {
@@ -403,6 +404,12 @@ async fn tell(
             crate::api::operation::Action::Setup => Reason::Installing,
             crate::api::operation::Action::Link if phase == Phase::Succeeded => Reason::Linked,
             crate::api::operation::Action::Link => Reason::Linking,
+            crate::api::operation::Action::Reset if phase == Phase::Succeeded => Reason::Reset,
+            crate::api::operation::Action::Reset => Reason::Resetting,
+            crate::api::operation::Action::StopMaps if phase == Phase::Succeeded => {
+                Reason::MapsStopped
+            }
+            crate::api::operation::Action::StopMaps => Reason::StoppingMaps,
         }),
         note: status.message.clone().unwrap_or_else(|| phase.to_string()),
     };

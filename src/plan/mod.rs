@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`desired`] | what the resource asks for |
 //! | [`observed`] | what is known: `Known` or `Unknown`, never a bare bool |
+//! | [`maps`] | table maps: what is read of them, and what a plan makes of it |
 //! | [`world`] | everything that one decision looks at, and the names that the design gives to parts of it |
 //! | [`decide`] | the decision table: one function a row, first match wins |
+//! | [`deletion`] | what the deletion of a resource does |
 //! | [`conditions`] | what each condition says of an observation, whatever row matches |
 //! | [`messages`] | every sentence that a person reads |
 //! | [`verdict`] | what a row says |
@@ -18,7 +20,9 @@ pub mod advance;
 pub mod assemble;
 pub mod conditions;
 pub mod decide;
+pub mod deletion;
 pub mod desired;
+pub mod maps;
 pub mod messages;
 pub mod observed;
 pub mod operation;
