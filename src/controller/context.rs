@@ -53,6 +53,9 @@ pub struct Context {
     pub scopes: Vec<Arc<Scope>>,
     /// Reads that change slowly, by the uid of their connection.
     slow_reads: Mutex<HashMap<String, SlowReads>>,
+    /// What must run before a version of a table map, as the service says: templates by template, by the uid of their
+    /// connection.
+    sequences: Mutex<HashMap<String, Sequences>>,
     /// The requests that this process has begun to send: operation, step, attempt.
     sending: Mutex<HashSet<(String, String, u32)>>,
     /// One host at a time may record its first intent.
@@ -71,6 +74,9 @@ pub struct SlowReads {
     /// The companies of the link.
     pub legal_entities: Option<Vec<String>>,
 }
+
+/// By the id of a map's version, the ids of the versions that must run before it.
+pub type Sequences = HashMap<String, Vec<String>>;
 
 /// The parts of a [`Context`] that come from the process.
 pub struct Parts {
@@ -109,6 +115,7 @@ impl Context {
             identities: Identities::default(),
             incarnation: uuid::Uuid::new_v4().to_string(),
             slow_reads: Mutex::default(),
+            sequences: Mutex::default(),
             sending: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
             client,
@@ -138,6 +145,20 @@ impl Context {
     /// Drops what is kept for a connection that is gone.
     pub fn forget(&self, uid: &str) {
         self.slow().remove(uid);
+        locked(&self.sequences).remove(uid);
+    }
+
+    /// The sequences of starting that were read for a connection.
+    pub fn sequences(&self, uid: &str) -> Sequences {
+        locked(&self.sequences)
+            .get(uid)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Keeps the sequences of starting of a connection, in place of those that were kept.
+    pub fn keep_sequences(&self, uid: &str, sequences: Sequences) {
+        locked(&self.sequences).insert(uid.to_owned(), sequences);
     }
 
     /// A request is about to be sent. Noted before it is: an intent that is found again is ours to send only if this was
@@ -159,7 +180,7 @@ impl Context {
     }
 
     fn sending(&self) -> MutexGuard<'_, HashSet<(String, String, u32)>> {
-        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.sending)
     }
 
     /// Held while an operation makes sure that it is alone and records its first intent, so that two of this process
@@ -169,9 +190,11 @@ impl Context {
     }
 
     fn slow(&self) -> MutexGuard<'_, HashMap<String, SlowReads>> {
-        // A poisoned lock holds a map that is still whole: every change is a single insert or remove.
-        self.slow_reads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        locked(&self.slow_reads)
     }
+}
+
+/// A poisoned lock holds a collection that is still whole: every change is a single insert or remove.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,10 +14,12 @@
 //! | [`assemble`] | how that becomes a status, and at most one thing to do |
 //! | [`operation`] | what an act consists of, and its name |
 //! | [`advance`] | what an act does next |
+//! | [`backup`] | what a reset takes away, written down for people |
 //! | [`retry`] | when to look again |
 
 pub mod advance;
 pub mod assemble;
+pub mod backup;
 pub mod conditions;
 pub mod decide;
 pub mod deletion;

@@ -19,7 +19,7 @@ use crate::{
         values,
     },
     plan::{
-        messages,
+        backup, messages,
         observed::{Package, PackageState, Problem},
         operation::StepKind,
         world::after,
@@ -268,6 +268,12 @@ fn intend(
     if let (StepKind::Solution(_), Some(maps)) = (kind, act.observed.maps.known()) {
         step.seen = maps.iter().map(|map| map.name.clone()).collect();
     }
+    if *kind == StepKind::Backup {
+        status.backup = backup::parts(act.operation)
+            .ok()
+            .map(|parts| backup::reference(&parts));
+    }
+    let step = &status.steps[index];
     let name = step.name.clone();
     status.message = Some(running_message(act, &status, &name));
     Next {
