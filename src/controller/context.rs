@@ -41,6 +41,8 @@ pub struct Context {
     pub hosts: HostPolicy,
     /// The call that makes a link.
     pub link_template: CallTemplate,
+    /// The call that resets a link.
+    pub reset_template: CallTemplate,
     /// Sessions, shared by resources with the same credential.
     pub identities: Identities,
     /// What the operator's administrator has set.
@@ -84,6 +86,8 @@ pub struct Parts {
     pub hosts: HostPolicy,
     /// The call that makes a link.
     pub link_template: CallTemplate,
+    /// The call that resets a link.
+    pub reset_template: CallTemplate,
     /// What the operator's administrator has set.
     pub options: Options,
     /// Numbers.
@@ -101,6 +105,7 @@ impl Context {
             http,
             hosts,
             link_template,
+            reset_template,
             options,
             metrics,
             scopes,
@@ -116,6 +121,7 @@ impl Context {
             http,
             hosts,
             link_template,
+            reset_template,
             options,
             metrics,
             scopes,

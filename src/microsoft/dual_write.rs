@@ -1,16 +1,22 @@
-//! The dual-write management service: where dual-write is linked, and the first link.
+//! The dual-write management service: where dual-write is linked, the first link, a reset, and table maps.
 //!
 //! Not a documented API [O Dual-write-automations, toolbAX]: Microsoft can change it. Reads are tolerant of fields
-//! and strict about shape, because an answer that is not understood must never look like "not linked".
+//! and strict about shape, because an answer that is not understood must never look like "not linked" or "no maps".
 
 mod connection_set;
 mod create_link;
+mod integration_keys;
 mod link;
+mod reset;
+mod send;
 mod template;
 
 pub use connection_set::{ConnectionSet, ConnectionSetEnvironment, connection_set};
-pub use create_link::{LINK_TIMEOUT_FACTOR, LinkRequest, create_link};
+pub use create_link::{LinkRequest, create_link};
+pub use integration_keys::set_integration_keys;
 pub use link::{Link, LinkAnswer, link};
+pub use reset::{ResetRequest, reset};
+pub use send::LINK_TIMEOUT_FACTOR;
 pub use template::{CallTemplate, TemplateError};
 
 use super::Audience;

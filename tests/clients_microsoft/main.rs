@@ -10,5 +10,6 @@ mod http;
 mod mutations;
 mod power_platform;
 mod reads;
+mod reset;
 mod secrets;
 mod support;
