@@ -41,6 +41,8 @@ pub struct Context {
     pub hosts: HostPolicy,
     /// The call that makes a link.
     pub link_template: CallTemplate,
+    /// The call that resets a link.
+    pub reset_template: CallTemplate,
     /// Sessions, shared by resources with the same credential.
     pub identities: Identities,
     /// What the operator's administrator has set.
@@ -90,6 +92,8 @@ pub struct Parts {
     pub hosts: HostPolicy,
     /// The call that makes a link.
     pub link_template: CallTemplate,
+    /// The call that resets a link.
+    pub reset_template: CallTemplate,
     /// What the operator's administrator has set.
     pub options: Options,
     /// Numbers.
@@ -107,6 +111,7 @@ impl Context {
             http,
             hosts,
             link_template,
+            reset_template,
             options,
             metrics,
             scopes,
@@ -123,6 +128,7 @@ impl Context {
             http,
             hosts,
             link_template,
+            reset_template,
             options,
             metrics,
             scopes,
