@@ -206,6 +206,8 @@ pub enum Reason {
     /// Reads fail and are tried again.
     Retrying,
     // events
+    /// An operation was given up: before its first step, or between two.
+    GivenUp,
     /// A person has approved a plan.
     Approved,
     /// The link was reset.

@@ -411,7 +411,7 @@ impl<'a> Pass<'a> {
 }
 
 impl Service {
-    const fn of_link(&self) -> maps::Service<'_> {
+    fn of_link(&self) -> maps::Service<'_> {
         maps::Service {
             session: &self.account.session,
             host: &self.host,

@@ -86,7 +86,7 @@ pub struct ActObserved {
     pub remote: Fact<RemoteState>,
     /// Where dual-write is linked to; for every action but Setup.
     pub link: LinkView,
-    /// The table maps of the link; for Reset and StopMaps.
+    /// The table maps of the link; for `Reset` and `StopMaps`.
     pub maps: Fact<Vec<TableMap>>,
     /// What else a reset takes away or needs; for Reset: all of it before the first step, and of the rest what the step
     /// needs that the operation is at.

@@ -20,6 +20,10 @@ pub const DEFAULT_APPLICATIONS: [&str; 2] = ["DualWriteCoreAnchor", "msdyn_DualW
 
 /// A connection's wishes and who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of the resource, and none excludes another"
+)]
 pub struct Desired {
     /// The name of the resource.
     pub name: String,

@@ -6,7 +6,7 @@ use crate::{
     api::{
         DualWriteOperationSpec,
         connection::StartMaps,
-        operation::{MapState, PlannedMap},
+        operation::{Approved, MapState, PlannedMap},
     },
     plan::{desired::Desired, operation::StepKind, world::KnownOperation},
 };
@@ -177,6 +177,18 @@ fn of_state(maps: &[PlannedMap], state: MapState) -> Vec<&str> {
         .filter(|map| map.state == state)
         .map(|map| map.name.as_str())
         .collect()
+}
+
+/// A plan was approved, and its act begins.
+pub fn approved(approved: &Approved) -> String {
+    let at = approved
+        .at
+        .map(|at| format!(" at {}", super::clock(at)))
+        .unwrap_or_default();
+    format!(
+        "Approved{at}, through the field manager '{}'.",
+        approved.field_manager
+    )
 }
 
 /// The command that approves a plan.
