@@ -11,7 +11,7 @@ use crate::stage::{Cluster, NAMESPACE, Stage, TIME_SCALE};
 use crate::support::process::Process;
 use crate::support::{ControlPlane, OPERATOR_USER, Simulator};
 
-const STEPS: usize = 6;
+const STEPS: usize = 8;
 const CONNECTION: &str = "contoso-uat";
 /// Several times what it takes on a slow machine.
 const PATIENCE: Duration = Duration::from_mins(3);
@@ -20,6 +20,10 @@ const PATIENCE: Duration = Duration::from_mins(3);
 /// scenario.
 const HOST: &str = "contoso-uat.sandbox.operations.dynamics.com";
 const PRODUCTION: &str = "c0a8f00d-0000-4000-8000-000000000020";
+
+/// The maps that run in production, as the scenario's solution has them.
+const COMPANIES: &str = "Companies - cdm_companies";
+const CUSTOMERS: &str = "Customers V3 - accounts";
 
 /// What is needed to explore afterwards.
 pub(crate) struct Ending {
@@ -39,6 +43,8 @@ pub(crate) async fn tell(show: Show, stage: &Stage) -> anyhow::Result<Ending> {
     look(show, &cluster).await?;
     drift(show, &cluster, &simulator).await?;
     remedy(show, &cluster).await?;
+    let plan = plan(show, &cluster).await?;
+    reset(show, stage, &cluster, &plan).await?;
     let kubectl_folder = cluster
         .program
         .parent()
@@ -238,9 +244,13 @@ async fn drift(show: Show, cluster: &Cluster, simulator: &Simulator) -> anyhow::
     show.step(5, STEPS, "Something goes wrong: a database copy");
     show.say(
         "Somebody restores the production's database into the test environment, and its dual-write link now names the \
-         production's Dataverse. The simulator does that when it is told:",
+         production's Dataverse, with the table maps of production running. The simulator does that when it is told:",
     );
-    let link = json!({"link": {"environmentId": PRODUCTION}});
+    let link = json!({
+        "link": {"environmentId": PRODUCTION},
+        "integrationKeys": {"accounts": ["accountnumber", "_msdyn_company_value"]},
+        "maps": running_maps(),
+    });
     let patch = json!({"financeOperations": {HOST: link}});
     show.command(&format!(
         "curl -X PATCH {}/state -d '{patch}'",
@@ -272,12 +282,32 @@ async fn drift(show: Show, cluster: &Cluster, simulator: &Simulator) -> anyhow::
     kubectl_in(show, cluster, &["get", "dwc"]).await
 }
 
+/// The table maps that come with production's database.
+fn running_maps() -> Value {
+    let map = |name: &str, left: &str, right: &str, project: &str, before: &[&str]| {
+        json!({
+            "tName": name,
+            "pid": project,
+            "state": "running",
+            "left": {"name": left},
+            "right": {"name": right},
+            "prerequisites": before,
+        })
+    };
+    json!({
+        "0aa5c2a1-0000-4000-8000-000000000101":
+            map(COMPANIES, "Legal entities", "cdm_companies", "1bb6d3b2-0000-4000-8000-000000000301", &[]),
+        "0aa5c2a1-0000-4000-8000-000000000102":
+            map(CUSTOMERS, "Customers V3", "accounts", "1bb6d3b2-0000-4000-8000-000000000302", &[COMPANIES]),
+    })
+}
+
 async fn remedy(show: Show, cluster: &Cluster) -> anyhow::Result<()> {
     show.step(6, STEPS, "What is wrong, and what to do");
     show.say("The condition LinkingMismatch says what is wrong:");
     for kind in ["LinkingMismatch", "Ready"] {
         if kind == "Ready" {
-            show.then("The condition Ready says what to do. The operator itself resets nothing:");
+            show.then("The condition Ready says what to do. Unless it is asked for more, the operator itself resets nothing:");
         }
         let path = format!("jsonpath={{.status.conditions[?(@.type==\"{kind}\")].message}}");
         show.command(&format!(
@@ -294,6 +324,128 @@ async fn remedy(show: Show, cluster: &Cluster) -> anyhow::Result<()> {
     show.command(&format!("kubectl {} -n {NAMESPACE}", events.join(" ")));
     show.cut_output(&cluster.run(&events).await?);
     Ok(())
+}
+
+/// Asks for a reset, and shows its plan; the plan's name.
+async fn plan(show: Show, cluster: &Cluster) -> anyhow::Result<String> {
+    show.step(
+        7,
+        STEPS,
+        "Ask the operator for the remedy: first it shows its plan",
+    );
+    show.say(
+        "With mismatch.policy: Reset the operator plans the reset as one act, with everything that would be lost, and does \
+         nothing before exactly that plan is approved.",
+    );
+    let patch =
+        json!({"spec": {"mismatch": {"policy": "Reset", "startMaps": "AsBefore"}}}).to_string();
+    show.command(&format!(
+        "kubectl patch dwc {CONNECTION} -n {NAMESPACE} --type=merge -p '{patch}'"
+    ));
+    let asked = ["patch", "dwc", CONNECTION, "--type=merge", "-p", &patch];
+    show.output(&cluster.run(&asked).await?);
+    let begun = Instant::now();
+    let plan = loop {
+        let plans = cluster
+            .run(&[
+                "get",
+                "dwo",
+                "-l",
+                "dualwrite.dev/action=Reset",
+                "-o",
+                "json",
+            ])
+            .await?;
+        let plans: Value = serde_json::from_str(&plans).context("kubectl printed no JSON")?;
+        let plan = &plans["items"][0];
+        if plan["status"]["phase"] == "AwaitingApproval" {
+            break plan.clone();
+        }
+        ensure!(begun.elapsed() < PATIENCE, "no reset was planned");
+        show.moving("the facts that a plan relies on are read twice");
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    };
+    show.still();
+    let name = plan["metadata"]["name"]
+        .as_str()
+        .context("a plan without a name")?;
+    show.then("The plan, as `kubectl describe dwo` shows it (cut to what is decided on):");
+    kubectl_in(show, cluster, &["get", "dwo"]).await?;
+    show.then("Its steps:");
+    for step in plan["spec"]["steps"].as_array().into_iter().flatten() {
+        let mark = if step["destructive"] == true {
+            " (destructive)"
+        } else {
+            ""
+        };
+        let what = step["what"].as_str().unwrap_or_default();
+        let takes = step["usuallyTakes"].as_str().unwrap_or_default();
+        show.item(&format!("{what}{mark}: usually {takes}"));
+    }
+    show.then("What would be lost, or may not come back:");
+    for loss in plan["spec"]["losses"].as_array().into_iter().flatten() {
+        show.item(loss.as_str().unwrap_or_default());
+    }
+    Ok(name.to_owned())
+}
+
+/// Approves the plan with the command that it names, and waits for its end.
+async fn reset(show: Show, stage: &Stage, cluster: &Cluster, plan: &str) -> anyhow::Result<()> {
+    show.step(8, STEPS, "Approve exactly this plan, and watch");
+    let path = "jsonpath={.status.message}";
+    let message = cluster.run(&["get", "dwo", plan, "-o", path]).await?;
+    show.quote(&message);
+    let approval = r#"{"spec":{"approval":"Approved"}}"#;
+    ensure!(
+        message.contains(approval),
+        "the plan does not say how it is approved"
+    );
+    show.command(&format!(
+        "kubectl patch dwo {plan} -n {NAMESPACE} --type=merge -p '{approval}'"
+    ));
+    let approve = ["patch", "dwo", plan, "--type=merge", "-p", approval];
+    show.output(&cluster.run(&approve).await?);
+    let begun = Instant::now();
+    let mut said = String::new();
+    loop {
+        let operation = cluster.run(&["get", "dwo", plan, "-o", "json"]).await?;
+        let operation: Value =
+            serde_json::from_str(&operation).context("kubectl printed no JSON")?;
+        let status = &operation["status"];
+        let message = status["message"].as_str().unwrap_or_default();
+        if message != said && status["phase"] != "AwaitingApproval" {
+            message.clone_into(&mut said);
+            show.still();
+            show.quote(message);
+        }
+        match status["phase"].as_str().unwrap_or_default() {
+            "Succeeded" => break,
+            "AwaitingApproval" | "Running" => {}
+            phase => bail!("the reset has ended as {phase}: {message}"),
+        }
+        ensure!(!stage.operator_has_ended(), "the operator has ended");
+        ensure!(
+            begun.elapsed() < PATIENCE,
+            "the reset has not ended; last: {said}"
+        );
+        show.moving("the reset goes on");
+        tokio::time::sleep(Duration::from_millis(150)).await;
+    }
+    let wait = [
+        "wait",
+        "--for=condition=Ready",
+        "dwc/contoso-uat",
+        "--timeout=60s",
+    ];
+    kubectl_in(show, cluster, &wait).await?;
+    kubectl_in(show, cluster, &["get", "dwc", "-o", "wide"]).await?;
+    show.then("What was there before stands beside it, for as long as it may be needed:");
+    kubectl_in(
+        show,
+        cluster,
+        &["get", "configmap", "-l", "dualwrite.dev/backup=true"],
+    )
+    .await
 }
 
 /// Shows and runs a command that names its namespace itself, or needs none.

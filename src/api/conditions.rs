@@ -69,6 +69,20 @@ pub enum Reason {
     Conflict,
     /// The stored resource cannot be read.
     SpecInvalid,
+    /// The plan of a reset was rejected.
+    PlanRejected,
+    /// A reset was accepted, and the link still names the old destination.
+    ResetDidNotRetarget,
+    /// A reset was refused; nothing was taken away.
+    ResetFailed,
+    /// A table map does not stop; nothing was taken away.
+    MapsNotStopped,
+    /// A table map that should run does not.
+    MapsNotRunning,
+    /// After a reset something is missing that was there before.
+    RestoreIncomplete,
+    /// The Dataverse that dual-write is linked to was deleted.
+    LinkedDataverseGone,
     // CredentialsValid
     /// Microsoft Entra ID accepts the credentials.
     Authenticated,
@@ -185,8 +199,23 @@ pub enum Reason {
     AwaitingPerson,
     /// A person must approve a plan.
     AwaitingApproval,
+    /// A reset is under way.
+    Resetting,
+    /// Table maps are being stopped.
+    StoppingMaps,
     /// Reads fail and are tried again.
     Retrying,
+    // events
+    /// An operation was given up: before its first step, or between two.
+    GivenUp,
+    /// A person has approved a plan.
+    Approved,
+    /// The link was reset.
+    Reset,
+    /// The table maps are stopped.
+    MapsStopped,
+    /// The connection is deleted and its table maps go on as they are.
+    MapsLeftAsTheyAre,
     // all
     /// What is shown is old.
     ObservationStale,

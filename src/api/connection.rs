@@ -93,6 +93,10 @@ use super::values;
 #[x_kube(
     validation = Rule::new("self.link.method != 'Service' || has(self.dualWriteService)").message("link.method Service needs dualWriteService (url and secretRef): without it the operator can neither see nor make a link; or set link.method: Manual"),
     validation = Rule::new("self.link.method != 'Service' || (has(self.link.legalEntities) && size(self.link.legalEntities) > 0)").message("link.method Service needs link.legalEntities, for example [USMF]: a link is made for the companies named here"),
+    validation = Rule::new("self.mismatch.policy != 'Reset' || (has(self.dualWriteService) && self.link.observe == 'Always')").message("mismatch.policy Reset needs dualWriteService (url and secretRef) and link.observe: Always: without them the operator can neither see nor reset a link; or set mismatch.policy: Report"),
+    validation = Rule::new("self.mismatch.policy != 'Reset' || (has(self.link.legalEntities) && size(self.link.legalEntities) > 0)").message("mismatch.policy Reset needs link.legalEntities, for example [USMF]: a reset forgets the companies, and ends with those named here"),
+    validation = Rule::new("self.mismatch.onMix != 'StopMaps' || (has(self.dualWriteService) && self.link.observe == 'Always')").message("mismatch.onMix StopMaps needs dualWriteService (url and secretRef) and link.observe: Always: without them the operator can neither see nor stop a map"),
+    validation = Rule::new("self.deletionPolicy != 'StopMaps' || has(self.dualWriteService)").message("deletionPolicy StopMaps needs dualWriteService (url and secretRef): without it the operator cannot stop a map; or set deletionPolicy: Retain"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DualWriteConnectionSpec {
@@ -141,9 +145,9 @@ pub struct DualWriteConnectionSpec {
     #[serde(default)]
     pub mismatch: Mismatch,
 
-    /// What happens to dual-write when this resource is deleted. Retain: nothing.
+    /// What happens to dual-write when this resource is deleted. Retain: nothing. StopMaps: the table maps are stopped, but
+    /// only if the resource also carries the annotation dualwrite.dev/confirm-stop with its own name as the value.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("self == 'Retain'").message("deletionPolicy StopMaps is not supported yet: write Retain, and stop the maps on the Dual-write page before you delete the resource"))]
     pub deletion_policy: DeletionPolicy,
 }
 
@@ -392,34 +396,31 @@ pub enum LinkObservation {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Mismatch {
-    /// Report: the mismatch and its remedy are shown. Reset: not supported yet.
+    /// Report: the mismatch and its remedy are shown. Reset: a DualWriteOperation is planned that resets the link to the
+    /// Dataverse that Power Platform integration names; it waits for approval.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("self == 'Report'").message("mismatch.policy Reset is not supported yet: write Report, and follow the remedy that the condition LinkingMismatch shows"))]
     pub policy: MismatchPolicy,
 
-    /// Who approves the plan of a reset.
+    /// Required: a person approves the plan of a reset. Automatic: nobody; a reset cannot be undone, so read the
+    /// documentation first. Not for production environments, unless allowProduction is true.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("self == 'Required'").message("mismatch.approval Automatic is not supported yet: write Required"))]
     pub approval: ApprovalPolicy,
 
-    /// Whether maps are started after a reset that changed the destination.
+    /// Never: after a reset that changed the destination, maps stay stopped until a person has looked at the data there.
+    /// AsBefore: they are put back into the states that they had, without initial sync.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("self == 'Never'").message("mismatch.startMaps AsBefore is not supported yet: write Never"))]
     pub start_maps: StartMaps,
 
-    /// Reset even when a map does not stop. Not supported yet.
+    /// Reset even when a map does not stop (forceReset).
     #[serde(default)]
-    #[x_kube(validation = Rule::new("!self").message("mismatch.force is not supported yet: leave it out"))]
     pub force: bool,
 
-    /// Allow approval: Automatic for a production environment. Not supported yet.
+    /// Allow approval: Automatic for a production environment, too.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("!self").message("mismatch.allowProduction is not supported yet: leave it out"))]
     pub allow_production: bool,
 
-    /// What happens when a sandbox is linked with a production environment.
+    /// Report: a sandbox that is linked with a production environment is shown. StopMaps: its maps are stopped, too.
     #[serde(default)]
-    #[x_kube(validation = Rule::new("self == 'Report'").message("mismatch.onMix StopMaps is not supported yet: write Report"))]
     pub on_mix: MixPolicy,
 }
 

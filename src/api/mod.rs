@@ -18,6 +18,13 @@ pub const GROUP: &str = "dualwrite.dev";
 /// Annotation of a connection: any new value means "read everything now, and try again what failed".
 pub const RECONCILE_AT: &str = "dualwrite.dev/reconcile-at";
 
+/// Annotation of a connection: with its own name as the value it confirms `deletionPolicy: StopMaps`, so that deleting a
+/// namespace or a chart by mistake stops nothing.
+pub const CONFIRM_STOP: &str = "dualwrite.dev/confirm-stop";
+
+/// Finalizer of a connection: held while its deletion is to stop the maps, until the operation that does so is recorded.
+pub const STOP_MAPS_FINALIZER: &str = "dualwrite.dev/stop-maps";
+
 /// Finalizer of an operation: held from before a step's intent is recorded until its outcome is.
 pub const ACT_FINALIZER: &str = "dualwrite.dev/act";
 

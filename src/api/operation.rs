@@ -51,7 +51,7 @@ use super::connection::{Cloud, Credentials, DualWriteService};
 )]
 #[x_kube(
     validation = Rule::new("self.approval == oldSelf.approval || (oldSelf.approval == 'Pending' && self.approval != 'NotRequired')").message("an approval can be given or refused once: only Pending can become Approved or Rejected"),
-    validation = Rule::new("self.action == oldSelf.action && self.connection == oldSelf.connection && self.financeOperationsHost == oldSelf.financeOperationsHost && self.target == oldSelf.target && self.access == oldSelf.access && self.reliesOn == oldSelf.reliesOn && self.steps == oldSelf.steps && self.losses == oldSelf.losses && self.timeout == oldSelf.timeout").message("the plan of an operation cannot be changed, only its approval: delete the operation and let the operator plan again")
+    validation = Rule::new("self.action == oldSelf.action && self.connection == oldSelf.connection && self.financeOperationsHost == oldSelf.financeOperationsHost && self.target == oldSelf.target && self.access == oldSelf.access && self.reliesOn == oldSelf.reliesOn && self.steps == oldSelf.steps && self.losses == oldSelf.losses && self.timeout == oldSelf.timeout && has(self.options) == has(oldSelf.options) && (!has(self.options) || self.options == oldSelf.options)").message("the plan of an operation cannot be changed, only its approval: delete the operation and let the operator plan again")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DualWriteOperationSpec {
@@ -88,6 +88,10 @@ pub struct DualWriteOperationSpec {
     #[schemars(length(max = 16))]
     pub timeout: String,
 
+    /// What the connection's spec says about how the act is done.
+    #[serde(default, skip_serializing_if = "Options::is_empty")]
+    pub options: Options,
+
     /// Whether a person has approved exactly this plan.
     pub approval: Approval,
 }
@@ -101,6 +105,11 @@ pub enum Action {
     Setup,
     /// Links dual-write to the Dataverse environment.
     Link,
+    /// Resets the link, so that it ends at the Dataverse environment that Power Platform integration names, and puts back
+    /// what can be put back.
+    Reset,
+    /// Stops every table map.
+    StopMaps,
 }
 
 impl fmt::Display for Action {
@@ -161,9 +170,141 @@ pub struct ReliesOn {
     /// The application packages that are to be installed, by unique name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applications: Vec<String>,
-    /// The companies that the link is made for.
+    /// The companies that the link is made for, or that a reset ends with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub legal_entities: Vec<String>,
+    /// The link that is reset, or whose maps are stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_set: Option<ConnectionSetReference>,
+    /// The table maps, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub maps: Vec<PlannedMap>,
+    /// The solutions that bring table maps, by unique name, in the order in which they are applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    pub solutions: Vec<String>,
+    /// The integration keys of Dataverse tables.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub integration_keys: Vec<IntegrationKey>,
+}
+
+/// A link, as the dual-write service names it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct ConnectionSetReference {
+    /// The id of the connection set.
+    pub id: String,
+    /// The name of the connection set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The companies that it has now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legal_entities: Vec<String>,
+    /// Whether the Dataverse environment that it goes to is visible. If not, it may have been deleted, and then no map can
+    /// be stopped without Microsoft.
+    #[serde(default)]
+    pub environment_visible: bool,
+}
+
+/// A table map as a plan takes it for true.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct PlannedMap {
+    /// Its name, which tells it from every other.
+    pub name: String,
+    /// Its state; Running includes catch-up and initial write.
+    pub state: MapState,
+    /// The version that is active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The author of that version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<String>,
+    /// The id of its project. A reset takes it away for good, so a plan that was carried out once never holds again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// The solution that is proven to bring it; unset: it may not come back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub solution: Option<String>,
+    /// The maps that must run before it may be started.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<String>,
+}
+
+/// The state of a table map, as far as a plan depends on it.
+#[derive(
+    Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord,
+)]
+pub enum MapState {
+    /// It was never started.
+    None,
+    /// It is stopped.
+    Stopped,
+    /// It runs, catches up, or does its initial write.
+    Running,
+    /// It is paused.
+    Paused,
+    /// It should run and does not.
+    NotRunning,
+    /// The dual-write service names a state that is not known.
+    Other,
+}
+
+impl MapState {
+    /// Whether it passes nothing on and queues nothing, so that a reset need not wait for it.
+    pub const fn is_stopped(self) -> bool {
+        matches!(self, Self::None | Self::Stopped | Self::NotRunning)
+    }
+}
+
+impl fmt::Display for MapState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "never started",
+            Self::Stopped => "stopped",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::NotRunning => "not running",
+            Self::Other => "in an unknown state",
+        })
+    }
+}
+
+/// The fields by which dual-write finds a row of a Dataverse table.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct IntegrationKey {
+    /// The table.
+    pub entity: String,
+    /// Its key fields.
+    pub fields: Vec<String>,
+}
+
+/// What the spec of the connection says about how an act is done.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Options {
+    /// Reset even when a map does not stop (mismatch.force).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
+    /// Start the maps again even though the destination has changed (mismatch.startMaps: AsBefore).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub start_maps: bool,
+    /// The act was asked for by deleting the connection, so that it goes on although the connection is gone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub on_deletion: bool,
+    /// How long one step of the act may take, such as 15m (link.timeout).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub step_timeout: String,
+}
+
+impl Options {
+    /// Whether nothing is said.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// One step of a plan.
@@ -174,8 +315,15 @@ pub struct PlannedStep {
     pub name: String,
     /// What it does, in words.
     pub what: String,
+    /// What it does that to, where the words do not name it all: maps, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub maps: Vec<String>,
     /// Whether it destroys something.
     pub destructive: bool,
+    /// Whether a person has to do something for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub needs_person: bool,
     /// How long it usually takes, in words.
     pub usually_takes: String,
 }
@@ -183,7 +331,7 @@ pub struct PlannedStep {
 /// Whether a person has approved a plan.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Approval {
-    /// The act destroys nothing.
+    /// Nobody has to: the act destroys nothing, or the connection says mismatch.approval: Automatic.
     NotRequired,
     /// Nobody has decided yet.
     Pending,
@@ -219,12 +367,59 @@ pub struct DualWriteOperationStatus {
     /// The connection's reconcile-at annotation when it ended: another value means "try again".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconcile_at: Option<String>,
+    /// When the plan was approved, and by which client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved: Option<Approved>,
+    /// Where what a reset takes away was written down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+    /// How the act will end once what it stopped runs again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ending: Option<Ending>,
+    /// What is missing although the act has gone on: a solution, a key, a map, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1500))]
+    pub missing: Vec<String>,
     /// Why it ended as it did, as a reason of the connection's conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// What happens or happened, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// When a plan was approved, and by which client, as the API server has recorded it.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Approved {
+    /// The field manager of the write that approved it, such as kubectl-patch.
+    pub field_manager: String,
+    /// When it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// Where what a reset takes away was written down.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Backup {
+    /// The ConfigMaps, in the namespace of the connection.
+    pub config_maps: Vec<String>,
+    /// The SHA-256 over what they hold, in the order of their names, as hexadecimal digits.
+    pub sha256: String,
+}
+
+/// An end that is decided and not yet reached: what was stopped is started again first.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Ending {
+    /// The phase that it will end in.
+    pub phase: Phase,
+    /// The reason, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why, in words.
+    pub message: String,
 }
 
 /// Where an operation stands.
@@ -288,6 +483,17 @@ pub struct StepStatus {
     /// Microsoft's id of what it does for us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_id: Option<String>,
+    /// When work on the step began; for a step that may take only so long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub began: Option<Timestamp>,
+    /// The table maps that were there when the intent was recorded; for a solution, whose maps tell that it was applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub seen: Vec<String>,
+    /// The table maps that the request named, or that a solution has brought.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    pub maps: Vec<String>,
     /// When the effect of a request with a lost answer was first found missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Timestamp>,
@@ -307,6 +513,9 @@ impl StepStatus {
             send_before: None,
             sent_at: None,
             remote_id: None,
+            began: None,
+            seen: Vec::new(),
+            maps: Vec::new(),
             absent_since: None,
             error: None,
         }

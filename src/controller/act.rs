@@ -1,28 +1,29 @@
 //! What an operation's pass reads and sends at Microsoft's.
 
+mod reads;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use reads::observe;
+
 use super::{
+    backup,
     context::Context,
     identities::{self, Shared},
-    observe::{self, facts, problem},
+    observe::{maps::Service, problem},
 };
 use crate::{
-    api::{
-        DualWriteOperationSpec, Reason,
-        operation::{Action, Phase, StepState},
-        values,
-    },
+    api::{DualWriteOperationSpec, Reason, operation::Phase, values},
     microsoft::{
         AllowedHost, HostKind, MutationError,
-        dual_write::{self, LinkRequest},
-        power_platform::{self, OperationState, RemoteOperation},
+        dual_write::{self, LinkRequest, ResetRequest},
+        power_platform,
     },
     plan::{
-        advance::{ActObserved, RemoteState, Send, Sent},
-        observed::{Fact, LinkView, Package, Problem, Tier},
+        advance::{MapChange, MapTarget, Request, Send, Sent},
+        observed::{Problem, Tier},
         world::KnownOperation,
     },
 };
@@ -76,121 +77,6 @@ impl Reach {
     }
 }
 
-/// Reads what the next step of an operation needs. Never fails: what cannot be read is unknown.
-pub async fn observe(
-    context: &Context,
-    reach: &Result<Reach, Problem>,
-    operation: &KnownOperation,
-) -> ActObserved {
-    let began = super::now();
-    let reach = match reach {
-        Ok(reach) => reach,
-        Err(problem) => return unknown(began, problem),
-    };
-    let (integrated, applications, remote, link) = tokio::join!(
-        integrated(reach, operation),
-        applications(reach, operation),
-        remote(reach, operation),
-        link(context, reach, operation),
-    );
-    ActObserved {
-        began,
-        integrated,
-        applications,
-        remote,
-        link,
-    }
-}
-
-fn unknown(began: Timestamp, problem: &Problem) -> ActObserved {
-    ActObserved {
-        began,
-        integrated: Fact::Unknown(problem.clone()),
-        applications: Fact::Unknown(problem.clone()),
-        remote: Fact::Unknown(problem.clone()),
-        link: LinkView::Unknown(problem.clone()),
-    }
-}
-
-/// Whether the target still names the host; asked only before the first step.
-async fn integrated(reach: &Reach, operation: &KnownOperation) -> Fact<bool> {
-    if !operation.is_unstarted() {
-        return Fact::Unknown(problem::not_read());
-    }
-    let target = &operation.spec.target.environment_id;
-    match power_platform::environment(&reach.application.session, target).await {
-        Err(error) => Fact::Unknown(problem::of_call(&error)),
-        Ok(environment) => {
-            let environment = facts::environment(&environment);
-            let named = environment.finance_operations.and_then(|named| named.host);
-            let host = &operation.spec.finance_operations_host;
-            Fact::Known(environment.has_dataverse && named.as_ref() == Some(host))
-        }
-    }
-}
-
-async fn applications(reach: &Reach, operation: &KnownOperation) -> Fact<Vec<Package>> {
-    if operation.spec.action != Action::Setup {
-        return Fact::Unknown(problem::not_read());
-    }
-    let wanted: Vec<String> = operation
-        .spec
-        .steps
-        .iter()
-        .map(|step| step.name.clone())
-        .collect();
-    observe::reads::applications(
-        &reach.application.session,
-        &operation.spec.target.environment_id,
-        &wanted,
-    )
-    .await
-}
-
-/// What Microsoft says of the request that was accepted last.
-async fn remote(reach: &Reach, operation: &KnownOperation) -> Fact<RemoteState> {
-    let sent = operation
-        .status
-        .steps
-        .iter()
-        .find(|step| step.state == StepState::Sent);
-    let Some(id) = sent.and_then(|step| step.remote_id.as_deref()) else {
-        return Fact::Unknown(problem::not_read());
-    };
-    let target = &operation.spec.target.environment_id;
-    match power_platform::operation(
-        &reach.application.session,
-        target,
-        &RemoteOperation::recorded(id),
-    )
-    .await
-    {
-        Err(error) => Fact::Unknown(problem::of_call(&error)),
-        Ok(status) => Fact::Known(match status.state {
-            OperationState::Running => RemoteState::Running,
-            OperationState::Succeeded => RemoteState::Succeeded,
-            OperationState::Gone => RemoteState::Gone,
-            OperationState::Failed | OperationState::Canceled => RemoteState::Failed(
-                status
-                    .error
-                    .as_ref()
-                    .and_then(facts::error)
-                    .or(status.message)
-                    .unwrap_or_else(|| format!("Microsoft gives no reason ({:?}).", status.state)),
-            ),
-        }),
-    }
-}
-
-async fn link(context: &Context, reach: &Reach, operation: &KnownOperation) -> LinkView {
-    match (&operation.spec.action, &reach.service) {
-        (Action::Link, Some((host, account))) => {
-            observe::reads::link(context, &account.session, host, &reach.finance_operations).await
-        }
-        (Action::Link, None) | (Action::Setup, _) => LinkView::NotObserved,
-    }
-}
-
 /// Sends the one request of a step whose intent is recorded.
 pub async fn send(
     context: &Context,
@@ -198,41 +84,121 @@ pub async fn send(
     operation: &KnownOperation,
     send: &Send,
 ) -> Sent {
-    let spec = &operation.spec;
-    match spec.action {
-        Action::Setup => {
+    match &send.request {
+        Request::Install(package) => {
             let session = &reach.application.session;
-            let target = &spec.target.environment_id;
-            match power_platform::install(session, target, &send.step, send.before).await {
-                Ok(accepted) => Sent::Accepted {
-                    remote_id: accepted
-                        .operation
-                        .map(|operation| operation.as_str().to_owned()),
-                },
-                Err(error) => not_accepted(&error),
-            }
+            let target = &operation.spec.target.environment_id;
+            let sent = power_platform::install(session, target, package, send.before).await;
+            answered(sent.map(|accepted| {
+                let id = accepted.operation;
+                id.map(|operation| operation.as_str().to_owned())
+            }))
         }
-        Action::Link => {
-            let Some((host, account)) = &reach.service else {
-                return Sent::NotSent(Problem::needs_person(
-                    Reason::LinkNotObservable,
-                    "The operation names no dual-write service.",
-                ));
+        Request::Backup => {
+            let sent = backup::write(context, operation).await;
+            if matches!(sent, Sent::Accepted { .. }) {
+                backup::prune(context, operation).await;
+            }
+            sent
+        }
+        request => match &reach.service {
+            Some((host, account)) => {
+                let service = Service {
+                    session: &account.session,
+                    host,
+                };
+                change(context, service, &operation.spec, request, send.before).await
+            }
+            None => Sent::NotSent(Problem::needs_person(
+                Reason::LinkNotObservable,
+                "The operation names no dual-write service.",
+            )),
+        },
+    }
+}
+
+/// One request to the dual-write service.
+async fn change(
+    context: &Context,
+    Service { session, host }: Service<'_>,
+    spec: &DualWriteOperationSpec,
+    request: &Request,
+    before: Timestamp,
+) -> Sent {
+    match request {
+        // `send` has made these.
+        Request::Install(_) | Request::Backup => Sent::NotSent(problem::not_read()),
+        Request::Link => {
+            let link = link_request(spec);
+            let template = &context.link_template;
+            without_id(dual_write::create_link(session, host, &link, template, before).await)
+        }
+        Request::Maps { change, set, maps } => {
+            let maps: Vec<_> = maps.iter().map(map_target).collect();
+            let change = map_change(*change);
+            answered(dual_write::change_maps(session, host, set, change, &maps, before).await)
+        }
+        Request::Reset { set, force } => {
+            let reset = ResetRequest {
+                link: link_request(spec),
+                dataverse_side: None,
+                finance_operations_side: None,
             };
-            let request = link_request(spec);
-            let sent = dual_write::create_link(
-                &account.session,
-                host,
-                &request,
-                &context.link_template,
-                send.before,
+            let template = &context.reset_template;
+            without_id(
+                dual_write::reset(session, host, set, &reset, *force, template, before).await,
             )
-            .await;
-            match sent {
-                Ok(()) => Sent::Accepted { remote_id: None },
-                Err(error) => not_accepted(&error),
-            }
         }
+        Request::Solution { set, name } => {
+            answered(dual_write::apply_solution(session, host, set, name, before).await)
+        }
+        Request::IntegrationKeys {
+            dataverse_name,
+            keys,
+        } => {
+            let keys: Vec<_> = keys
+                .iter()
+                .map(|key| (key.entity.clone(), key.fields.clone()))
+                .collect();
+            without_id(
+                dual_write::set_integration_keys(session, host, dataverse_name, &keys, before)
+                    .await,
+            )
+        }
+        Request::Version {
+            set,
+            template,
+            project,
+        } => without_id(
+            dual_write::switch_version(session, host, set, template, project, before).await,
+        ),
+    }
+}
+
+fn map_target(map: &MapTarget) -> dual_write::MapTarget {
+    dual_write::MapTarget {
+        template_id: map.template.clone(),
+        project_id: map.project.clone(),
+    }
+}
+
+const fn map_change(change: MapChange) -> dual_write::MapChange {
+    match change {
+        MapChange::Start => dual_write::MapChange::Start,
+        MapChange::Stop => dual_write::MapChange::Stop,
+        MapChange::Pause => dual_write::MapChange::Pause,
+        MapChange::Initialise => dual_write::MapChange::Initialise,
+    }
+}
+
+fn without_id(sent: Result<(), MutationError>) -> Sent {
+    answered(sent.map(|()| None))
+}
+
+fn answered(sent: Result<Option<String>, MutationError>) -> Sent {
+    match sent {
+        Ok(remote_id) => Sent::Accepted { remote_id },
+        Err(error) => not_accepted(&error),
     }
 }
 

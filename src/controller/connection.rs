@@ -11,7 +11,7 @@ use kube::{
 
 use super::{
     context::Context,
-    identities, observe,
+    deletion, identities, observe,
     report::{self, WriteError},
     watch,
 };
@@ -64,11 +64,15 @@ pub async fn reconcile(
             return unreadable(&invalid.metadata, &invalid.error, &context).await;
         }
     };
-    if connection.metadata.deletion_timestamp.is_some() {
+    let deleted = connection.metadata.deletion_timestamp.as_ref();
+    if deleted.is_some() && !deletion::is_held(connection) {
         return Ok(Action::await_change());
     }
     let timer = context.metrics.pass("DualWriteConnection");
-    let result = pass(connection, &context).await;
+    let result = match deleted {
+        Some(deleted) => deletion::pass(connection, &context, deleted.0).await,
+        None => pass(connection, &context).await,
+    };
     timer.done(result.is_ok());
     result
 }
@@ -81,6 +85,10 @@ async fn pass(connection: &DualWriteConnection, context: &Context) -> Result<Act
     let Some(memory) = connection.status.clone() else {
         return first_look(connection, context, &desired).await;
     };
+    if deletion::adjust(connection, context, &desired).await? {
+        // The finalizer comes back through the watch, and makes the next pass due.
+        return Ok(Action::requeue(Duration::from_millis(200)));
+    }
     let observed = if desired.suspend {
         None
     } else {

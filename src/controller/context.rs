@@ -41,6 +41,8 @@ pub struct Context {
     pub hosts: HostPolicy,
     /// The call that makes a link.
     pub link_template: CallTemplate,
+    /// The call that resets a link.
+    pub reset_template: CallTemplate,
     /// Sessions, shared by resources with the same credential.
     pub identities: Identities,
     /// What the operator's administrator has set.
@@ -55,6 +57,9 @@ pub struct Context {
     pub scopes: Vec<Arc<Scope>>,
     /// Reads that change slowly, by the uid of their connection.
     slow_reads: Mutex<HashMap<String, SlowReads>>,
+    /// What must run before a version of a table map, as the service says: templates by template, by the uid of their
+    /// connection.
+    sequences: Mutex<HashMap<String, Sequences>>,
     /// The requests that this process has begun to send: operation, step, attempt.
     sending: Mutex<HashSet<(String, String, u32)>>,
     /// One host at a time may record its first intent.
@@ -74,6 +79,9 @@ pub struct SlowReads {
     pub legal_entities: Option<Vec<String>>,
 }
 
+/// By the id of a map's version, the ids of the versions that must run before it.
+pub type Sequences = HashMap<String, Vec<String>>;
+
 /// The parts of a [`Context`] that come from the process.
 pub struct Parts {
     /// The API server.
@@ -86,6 +94,8 @@ pub struct Parts {
     pub hosts: HostPolicy,
     /// The call that makes a link.
     pub link_template: CallTemplate,
+    /// The call that resets a link.
+    pub reset_template: CallTemplate,
     /// What the operator's administrator has set.
     pub options: Options,
     /// Numbers.
@@ -105,6 +115,7 @@ impl Context {
             http,
             hosts,
             link_template,
+            reset_template,
             options,
             metrics,
             leadership,
@@ -114,6 +125,7 @@ impl Context {
             identities: Identities::default(),
             incarnation: uuid::Uuid::new_v4().to_string(),
             slow_reads: Mutex::default(),
+            sequences: Mutex::default(),
             sending: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
             client,
@@ -121,6 +133,7 @@ impl Context {
             http,
             hosts,
             link_template,
+            reset_template,
             options,
             metrics,
             leadership,
@@ -144,6 +157,20 @@ impl Context {
     /// Drops what is kept for a connection that is gone.
     pub fn forget(&self, uid: &str) {
         self.slow().remove(uid);
+        locked(&self.sequences).remove(uid);
+    }
+
+    /// The sequences of starting that were read for a connection.
+    pub fn sequences(&self, uid: &str) -> Sequences {
+        locked(&self.sequences)
+            .get(uid)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Keeps the sequences of starting of a connection, in place of those that were kept.
+    pub fn keep_sequences(&self, uid: &str, sequences: Sequences) {
+        locked(&self.sequences).insert(uid.to_owned(), sequences);
     }
 
     /// A request is about to be sent. Noted before it is: an intent that is found again is ours to send only if this was
@@ -165,7 +192,7 @@ impl Context {
     }
 
     fn sending(&self) -> MutexGuard<'_, HashSet<(String, String, u32)>> {
-        self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.sending)
     }
 
     /// Held while an operation makes sure that it is alone and records its first intent, so that two of this process
@@ -175,9 +202,11 @@ impl Context {
     }
 
     fn slow(&self) -> MutexGuard<'_, HashMap<String, SlowReads>> {
-        // A poisoned lock holds a map that is still whole: every change is a single insert or remove.
-        self.slow_reads
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        locked(&self.slow_reads)
     }
+}
+
+/// A poisoned lock holds a collection that is still whole: every change is a single insert or remove.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

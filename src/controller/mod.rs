@@ -9,14 +9,18 @@
 //! | [`identities`] | Secrets to sessions, shared by resources with the same credential |
 //! | [`observe`] | what a connection's pass reads at Microsoft's |
 //! | [`act`] | what an operation's pass reads and sends at Microsoft's |
+//! | [`backup`] | what a reset takes away, as `ConfigMap`s |
 //! | [`connection`] | the controller of `DualWriteConnection` |
+//! | [`deletion`] | the finalizer of a connection, and what its deletion does |
 //! | [`operation`] | the controller of `DualWriteOperation` |
 //! | [`report`] | every write to Kubernetes |
 //! | [`watch`] | streams, stores and triggers |
 
 pub mod act;
+pub mod backup;
 pub mod connection;
 pub mod context;
+pub mod deletion;
 pub mod identities;
 pub mod observe;
 pub mod operation;

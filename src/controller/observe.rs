@@ -3,6 +3,7 @@
 
 pub mod facts;
 mod freshness;
+pub mod maps;
 pub mod problem;
 pub mod reads;
 
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     api::{
         DualWriteConnectionStatus, Reason,
-        connection::{DualWriteService, LinkObservation},
+        connection::{DualWriteService, LinkObservation, MismatchPolicy},
         values,
     },
     microsoft::{
@@ -29,6 +30,7 @@ use crate::{
     },
     plan::{
         desired::Desired,
+        maps::{LinkDetails, TableMap},
         observed::{
             DataverseSays, Environment, Fact, LinkView, Observed, Package, Problem, Readiness,
             SpecEnvironment, Tenant,
@@ -248,7 +250,8 @@ impl<'a> Pass<'a> {
 
     async fn together(self, platform: Platform, link: LinkView) -> Observed {
         let credentials = self.credentials(platform.credentials).await;
-        let link = self.with_companies(link).await;
+        let (link, maps) = tokio::join!(self.with_companies(link.clone()), self.maps(&link));
+        let details = self.details(&link, &maps).await;
         self.keep_slow_reads(&platform.applications, &link);
         let tenant = match platform.list {
             Ok(list) => Fact::Known(self.tenant(&list, &link)),
@@ -262,6 +265,8 @@ impl<'a> Pass<'a> {
             dataverse: platform.dataverse,
             applications: platform.applications,
             link,
+            maps,
+            details,
         }
     }
 
@@ -320,6 +325,39 @@ impl<'a> Pass<'a> {
         LinkView::To(found)
     }
 
+    /// What the table maps do: a part of the truth that changes by itself, so it is read each time.
+    async fn maps(&self, link: &LinkView) -> Fact<Vec<TableMap>> {
+        match (link, &self.service) {
+            (LinkView::To(link), Ok(Some(service))) => service.of_link().maps(link).await,
+            (LinkView::Unknown(problem), _) | (_, Err(problem)) => Fact::Unknown(problem.clone()),
+            _ => Fact::Unknown(problem::not_read()),
+        }
+    }
+
+    /// What else a reset would take away; only where the spec asks for resets, and the link is not where it should be.
+    async fn details(&self, link: &LinkView, maps: &Fact<Vec<TableMap>>) -> LinkDetails {
+        let is_wanted = self.desired.mismatch.policy == MismatchPolicy::Reset;
+        let (LinkView::To(link), Ok(Some(service)), Fact::Known(maps), true) =
+            (link, &self.service, maps, is_wanted)
+        else {
+            return LinkDetails::unread(&unread_details(maps));
+        };
+        if self.desired.is_spec_environment(&link.environment_id) {
+            return LinkDetails::unread(&problem::not_read());
+        }
+        let service = service.of_link();
+        let (connection_set, solutions, prerequisites) = tokio::join!(
+            service.connection_set(link),
+            service.solutions(link),
+            service.prerequisites(self.context, &self.desired.uid, link, maps),
+        );
+        LinkDetails {
+            connection_set,
+            solutions,
+            prerequisites,
+        }
+    }
+
     fn keep_slow_reads(&self, applications: &Fact<Vec<Package>>, link: &LinkView) {
         let Fact::Known(applications) = applications else {
             return;
@@ -372,6 +410,20 @@ impl<'a> Pass<'a> {
     }
 }
 
+impl Service {
+    fn of_link(&self) -> maps::Service<'_> {
+        maps::Service {
+            session: &self.account.session,
+            host: &self.host,
+        }
+    }
+}
+
+/// Why the rest was not read: because the maps could not be, or because nobody needs it.
+fn unread_details(maps: &Fact<Vec<TableMap>>) -> Problem {
+    maps.problem().cloned().unwrap_or_else(problem::not_read)
+}
+
 impl Platform {
     fn unknown(began: Timestamp, problem: &Problem) -> Self {
         Self {
@@ -404,6 +456,8 @@ fn unread(began: Timestamp, problem: &Problem, link: LinkView) -> Observed {
         dataverse: platform.dataverse,
         applications: platform.applications,
         link,
+        maps: Fact::Unknown(problem.clone()),
+        details: LinkDetails::unread(problem),
     }
 }
 

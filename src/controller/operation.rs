@@ -24,12 +24,13 @@ use super::{
 use crate::{
     api::{
         ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, Reason,
-        operation::{Phase, StepState, StepStatus},
+        operation::{Action as OperationAction, Phase, StepState, StepStatus},
     },
     plan::{
         advance::{self, Act, ActObserved, Next, Owner, SEND_WINDOW, Send, Sent},
         assemble::Event,
         desired::Desired,
+        messages,
         operation::is_asked_for,
         world::{KnownOperation, between},
     },
@@ -95,14 +96,16 @@ async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Actio
     };
     let next = advance::advance(&pass.act(super::now()));
     let (next, written) = match (next.send.clone(), reach) {
-        (Some(send), Ok(reach)) => match begin(operation, &pass, &reach, next, &send).await? {
-            Some(outcome) => outcome,
-            None => {
-                return Ok(Action::requeue(watch::with_jitter(
-                    context.options.settings.poll,
-                )));
+        (Some(send), Ok(reach)) => {
+            match Box::pin(begin(operation, &pass, &reach, next, &send)).await? {
+                Some(outcome) => outcome,
+                None => {
+                    return Ok(Action::requeue(watch::with_jitter(
+                        context.options.settings.poll,
+                    )));
+                }
             }
-        },
+        }
         // Nothing is sent without having been read, so without a reach there is no request.
         (_, _) => (next, operation.clone()),
     };
@@ -151,6 +154,7 @@ async fn begin(
     let send = &Send {
         step: step.name.clone(),
         before: step.send_before.unwrap_or(send.before),
+        request: send.request.clone(),
     };
     pass.context
         .note_sending(&pass.known.uid, &step.name, step.attempt);
@@ -350,7 +354,7 @@ async fn conclude(
         };
         tell(operation, context, &next.status).await;
     }
-    if !advance::needs_finalizer(&next.status) {
+    if !advance::needs_finalizer(&current.spec, &next.status) {
         release(&current, context).await?;
     }
     Ok(match next.next {
@@ -375,38 +379,74 @@ async fn release(operation: &DualWriteOperation, context: &Context) -> Result<()
     }
 }
 
-/// A change of phase is worth an event and a measurement.
+/// A change of phase is worth an event and a measurement, and so is an approval.
 async fn tell(
     operation: &DualWriteOperation,
     context: &Context,
     status: &DualWriteOperationStatus,
 ) {
-    let before = operation.status.as_ref().and_then(|status| status.phase);
-    let Some(phase) = status.phase.filter(|phase| Some(*phase) != before) else {
-        return;
-    };
+    let before = operation.status.as_ref();
+    let approved = status.approved.as_ref();
+    let is_news = before.and_then(|before| before.approved.as_ref()) != approved;
+    let mut events: Vec<Event> = approved
+        .filter(|_| is_news)
+        .map(|approved| Event {
+            warning: false,
+            reason: Reason::Approved,
+            note: messages::approved(approved),
+        })
+        .into_iter()
+        .collect();
+    let phase = status
+        .phase
+        .filter(|phase| Some(*phase) != before.and_then(|before| before.phase));
+    if let Some(phase) = phase {
+        measure(operation, context, status, phase);
+        events.push(of_phase(operation.spec.action, status, phase));
+    }
+    report::events(context, &operation.object_ref(&()), &events).await;
+}
+
+fn measure(
+    operation: &DualWriteOperation,
+    context: &Context,
+    status: &DualWriteOperationStatus,
+    phase: Phase,
+) {
     if let (Some(started), true) = (status.started_at, phase.is_finished()) {
         let took = between(started, status.finished_at.unwrap_or_else(super::now));
         context
             .metrics
             .operation_ended(operation.spec.action, phase, took);
     }
-    let failed = matches!(phase, Phase::Failed | Phase::Unknown);
+}
+
+fn of_phase(action: OperationAction, status: &DualWriteOperationStatus, phase: Phase) -> Event {
     let reason = status
         .reason
         .as_deref()
         .and_then(|reason| reason.parse::<Reason>().ok());
-    let event = Event {
-        warning: failed,
-        reason: reason.unwrap_or(match operation.spec.action {
-            crate::api::operation::Action::Setup if phase == Phase::Succeeded => Reason::Installed,
-            crate::api::operation::Action::Setup => Reason::Installing,
-            crate::api::operation::Action::Link if phase == Phase::Succeeded => Reason::Linked,
-            crate::api::operation::Action::Link => Reason::Linking,
-        }),
+    Event {
+        warning: matches!(phase, Phase::Failed | Phase::Unknown),
+        reason: reason.unwrap_or_else(|| reason_of(action, phase)),
         note: status.message.clone().unwrap_or_else(|| phase.to_string()),
-    };
-    report::events(context, &operation.object_ref(&()), &[event]).await;
+    }
+}
+
+/// What an event is called that has no reason of its own.
+const fn reason_of(action: OperationAction, phase: Phase) -> Reason {
+    match (phase, action) {
+        (Phase::AwaitingApproval, _) => Reason::AwaitingApproval,
+        (Phase::Void, _) => Reason::GivenUp,
+        (Phase::Succeeded, OperationAction::Setup) => Reason::Installed,
+        (_, OperationAction::Setup) => Reason::Installing,
+        (Phase::Succeeded, OperationAction::Link) => Reason::Linked,
+        (_, OperationAction::Link) => Reason::Linking,
+        (Phase::Succeeded, OperationAction::Reset) => Reason::Reset,
+        (_, OperationAction::Reset) => Reason::Resetting,
+        (Phase::Succeeded, OperationAction::StopMaps) => Reason::MapsStopped,
+        (_, OperationAction::StopMaps) => Reason::StoppingMaps,
+    }
 }
 
 /// The connection that asked for an operation, as far as the stores know.

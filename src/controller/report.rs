@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::core::v1::{ConfigMap, ObjectReference};
 use kube::{
     Api, Resource, ResourceExt,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions},
     core::{DeserializeGuard, ObjectMeta},
     runtime::events::{Event as KubeEvent, EventType},
 };
@@ -16,7 +16,7 @@ use super::context::Context;
 use crate::{
     api::{
         ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationSpec,
-        FIELD_MANAGER, conditions,
+        FIELD_MANAGER, STOP_MAPS_FINALIZER, conditions,
     },
     plan::assemble::Event,
 };
@@ -122,12 +122,19 @@ pub async fn create_operation(
         reference.block_owner_deletion = None;
         vec![reference]
     });
-    let params = PostParams {
+    // Its connection is about to go, and the garbage collector comes after it: from the first moment on it is held.
+    if operation.spec.options.on_deletion {
+        operation.metadata.finalizers = Some(vec![ACT_FINALIZER.to_owned()]);
+    }
+    let namespace = owner.namespace().unwrap_or_default();
+    bounded(operations(context, &namespace).create(&creating(), &operation)).await
+}
+
+fn creating() -> PostParams {
+    PostParams {
         field_manager: Some(FIELD_MANAGER.into()),
         ..PostParams::default()
-    };
-    bounded(operations(context, &owner.namespace().unwrap_or_default()).create(&params, &operation))
-        .await
+    }
 }
 
 /// Reads an operation live, past every cache.
@@ -165,26 +172,126 @@ pub async fn hold(
     operation: &DualWriteOperation,
     held: bool,
 ) -> Result<DualWriteOperation, WriteError> {
-    let mut finalizers = operation.finalizers().to_vec();
-    finalizers.retain(|finalizer| finalizer != ACT_FINALIZER);
+    set_finalizer(context, operation, ACT_FINALIZER, held).await
+}
+
+/// Puts the finalizer on a connection, or takes it off.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn hold_connection(
+    context: &Context,
+    connection: &DualWriteConnection,
+    held: bool,
+) -> Result<(), WriteError> {
+    let written = set_finalizer(context, connection, STOP_MAPS_FINALIZER, held).await;
+    written.map(|_| ())
+}
+
+async fn set_finalizer<K>(
+    context: &Context,
+    object: &K,
+    finalizer: &str,
+    held: bool,
+) -> Result<K, WriteError>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
+{
+    let mut finalizers = object.finalizers().to_vec();
+    finalizers.retain(|known| known != finalizer);
     if held {
-        finalizers.push(ACT_FINALIZER.to_owned());
+        finalizers.push(finalizer.to_owned());
     }
     let patch = json!({ "metadata": {
-        "resourceVersion": operation.resource_version(),
+        "resourceVersion": object.resource_version(),
         "finalizers": finalizers,
     }});
     let params = PatchParams {
         field_manager: Some(FIELD_MANAGER.into()),
         ..PatchParams::default()
     };
-    let namespace = operation.namespace().unwrap_or_default();
-    bounded(operations(context, &namespace).patch(
-        &operation.name_any(),
-        &params,
-        &Patch::Merge(&patch),
-    ))
-    .await
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
+    bounded(api.patch(&object.name_any(), &params, &Patch::Merge(&patch))).await
+}
+
+/// Reads a `ConfigMap`.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn config_map(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<ConfigMap>, WriteError> {
+    bounded(backups(context, namespace).get_opt(name)).await
+}
+
+/// Reads the `ConfigMap`s with these labels.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn config_maps(
+    context: &Context,
+    namespace: &str,
+    selector: &str,
+) -> Result<Vec<ConfigMap>, WriteError> {
+    let params = ListParams::default().labels(selector);
+    bounded(backups(context, namespace).list(&params))
+        .await
+        .map(|list| list.items)
+}
+
+/// Creates a `ConfigMap`; one that is there already is a [`WriteError::Conflict`].
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn create_config_map(
+    context: &Context,
+    namespace: &str,
+    config_map: &ConfigMap,
+) -> Result<(), WriteError> {
+    bounded(backups(context, namespace).create(&creating(), config_map))
+        .await
+        .map(|_| ())
+}
+
+/// Deletes a `ConfigMap`. That it is gone already is fine.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn delete_config_map(
+    context: &Context,
+    namespace: &str,
+    name: &str,
+    uid: &str,
+) -> Result<(), WriteError> {
+    gone(bounded(backups(context, namespace).delete(name, &this_one(uid))).await)
+}
+
+fn backups(context: &Context, namespace: &str) -> Api<ConfigMap> {
+    Api::namespaced(context.client.clone(), namespace)
+}
+
+fn this_one(uid: &str) -> DeleteParams {
+    DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()),
+            resource_version: None,
+        }),
+        ..DeleteParams::default()
+    }
+}
+
+fn gone<T>(deleted: Result<T, WriteError>) -> Result<(), WriteError> {
+    match deleted {
+        Ok(_) | Err(WriteError::Conflict) => Ok(()),
+        Err(error) if error.status() == Some(404) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Deletes a finished operation that is no longer kept. That it is gone already is fine.
@@ -197,18 +304,7 @@ pub async fn forget_operation(
     name: &str,
     uid: &str,
 ) -> Result<(), WriteError> {
-    let params = DeleteParams {
-        preconditions: Some(Preconditions {
-            uid: Some(uid.to_owned()),
-            resource_version: None,
-        }),
-        ..DeleteParams::default()
-    };
-    match bounded(operations(context, namespace).delete(name, &params)).await {
-        Ok(_) | Err(WriteError::Conflict) => Ok(()),
-        Err(error) if error.status() == Some(404) => Ok(()),
-        Err(error) => Err(error),
-    }
+    gone(bounded(operations(context, namespace).delete(name, &this_one(uid))).await)
 }
 
 fn operations(context: &Context, namespace: &str) -> Api<DualWriteOperation> {

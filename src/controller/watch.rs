@@ -15,7 +15,7 @@ use futures::{
 use jiff::Timestamp;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::DeserializeGuard,
+    core::{DeserializeGuard, ObjectMeta},
     runtime::{
         Controller, Predicate, PredicateConfig, WatchStreamExt, controller, predicates,
         reflector::{self, ObjectRef, Store},
@@ -25,7 +25,11 @@ use kube::{
 
 use super::{connection, context::Context, operation};
 use crate::{
-    api::{DualWriteConnection, DualWriteOperation, operation::Phase, values},
+    api::{
+        DualWriteConnection, DualWriteOperation, FIELD_MANAGER,
+        operation::{Approved, Phase},
+        values,
+    },
     plan::{
         advance,
         desired::Desired,
@@ -317,7 +321,8 @@ fn connection_changed(
         // Before its first step, or between two: what comes next depends on the connection.
         let idle = known.status.as_ref().is_none_or(|status| {
             status.phase.is_none()
-                || status.phase == Some(Phase::Running) && !advance::needs_finalizer(status)
+                || status.phase == Some(Phase::Running)
+                    && !advance::needs_finalizer(&known.spec, status)
         });
         if Some(&known.spec.connection.uid) == uid.as_ref() && (gone || idle) {
             send(operations, ObjectRef::from_obj(operation.as_ref()));
@@ -421,7 +426,26 @@ pub fn known(operation: &DualWriteOperation) -> KnownOperation {
         deleted: meta.deletion_timestamp.as_ref().map(|time| time.0),
         spec: operation.spec.clone(),
         status: operation.status.clone().unwrap_or_default(),
+        approved: approved(meta),
     }
+}
+
+/// The write that approved a plan, as the API server has recorded it: the newest one that owns the field.
+fn approved(meta: &ObjectMeta) -> Option<Approved> {
+    let writes = meta.managed_fields.iter().flatten();
+    let of_approval = writes.filter(|write| {
+        write.subresource.as_deref().unwrap_or_default().is_empty()
+            && write.manager.as_deref() != Some(FIELD_MANAGER)
+            && write
+                .fields_v1
+                .as_ref()
+                .is_some_and(|fields| fields.0.pointer("/f:spec/f:approval").is_some())
+    });
+    let newest = of_approval.max_by_key(|write| write.time.as_ref().map(|time| time.0))?;
+    Some(Approved {
+        field_manager: newest.manager.clone().unwrap_or_default(),
+        at: newest.time.as_ref().map(|time| time.0),
+    })
 }
 
 /// A wait that is never shorter than asked for, and a little longer for most.

@@ -72,7 +72,7 @@ pub(super) struct Change<'a> {
     pub(super) call: Call,
     pub(super) method: Method,
     pub(super) url: &'a RequestUrl,
-    pub(super) body: Option<Value>,
+    pub(super) body: Body,
     pub(super) send_by: Timestamp,
     /// The time for the call once it is sent.
     pub(super) timeout: Duration,
@@ -138,13 +138,36 @@ impl Session {
         audience: &Audience,
         url: &RequestUrl,
     ) -> Result<Answer, CallError> {
+        let question = (Method::GET, Body::Empty);
+        self.answer_to(call, audience, url, &question).await
+    }
+
+    /// The same with a POST, for a question that needs a body and changes nothing.
+    pub(super) async fn ask(
+        &self,
+        call: Call,
+        audience: &Audience,
+        url: &RequestUrl,
+        body: Value,
+    ) -> Result<Answer, CallError> {
+        let question = (Method::POST, Body::Json(body));
+        self.answer_to(call, audience, url, &question).await
+    }
+
+    async fn answer_to(
+        &self,
+        call: Call,
+        audience: &Audience,
+        url: &RequestUrl,
+        question: &(Method, Body),
+    ) -> Result<Answer, CallError> {
         fits(call, audience, url)?;
         let token = self.0.tokens.get(audience).await?;
-        match self.read_with(call, url, &token).await {
+        match self.read_with(call, url, question, &token).await {
             Err(error) if error.status == Some(401) => {
                 self.0.tokens.forget(audience, &token).await;
                 let token = self.0.tokens.get(audience).await?;
-                self.read_with(call, url, &token).await
+                self.read_with(call, url, question, &token).await
             }
             other => other,
         }
@@ -154,17 +177,17 @@ impl Session {
         &self,
         call: Call,
         url: &RequestUrl,
+        (method, body): &(Method, Body),
         token: &Token,
     ) -> Result<Answer, CallError> {
         let _place = self.place().await;
-        let (bearer, body) = (Some(&token.secret), Body::Empty);
         let request = Request {
             call,
-            method: Method::GET,
+            method: method.clone(),
             url,
-            bearer,
+            bearer: Some(&token.secret),
             credential: None,
-            body,
+            body: body.clone(),
             timeout: None,
         };
         self.0.http.read(request).await
@@ -211,7 +234,7 @@ impl Session {
             url: change.url,
             bearer: Some(&token.secret),
             credential: None,
-            body: change.body.clone().map_or(Body::Empty, Body::Json),
+            body: change.body.clone(),
             timeout: Some(change.timeout),
         };
         self.0.http.mutate(request, change.send_by).await

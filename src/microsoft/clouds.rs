@@ -414,6 +414,15 @@ impl RequestUrl {
         &self.host
     }
 
+    /// The same with a slash at the end of the path.
+    pub(super) fn with_slash(mut self) -> Self {
+        // An https URL always has path segments.
+        if let Ok(mut segments) = self.url.path_segments_mut() {
+            segments.pop_if_empty().push("");
+        }
+        self
+    }
+
     pub(super) fn as_url(&self) -> &Url {
         &self.url
     }

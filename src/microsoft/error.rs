@@ -201,6 +201,13 @@ impl CallError {
         error
     }
 
+    /// The same failure, with one more sentence about what it can mean here.
+    pub(super) fn which_may_mean(mut self, sentence: &str) -> Self {
+        self.0.message.push(' ');
+        self.0.message.push_str(sentence);
+        self
+    }
+
     /// The same failure, understood better than by its status.
     pub(super) fn understood_as(mut self, class: Class, message: &str) -> Self {
         self.0.class = class;

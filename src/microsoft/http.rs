@@ -84,10 +84,13 @@ struct Inner {
 }
 
 /// What a request carries.
+#[derive(Clone)]
 pub(super) enum Body {
     Empty,
     Form(SecretString),
     Json(serde_json::Value),
+    /// A text as it is, although the request calls it JSON: one call is only known to be made so.
+    Bare(String),
 }
 
 /// One request. Its URL can only come from an allowed host.
@@ -242,6 +245,7 @@ impl Http {
             Body::Empty => builder.body(Vec::new()),
             Body::Form(form) => builder.body(form.expose_secret().to_owned()),
             Body::Json(json) => builder.body(json.to_string()),
+            Body::Bare(text) => builder.body(text.clone()),
         };
         Ok(builder.send().await?)
     }
@@ -304,7 +308,7 @@ fn headers(request: &Request<'_>) -> Result<HeaderMap, Broken> {
                 HeaderValue::from_static("application/x-www-form-urlencoded"),
             );
         }
-        Body::Json(_) => {
+        Body::Json(_) | Body::Bare(_) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }
     }

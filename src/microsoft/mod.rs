@@ -12,7 +12,7 @@
 //! | [`auth`] | identities, tokens, the limits of one identity |
 //! | [`power_platform`] | environments, application packages, installs |
 //! | [`dataverse`] | what Dataverse itself says about the integration |
-//! | [`dual_write`] | where dual-write is linked |
+//! | [`dual_write`] | where dual-write is linked, table maps, a reset |
 //! | [`finance_operations`] | whether a finance and operations environment answers |
 //! | [`observer`] | one callback per call, for metrics |
 

@@ -55,6 +55,15 @@ fn shorten(line: String) -> String {
     }
 }
 
+/// Whether a text from an answer may be kept as an id: it is recorded, and later becomes a part of a URL.
+pub(super) fn is_id(id: &str) -> bool {
+    (1..=256).contains(&id.len())
+        && id.bytes().any(|b| b.is_ascii_alphanumeric())
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
+}
+
 fn is_hostile(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -126,6 +135,19 @@ mod tests {
     fn hostile_characters_never_stay() {
         assert_eq!(kept("a\u{1b}[31mb\u{202e}c\n"), "a[31mbc");
         assert_eq!(excerpt("one\r\n\u{1b}[2Jtwo"), "one [2Jtwo");
+    }
+
+    #[test]
+    fn an_id_is_one_word_that_fits_into_a_path() {
+        for good in ["0b5d9f4a-8888-4c1e-9d51-5b1f0a000008", "17", "a_b.c:d"] {
+            assert!(is_id(good), "{good}");
+        }
+        let long = "a".repeat(257);
+        for bad in [
+            "", ".", "..", "--", "a b", "a/b", "a%2e", "a\u{1b}b", "é", &long,
+        ] {
+            assert!(!is_id(bad), "{bad:?}");
+        }
     }
 
     #[test]

@@ -13,25 +13,32 @@
 //! first, and absence counts only from `sendBefore` + the request's timeout + the settle time on, twice.
 
 mod ends;
+mod request;
+mod requests;
+mod reset;
 mod sent;
 mod steps;
+mod targets;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use request::{MapChange, MapTarget, Request, Send};
 pub use sent::after_sending;
 
 use ends::{late_success, settled, void, wait, wait_in};
-use steps::{is_target, next_step, running};
+use steps::{next_step, running};
+use targets::is_target;
 
 use super::{
+    maps::{LinkDetails, TableMap},
     messages,
     observed::{Fact, LinkView, Package, Problem},
     world::{KnownOperation, Settings, after},
 };
 use crate::api::{
-    DualWriteOperationStatus,
+    DualWriteOperationSpec, DualWriteOperationStatus,
     operation::{Action, Approval, Phase, StepState, StepStatus},
 };
 
@@ -40,6 +47,10 @@ pub const SEND_WINDOW: Duration = Duration::from_secs(30);
 
 /// A link is slow: its request may take so many times longer than others.
 pub const LINK_TIMEOUT_FACTOR: u32 = 10;
+
+/// How long an operation that is being deleted is held to learn the outcome of its request, and how long the deletion of a
+/// connection waits for its maps to be stopped.
+pub const DELETION_PATIENCE: Duration = Duration::from_mins(10);
 
 const NO_LONGER_ASKED_FOR: &str = "the connection does not ask for it any more";
 
@@ -73,8 +84,28 @@ pub struct ActObserved {
     pub applications: Fact<Vec<Package>>,
     /// What Microsoft says of the request that was accepted; for a step with a remote id.
     pub remote: Fact<RemoteState>,
-    /// Where dual-write is linked to; for Link.
+    /// Where dual-write is linked to; for every action but Setup.
     pub link: LinkView,
+    /// The table maps of the link; for `Reset` and `StopMaps`.
+    pub maps: Fact<Vec<TableMap>>,
+    /// What else a reset takes away or needs; for Reset: all of it before the first step, and of the rest what the step
+    /// needs that the operation is at.
+    pub details: LinkDetails,
+    /// What was written down before a reset; for Reset.
+    pub backup: BackupView,
+}
+
+/// What was written down before a reset, as it stands in Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackupView {
+    /// It is there, and is what it should be.
+    Intact,
+    /// It is not there, or not all of it.
+    Missing,
+    /// It is there, but was changed.
+    Altered,
+    /// It could not be read, or was not looked at.
+    Unknown(Problem),
 }
 
 /// What Microsoft says of a request that it accepted.
@@ -117,15 +148,6 @@ pub struct Next {
     pub next: Option<Timestamp>,
 }
 
-/// A request whose intent is recorded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Send {
-    /// The step.
-    pub step: String,
-    /// After this it must not be sent any more.
-    pub before: Timestamp,
-}
-
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -153,26 +175,39 @@ pub fn advance(act: &Act<'_>) -> Next {
 }
 
 /// Whether the finalizer is needed for this status: from before an intent until its outcome is recorded.
-pub fn needs_finalizer(status: &DualWriteOperationStatus) -> bool {
-    status.phase == Some(Phase::Running)
-        && status
-            .steps
-            .iter()
-            .any(|step| matches!(step.state, StepState::Intended | StepState::Sent))
+///
+/// Through a reset, and the stopping of maps, it is held from the first intent to the end: the act carries what it needs to
+/// put back what it has taken away, and must not be lost in between. That of a deletion is held from its creation on.
+pub fn needs_finalizer(
+    operation: &DualWriteOperationSpec,
+    status: &DualWriteOperationStatus,
+) -> bool {
+    let in_flight = |step: &StepStatus| matches!(step.state, StepState::Intended | StepState::Sent);
+    match (operation.action, status.phase) {
+        (Action::Setup | Action::Link, Some(Phase::Running)) => status.steps.iter().any(in_flight),
+        (Action::Reset | Action::StopMaps, Some(Phase::Running)) => true,
+        (Action::StopMaps, None) => operation.options.on_deletion,
+        _ => false,
+    }
 }
 
 // ---- before the first step ----
 
 fn unstarted(act: &Act<'_>) -> Next {
-    if act.operation.deleted.is_some() {
+    let for_deletion = act.operation.spec.options.on_deletion;
+    if for_deletion && is_beyond_deletion(act) {
+        return void(act, &messages::maps_not_stopped_in_time());
+    }
+    if act.operation.deleted.is_some() && !for_deletion {
         return settled(act);
     }
     let reconsider = after(act.now, act.settings.poll);
     match (act.owner, act.operation.spec.approval) {
+        _ if for_deletion => {}
         (Owner::Gone, _) => return void(act, "the connection is gone"),
         (Owner::Changed, _) => return void(act, NO_LONGER_ASKED_FOR),
         (_, Approval::Rejected) => return void(act, "the plan was rejected"),
-        (_, Approval::Pending) => return wait_in(act, Some(Phase::AwaitingApproval), None),
+        (_, Approval::Pending) => return await_approval(act),
         (
             Owner::Present {
                 suspended: true, ..
@@ -198,13 +233,23 @@ fn unstarted(act: &Act<'_>) -> Next {
         );
     }
     match &act.observed.integrated {
+        _ if act.operation.spec.action == Action::StopMaps => first_step(act),
         Fact::Known(true) => first_step(act),
-        Fact::Known(false) => void(
-            act,
-            "Power Platform integration does not join the two environments any more",
-        ),
+        Fact::Known(false) => void(act, messages::NOT_INTEGRATED_ANY_MORE),
         Fact::Unknown(_) => wait(act, reconsider),
     }
+}
+
+/// A plan that waits says what would be lost, and how it is approved.
+fn await_approval(act: &Act<'_>) -> Next {
+    let mut next = wait_in(act, Some(Phase::AwaitingApproval), None);
+    next.status.message = Some(messages::plan_awaits_approval(act.operation));
+    next
+}
+
+/// Whether the deletion of a connection has waited long enough for its maps to be stopped.
+fn is_beyond_deletion(act: &Act<'_>) -> bool {
+    act.now >= after(act.operation.created, DELETION_PATIENCE)
 }
 
 fn is_elder(other: &KnownOperation, than: &KnownOperation) -> bool {
@@ -212,6 +257,11 @@ fn is_elder(other: &KnownOperation, than: &KnownOperation) -> bool {
 }
 
 fn first_step(act: &Act<'_>) -> Next {
+    if matches!(act.operation.spec.action, Action::Reset | Action::StopMaps)
+        && let Some(next) = reset::first_look(act)
+    {
+        return next;
+    }
     match (act.operation.spec.action, &act.observed.link) {
         (Action::Link, LinkView::To(link)) if !is_target(act, &link.environment_id) => {
             return void(act, &messages::linked_to_another(&link.environment_id));
@@ -219,9 +269,11 @@ fn first_step(act: &Act<'_>) -> Next {
         (Action::Link, LinkView::NotObserved | LinkView::Unknown(_) | LinkView::HostDown(_)) => {
             return wait(act, after(act.now, act.settings.poll));
         }
-        (Action::Link, LinkView::To(_) | LinkView::Absent) | (Action::Setup, _) => {}
+        (Action::Link, LinkView::To(_) | LinkView::Absent)
+        | (Action::Setup | Action::Reset | Action::StopMaps, _) => {}
     }
     let mut status = act.operation.status.clone();
+    status.approved.clone_from(&act.operation.approved);
     status.steps = act
         .operation
         .spec

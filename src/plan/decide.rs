@@ -8,17 +8,17 @@ use std::time::Duration;
 use super::{
     assemble::{self, Decision},
     conditions::{self as judge, Needed},
-    messages,
-    observed::{Fact, Readiness, SpecEnvironment, Tier},
-    operation,
+    maps, messages,
+    observed::{Environment, Fact, LinkFacts, Readiness, SpecEnvironment, Tier},
+    operation::{self, ResetFacts},
     verdict::{LastKnown, Outcome, Progress, Row, Verdict},
     world::{Absence, Claim, Integration, KnownOperation, Link, World, after},
 };
 use crate::api::{
-    Reason,
+    DualWriteOperationSpec, Reason,
     conditions::{ConditionType, Says},
-    connection::{LinkMethod, LinkObservation, SetupMethod},
-    operation::{Action, Phase},
+    connection::{ApprovalPolicy, LinkMethod, LinkObservation, MismatchPolicy, SetupMethod},
+    operation::{Action, Approval, MapState, Phase},
 };
 
 /// A row's function: `None` when the row does not match.
@@ -56,7 +56,28 @@ pub fn decide(world: &World<'_>) -> Decision {
         return assemble::suspended(world);
     }
     let (row, outcome) = first_match(world);
+    let outcome = with_stop_of_a_mix(world, row, outcome);
     assemble::decision(world, row, outcome)
+}
+
+/// `mismatch.onMix: StopMaps`, over any row in which the operator may act: first the flow of data between test and
+/// production is stopped, then the rest is seen to.
+fn with_stop_of_a_mix(world: &World<'_>, row: Row, outcome: Outcome) -> Outcome {
+    let is_free = !matches!(
+        row,
+        Row::Occupied | Row::Conflict | Row::CredentialsRefused | Row::OperationFailed
+    );
+    let Outcome::Says(mut verdict) = outcome else {
+        return outcome;
+    };
+    if let Some(plan) = judge::stop_of_a_mix(world).filter(|_| is_free) {
+        let text = messages::stopping_mixed(&operation::name(world, &plan));
+        verdict.ready.message = format!("{text} {}", verdict.ready.message);
+        verdict.progress = Progress::Reconciling(Reason::StoppingMaps);
+        verdict.wants = Some(plan);
+        verdict.keeps_plans = false;
+    }
+    Outcome::Says(verdict)
 }
 
 /// The first row that matches, and what it says.
@@ -115,27 +136,43 @@ fn occupied(world: &World<'_>) -> Option<Outcome> {
     let operation = occupying.first()?;
     let mine = operation.spec.connection.uid == world.desired.uid;
     let shown = operation.namespace == world.desired.namespace;
-    let (reason, condition) = under_way_reason(operation.spec.action);
+    let action = operation.spec.action;
     if operation.status.phase == Some(Phase::Unknown) {
         let text = messages::outcome_unknown(operation, shown);
         let says = Says::unknown(Reason::OutcomeUnknown, text);
         let verdict = Verdict::stalled(Reason::OutcomeUnknown, says.message.clone());
-        return Some(verdict.with(condition, says).into());
+        let about = condition_of(action).into_iter();
+        let verdict = about.fold(verdict, |verdict, kind| verdict.with(kind, says.clone()));
+        return Some(verdict.into());
     }
+    let reason = under_way_reason(action);
     let mut verdict =
         Verdict::reconciling(reason, reason, messages::under_way(operation, mine, shown));
-    if !reached(world, operation.spec.action) {
+    if let (Action::Setup | Action::Link, Some(condition)) = (action, condition_of(action))
+        && !reached(world, action)
+    {
         verdict = verdict.with_same(condition);
     }
     verdict.look_again = Some(after(world.now, world.settings.poll));
     Some(verdict.into())
 }
 
-/// The reason while an action is under way, and the condition that is about it.
-const fn under_way_reason(action: Action) -> (Reason, ConditionType) {
+/// The reason while an action is under way.
+const fn under_way_reason(action: Action) -> Reason {
     match action {
-        Action::Setup => (Reason::Installing, ConditionType::SetupComplete),
-        Action::Link => (Reason::Linking, ConditionType::Linked),
+        Action::Setup => Reason::Installing,
+        Action::Link => Reason::Linking,
+        Action::Reset => Reason::Resetting,
+        Action::StopMaps => Reason::StoppingMaps,
+    }
+}
+
+/// The condition that an action is about.
+const fn condition_of(action: Action) -> Option<ConditionType> {
+    match action {
+        Action::Setup => Some(ConditionType::SetupComplete),
+        Action::Link | Action::Reset => Some(ConditionType::Linked),
+        Action::StopMaps => None,
     }
 }
 
@@ -143,7 +180,10 @@ const fn under_way_reason(action: Action) -> (Reason, ConditionType) {
 fn reached(world: &World<'_>, action: Action) -> bool {
     match action {
         Action::Setup => world.setup_complete() == Some(true),
-        Action::Link => world.is_linked_to_spec(),
+        Action::Link | Action::Reset => world.is_linked_to_spec(),
+        Action::StopMaps => world
+            .maps_that_pass_on()
+            .is_some_and(|maps| maps.is_empty()),
     }
 }
 
@@ -386,15 +426,14 @@ fn operation_failed(world: &World<'_>) -> Option<Outcome> {
     let newest = *world.own_operations().first()?;
     let superseded = newest.spec.connection.generation != world.desired.generation
         || newest.status.reconcile_at != world.desired.reconcile_at;
-    if newest.status.phase != Some(Phase::Failed)
-        || superseded
-        || !still_matters(world, newest.spec.action)
-    {
+    if newest.status.phase != Some(Phase::Failed) || superseded || !still_matters(world, newest) {
         return None;
     }
-    let (fallback, condition) = match newest.spec.action {
-        Action::Setup => (Reason::InstallFailed, ConditionType::SetupComplete),
-        Action::Link => (Reason::LinkFailed, ConditionType::Linked),
+    let fallback = match newest.spec.action {
+        Action::Setup => Reason::InstallFailed,
+        Action::Link => Reason::LinkFailed,
+        Action::Reset => Reason::ResetFailed,
+        Action::StopMaps => Reason::MapsNotStopped,
     };
     let reason = newest
         .status
@@ -402,20 +441,44 @@ fn operation_failed(world: &World<'_>) -> Option<Outcome> {
         .as_deref()
         .and_then(|reason| reason.parse().ok())
         .unwrap_or(fallback);
-    Some(
-        Verdict::stalled(reason, messages::operation_failed(newest))
-            .with_same(condition)
-            .into(),
-    )
+    let verdict = Verdict::stalled(reason, messages::operation_failed(newest));
+    Some(match newest.spec.action {
+        Action::Setup => verdict.with_same(ConditionType::SetupComplete).into(),
+        Action::Link => verdict.with_same(ConditionType::Linked).into(),
+        // Link and mismatch are as they are seen, whatever became of the act.
+        Action::Reset | Action::StopMaps => verdict.into(),
+    })
 }
 
-/// A failed setup matters while setup is incomplete and nothing is linked; a failed link while it is not the link.
-fn still_matters(world: &World<'_>, action: Action) -> bool {
-    !world.is_linked_to_spec()
-        && match action {
-            Action::Setup => world.setup_complete() == Some(false),
-            Action::Link => true,
+/// A failed setup matters while setup is incomplete and nothing is linked; a failed link while it is not the link; a failed
+/// reset until the maps run; a failed stop while there is something to stop.
+fn still_matters(world: &World<'_>, operation: &KnownOperation) -> bool {
+    match operation.spec.action {
+        Action::Setup => !world.is_linked_to_spec() && world.setup_complete() == Some(false),
+        Action::Link => !world.is_linked_to_spec(),
+        Action::Reset => !(world.is_linked_to_spec() && maps_run(world, operation)),
+        Action::StopMaps => judge::mix(world).is_some(),
+    }
+}
+
+/// Whether the maps that ran before a reset run again. Those that have not come back are waited for only if something that
+/// the plan promised is missing.
+fn maps_run(world: &World<'_>, reset: &KnownOperation) -> bool {
+    let Fact::Known(found) = &world.observed.maps else {
+        return false;
+    };
+    let all_of_them = !reset.status.missing.is_empty();
+    maps::to_start(&reset.spec.relies_on.maps).all(|planned| {
+        match found
+            .iter()
+            .filter(|map| map.name == planned.name)
+            .map(|map| map.state)
+            .max()
+        {
+            Some(state) => matches!(state, MapState::Running | MapState::Paused),
+            None => !all_of_them,
         }
+    })
 }
 
 // ---- rows 11 to 16: P = S ----
@@ -467,7 +530,7 @@ fn without_link(verdict: Verdict) -> Verdict {
 
 fn setup_verdict(
     world: &World<'_>,
-    environment: &super::observed::Environment,
+    environment: &Environment,
     needed: &Needed,
     with: &str,
 ) -> Verdict {
@@ -531,7 +594,7 @@ fn not_linked(world: &World<'_>) -> Option<Outcome> {
     ))
 }
 
-fn link_verdict(world: &World<'_>, environment: &super::observed::Environment) -> Verdict {
+fn link_verdict(world: &World<'_>, environment: &Environment) -> Verdict {
     let desired = world.desired;
     let with = messages::environment(environment);
     let awaiting = |text| {
@@ -610,7 +673,11 @@ fn connected(world: &World<'_>) -> Option<Outcome> {
         return None;
     };
     world.is_linked_to_spec().then(|| {
-        let text = messages::connected(world.desired, &messages::environment(environment));
+        let text = messages::connected(
+            world.desired,
+            &messages::environment(environment),
+            world.observed.maps.known().map(Vec::as_slice),
+        );
         Verdict::new(Says::yes(Reason::Connected, text), Progress::Settled).into()
     })
 }
@@ -620,19 +687,86 @@ fn linked_elsewhere(world: &World<'_>) -> Option<Outcome> {
     else {
         return None;
     };
-    let linked = world.visible_environment(&link.environment_id);
-    let to = messages::environment_or_id(linked, &link.environment_id);
-    let text = messages::remedy_reset(world.desired, &to, &messages::environment(environment));
-    let says = Says::yes(Reason::DifferentDestination, text.clone());
-    let verdict = Verdict::stalled(Reason::DifferentDestination, text);
-    // A mix is worse news than the difference, and has already been said of this condition.
-    let mixed = judge::mix(world).is_some();
-    Some(
-        if mixed {
-            verdict
-        } else {
-            verdict.with(ConditionType::LinkingMismatch, says)
+    let verdict = match world.desired.mismatch.policy {
+        MismatchPolicy::Report => {
+            let (from, to) = ends(world, environment, link);
+            let text = messages::remedy_reset(world.desired, &from, &to);
+            Verdict::stalled(Reason::DifferentDestination, text)
         }
-        .into(),
-    )
+        MismatchPolicy::Reset => reset_verdict(world, environment, link),
+    };
+    // A mix is worse news than the difference, and has already been said of this condition.
+    if judge::mix(world).is_some() {
+        return Some(verdict.into());
+    }
+    let says = Says::yes(Reason::DifferentDestination, verdict.ready.message.clone());
+    Some(verdict.with(ConditionType::LinkingMismatch, says).into())
+}
+
+/// Where dual-write is linked to, and where it should be, in words.
+fn ends(world: &World<'_>, environment: &Environment, link: &LinkFacts) -> (String, String) {
+    let linked = world.visible_environment(&link.environment_id);
+    let from = messages::environment_or_id(linked, &link.environment_id);
+    (from, messages::environment(environment))
+}
+
+fn reset_verdict(world: &World<'_>, environment: &Environment, link: &LinkFacts) -> Verdict {
+    let reason = Reason::DifferentDestination;
+    let (from, to) = ends(world, environment, link);
+    let facts = match ResetFacts::of(world) {
+        Ok(facts) => facts,
+        Err(problem) => {
+            let text = messages::plan_needs(&from, &to, &problem.message);
+            return Verdict::stalled(reason, text).keeping_plans();
+        }
+    };
+    let plan = operation::reset(world, environment, link, &facts);
+    if !world.may_act() {
+        return Verdict::stalled(reason, messages::would_reset(&from, &to, &plan));
+    }
+    if let Some(rejected) = rejected(world, &plan) {
+        let text = messages::plan_rejected(rejected, &from, &to);
+        return Verdict::stalled(Reason::PlanRejected, text);
+    }
+    let (since, confirmed) = world.settling_for_a_plan(Absence::LinkedElsewhere);
+    if !confirmed {
+        let due = after(since, world.settings.settle);
+        let text = messages::reset_is_being_planned(&from, &to, due);
+        let mut verdict = Verdict::reconciling(reason, Reason::AwaitingApproval, text)
+            .resting_on(Absence::LinkedElsewhere, since);
+        verdict.look_again = Some(due);
+        return verdict;
+    }
+    reset_wanted(world, plan, &from, &to).resting_on(Absence::LinkedElsewhere, since)
+}
+
+/// The plan, and how it comes to be carried out.
+fn reset_wanted(world: &World<'_>, plan: DualWriteOperationSpec, from: &str, to: &str) -> Verdict {
+    let desired = world.desired;
+    let name = operation::name(world, &plan);
+    if plan.approval == Approval::NotRequired {
+        let text = messages::starts_without_approval(from, to, &name);
+        return Verdict::reconciling(Reason::DifferentDestination, Reason::Resetting, text)
+            .wanting(plan);
+    }
+    let mut text = messages::reset_awaits_approval(from, to, &plan, &name, &desired.namespace);
+    if desired.mismatch.approval == ApprovalPolicy::Automatic {
+        text = format!("{text} {}", messages::automatic_refused(&desired.host));
+    }
+    Verdict::reconciling(Reason::DifferentDestination, Reason::AwaitingApproval, text)
+        .waiting_for(Reason::AwaitingApproval, desired.manual_timeout)
+        .wanting(plan)
+}
+
+/// A rejected plan of the same facts: they are not planned again before the resource changes or somebody asks.
+fn rejected<'a>(world: &World<'a>, plan: &DualWriteOperationSpec) -> Option<&'a KnownOperation> {
+    world.operations.iter().find(|operation| {
+        operation.spec.connection.uid == world.desired.uid
+            && operation.spec.approval == Approval::Rejected
+            && operation.is_finished()
+            && operation.spec.connection.generation == world.desired.generation
+            && operation.status.reconcile_at == world.desired.reconcile_at
+            && operation.spec.relies_on == plan.relies_on
+            && operation.spec.target == plan.target
+    })
 }

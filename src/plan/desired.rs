@@ -5,9 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::api::{
-    DualWriteConnection, RECONCILE_AT,
+    CONFIRM_STOP, DualWriteConnection, RECONCILE_AT,
     connection::{
-        Cloud, Credentials, DualWriteService, LinkMethod, LinkObservation, Mode, SetupMethod,
+        Cloud, Credentials, DeletionPolicy, DualWriteService, LinkMethod, LinkObservation,
+        Mismatch, Mode, SetupMethod,
     },
     values,
 };
@@ -19,6 +20,10 @@ pub const DEFAULT_APPLICATIONS: [&str; 2] = ["DualWriteCoreAnchor", "msdyn_DualW
 
 /// A connection's wishes and who it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of the resource, and none excludes another"
+)]
 pub struct Desired {
     /// The name of the resource.
     pub name: String,
@@ -72,6 +77,12 @@ pub struct Desired {
     pub link_timeout: Duration,
     /// How long waiting for a person is normal.
     pub manual_timeout: Duration,
+    /// What to do about a linking mismatch.
+    pub mismatch: Mismatch,
+    /// What happens to the maps when the resource is deleted.
+    pub deletion_policy: DeletionPolicy,
+    /// Whether the annotation `dualwrite.dev/confirm-stop` names this very resource.
+    pub confirms_stop: bool,
 }
 
 impl Desired {
@@ -133,6 +144,14 @@ impl Desired {
             legal_entities: spec.link.legal_entities.clone().unwrap_or_default(),
             link_timeout: duration(&spec.link.timeout, 15 * 60),
             manual_timeout: duration(&spec.link.manual_timeout, 7 * 24 * 3600),
+            mismatch: spec.mismatch.clone(),
+            deletion_policy: spec.deletion_policy,
+            confirms_stop: meta.name.is_some()
+                && meta
+                    .annotations
+                    .as_ref()
+                    .and_then(|all| all.get(CONFIRM_STOP))
+                    == meta.name.as_ref(),
         })
     }
 

@@ -8,7 +8,9 @@ mod acts;
 mod integration;
 mod link;
 mod mismatch;
+mod plan;
 mod reading;
+mod reset;
 mod setup;
 
 use jiff::Timestamp;
@@ -17,7 +19,9 @@ pub use acts::*;
 pub use integration::*;
 pub use link::*;
 pub use mismatch::*;
+pub use plan::*;
 pub use reading::*;
+pub use reset::*;
 pub use setup::*;
 
 use super::observed::Environment;
@@ -48,4 +52,29 @@ pub fn environment_or_id(visible: Option<&Environment>, id: &str) -> String {
         || format!("{id} (an environment that this application does not see)"),
         environment,
     )
+}
+
+/// Names in one line, the first of them if there are many.
+pub fn list(names: &[impl AsRef<str>], most: usize) -> String {
+    let shown: Vec<&str> = names.iter().take(most).map(AsRef::as_ref).collect();
+    match names.len().saturating_sub(most) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// A text as a sentence: with a capital letter and a full stop.
+pub fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let mut letters = text.chars();
+    let first: String = letters
+        .next()
+        .map(|first| first.to_uppercase().collect())
+        .unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?']) {
+        ""
+    } else {
+        "."
+    };
+    format!("{first}{}{end}", letters.as_str())
 }

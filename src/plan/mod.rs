@@ -4,21 +4,27 @@
 //! |---|---|
 //! | [`desired`] | what the resource asks for |
 //! | [`observed`] | what is known: `Known` or `Unknown`, never a bare bool |
+//! | [`maps`] | table maps: what is read of them, and what a plan makes of it |
 //! | [`world`] | everything that one decision looks at, and the names that the design gives to parts of it |
 //! | [`decide`] | the decision table: one function a row, first match wins |
+//! | [`deletion`] | what the deletion of a resource does |
 //! | [`conditions`] | what each condition says of an observation, whatever row matches |
 //! | [`messages`] | every sentence that a person reads |
 //! | [`verdict`] | what a row says |
 //! | [`assemble`] | how that becomes a status, and at most one thing to do |
 //! | [`operation`] | what an act consists of, and its name |
 //! | [`advance`] | what an act does next |
+//! | [`backup`] | what a reset takes away, written down for people |
 //! | [`retry`] | when to look again |
 
 pub mod advance;
 pub mod assemble;
+pub mod backup;
 pub mod conditions;
 pub mod decide;
+pub mod deletion;
 pub mod desired;
+pub mod maps;
 pub mod messages;
 pub mod observed;
 pub mod operation;

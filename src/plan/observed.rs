@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::maps::{LinkDetails, TableMap};
 use crate::api::{
     Reason,
     connection::{FailureClass, IntegrationKind},
@@ -96,6 +97,10 @@ pub struct Observed {
     pub applications: Fact<Vec<Package>>,
     /// L: where dual-write is linked to.
     pub link: LinkView,
+    /// The table maps of the link; not read where there is none.
+    pub maps: Fact<Vec<TableMap>>,
+    /// What else a reset would take away; read only where one could be planned.
+    pub details: LinkDetails,
 }
 
 impl Observed {

@@ -1,5 +1,12 @@
 //! What an act consists of, and the name that makes it one act.
 
+pub mod moved;
+mod reset;
+mod step;
+
+pub use reset::{ResetFacts, is_automatic, reset, stop_maps};
+pub use step::StepKind;
+
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -10,8 +17,12 @@ use super::{
 };
 use crate::api::{
     DualWriteOperationSpec,
-    connection::{LinkMethod, Mode, SetupMethod},
-    operation::{Access, Action, Approval, ConnectionReference, PlannedStep, ReliesOn, Target},
+    connection::{
+        ApprovalPolicy, LinkMethod, MismatchPolicy, MixPolicy, Mode, SetupMethod, StartMaps,
+    },
+    operation::{
+        Access, Action, Approval, ConnectionReference, Options, PlannedStep, ReliesOn, Target,
+    },
 };
 
 /// The name of the only step of a link.
@@ -40,7 +51,9 @@ pub fn setup(
         .map(|name| PlannedStep {
             name: name.clone(),
             what: format!("Installing {name} in '{}'", environment.name),
+            maps: Vec::new(),
             destructive: false,
+            needs_person: false,
             usually_takes: "15 to 30 minutes".into(),
         })
         .collect();
@@ -56,7 +69,9 @@ pub fn link(world: &World<'_>, environment: &Environment) -> DualWriteOperationS
     let step = PlannedStep {
         name: LINK_STEP.into(),
         what: format!("Linking {} to '{}'", world.desired.host, environment.name),
+        maps: Vec::new(),
         destructive: false,
+        needs_person: false,
         usually_takes: "less than 5 minutes".into(),
     };
     let mut spec = frame(world, environment, Action::Link, vec![step]);
@@ -106,12 +121,12 @@ fn frame(
                 Link::To(link) => link.environment_id.clone(),
                 _ => "NotLinked".into(),
             },
-            applications: Vec::new(),
-            legal_entities: Vec::new(),
+            ..ReliesOn::default()
         },
         steps,
         losses: Vec::new(),
         timeout: String::new(),
+        options: Options::default(),
         approval: Approval::NotRequired,
     }
 }
@@ -169,10 +184,25 @@ pub fn is_asked_for(desired: &Desired, spec: &DualWriteOperationSpec) -> bool {
             desired.link_method == LinkMethod::Service
                 && desired.legal_entities == spec.relies_on.legal_entities
         }
+        Action::Reset => {
+            let mismatch = &desired.mismatch;
+            let needs_approval = spec.approval != Approval::NotRequired;
+            mismatch.policy == MismatchPolicy::Reset
+                && desired.legal_entities == spec.relies_on.legal_entities
+                && mismatch.force == spec.options.force
+                && (mismatch.start_maps == StartMaps::AsBefore) == spec.options.start_maps
+                && (needs_approval || mismatch.approval == ApprovalPolicy::Automatic)
+        }
+        Action::StopMaps => desired.mismatch.on_mix == MixPolicy::StopMaps,
     };
-    by_operator
-        && desired.mode == Mode::Manage
-        && desired.is_spec_environment(&spec.target.environment_id)
+    let is_at_spec = match spec.action {
+        // Its target is what is linked now, and what is linked is what is wrong.
+        Action::StopMaps => true,
+        Action::Setup | Action::Link | Action::Reset => {
+            desired.is_spec_environment(&spec.target.environment_id)
+        }
+    };
+    by_operator && desired.mode == Mode::Manage && is_at_spec
 }
 
 /// What differs between the facts of a plan and those of now, in words.
@@ -208,16 +238,45 @@ pub fn what_moved(planned: &DualWriteOperationSpec, now: &DualWriteOperationSpec
         planned.relies_on.legal_entities.join(", "),
         now.relies_on.legal_entities.join(", "),
     );
+    note_maps(&mut moved, planned, now);
     if planned.access != now.access {
         moved.push("how it is reached has changed".into());
     }
     if planned.timeout != now.timeout {
         note_timeout(&mut moved, planned, now);
     }
+    if planned.options != now.options {
+        moved.push("what the connection says about how it is done has changed".into());
+    }
+    if moved.is_empty() && (planned.steps != now.steps || planned.losses != now.losses) {
+        moved.push("its steps, or what would be lost, are different now".into());
+    }
     if moved.is_empty() {
         "another operation has ended since".into()
     } else {
         moved.join("; ")
+    }
+}
+
+fn note_maps(
+    moved: &mut Vec<String>,
+    planned: &DualWriteOperationSpec,
+    now: &DualWriteOperationSpec,
+) {
+    let (before, after) = (&planned.relies_on, &now.relies_on);
+    if before.connection_set != after.connection_set {
+        moved.push("the connection set, or its companies, has changed".into());
+    }
+    moved.extend(moved::planned_maps(&before.maps, &after.maps));
+    if before.solutions != after.solutions {
+        moved.push(format!(
+            "the solutions were {} and are {}",
+            before.solutions.join(", "),
+            after.solutions.join(", ")
+        ));
+    }
+    if before.integration_keys != after.integration_keys {
+        moved.push("the integration keys have changed".into());
     }
 }
 

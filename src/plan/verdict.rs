@@ -73,6 +73,8 @@ pub struct Verdict {
     pub overrides: Vec<(ConditionType, Says)>,
     /// The operation that this row asks for.
     pub wants: Option<DualWriteOperationSpec>,
+    /// What a plan would rely on could not be read: one that waits goes on waiting.
+    pub keeps_plans: bool,
     /// What is waited for, and how long that is normal.
     pub waiting: Option<Waiting>,
     /// The absence that this rests on, and since when it is seen.
@@ -126,6 +128,7 @@ impl Verdict {
             progress,
             overrides: Vec::new(),
             wants: None,
+            keeps_plans: false,
             waiting: None,
             settling: None,
             look_again: None,
@@ -167,6 +170,13 @@ impl Verdict {
     #[must_use]
     pub const fn waiting_for(mut self, what: Reason, normal: Duration) -> Self {
         self.waiting = Some(Waiting { what, normal });
+        self
+    }
+
+    /// Lets a plan that waits go on waiting, although nothing is asked for just now.
+    #[must_use]
+    pub const fn keeping_plans(mut self) -> Self {
+        self.keeps_plans = true;
         self
     }
 

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     desired::Desired,
+    maps::TableMap,
     observed::{
         DataverseSays, Environment, Fact, LinkFacts, LinkView, Observed, PackageState, Problem,
         Readiness, SpecEnvironment, Tier,
@@ -19,7 +20,7 @@ use crate::api::{
     DualWriteOperationStatus, Reason,
     conditions::{self, ConditionType, Status},
     connection::{IntegrationKind, Mode},
-    operation::Phase,
+    operation::{Approved, Phase},
 };
 
 /// Everything that one decision looks at.
@@ -82,6 +83,8 @@ pub struct KnownOperation {
     pub spec: DualWriteOperationSpec,
     /// How far it is.
     pub status: DualWriteOperationStatus,
+    /// When and through which client its approval was written, as the API server has recorded it.
+    pub approved: Option<Approved>,
 }
 
 impl KnownOperation {
@@ -216,6 +219,8 @@ pub enum Absence {
     EnvironmentNotFound,
     /// No link where one was seen, or while the environment is stopped.
     LinkNotSeen,
+    /// No link to the environment that Power Platform integration names, but one to another: before a reset is planned.
+    LinkedElsewhere,
 }
 
 impl World<'_> {
@@ -476,6 +481,26 @@ impl World<'_> {
             None if self.last_effect().is_some_and(|effect| began < effect) => (began, false),
             None => (self.now, false),
         }
+    }
+
+    /// The same before a plan: after an earlier plan was given up it is waited for anew.
+    pub fn settling_for_a_plan(&self, absence: Absence) -> (Timestamp, bool) {
+        let (since, confirmed) = self.settling(absence);
+        let ended = self
+            .own_operations()
+            .into_iter()
+            .filter_map(|operation| operation.status.finished_at)
+            .max();
+        match ended.filter(|ended| since < *ended) {
+            Some(_) => (self.now, false),
+            None => (since, confirmed),
+        }
+    }
+
+    /// The maps that are not stopped: they pass changes on, or queue them.
+    pub fn maps_that_pass_on(&self) -> Option<Vec<&TableMap>> {
+        let maps = self.observed.maps.known()?;
+        Some(maps.iter().filter(|map| !map.state.is_stopped()).collect())
     }
 
     /// Whether the operator would act for this resource.

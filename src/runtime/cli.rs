@@ -73,7 +73,7 @@ pub struct Run {
     #[arg(long, env = "DUALWRITE_MIN_INTERVAL", default_value = "30s", value_parser = duration)]
     pub min_interval: Duration,
 
-    /// How long one request may take; ten times that for a link
+    /// How long one request may take; ten times that for a link or a reset
     #[arg(long, env = "DUALWRITE_REQUEST_TIMEOUT", default_value = "30s", value_parser = duration)]
     pub request_timeout: Duration,
 
@@ -130,7 +130,7 @@ pub struct Run {
     #[arg(long, env = "DUALWRITE_LINK_TEMPLATE", value_name = "FILE")]
     pub link_template: Option<PathBuf>,
 
-    /// The same for the call that resets a link; not supported yet, because nothing resets a link yet
+    /// The same for the call that resets a link
     #[arg(long, env = "DUALWRITE_RESET_TEMPLATE", value_name = "FILE")]
     pub reset_template: Option<PathBuf>,
 

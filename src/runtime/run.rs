@@ -1,6 +1,7 @@
 //! `dualwrite-operator run`: everything put together, until SIGTERM or SIGINT.
 
 use std::{
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -27,7 +28,10 @@ use crate::{
         context::{Context, Options, Parts},
         watch::{self, Shutdown, Unwatched},
     },
-    microsoft::{HostPolicy, Http, HttpOptions, dual_write::CallTemplate},
+    microsoft::{
+        HostPolicy, Http, HttpOptions,
+        dual_write::{CallTemplate, TemplateError},
+    },
     plan::world::Settings,
 };
 
@@ -42,10 +46,6 @@ const READ_TIMEOUT: Duration = Duration::from_secs(310);
 /// # Errors
 /// When it cannot start: a file, the API server or the admin address is not what the flags say.
 pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
-    anyhow::ensure!(
-        flags.reset_template.is_none(),
-        "--reset-template is not supported yet: nothing resets a link yet; leave the flag out"
-    );
     let shutdown = signals()?;
     let metrics = Metrics::default();
     let listener = TcpListener::bind(flags.admin_addr)
@@ -78,6 +78,7 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
             extra_suffixes: flags.allow_host_suffix.clone(),
         },
         link_template: link_template(&flags)?,
+        reset_template: reset_template(&flags)?,
         options: options(&flags),
         metrics: metrics.clone(),
         leadership: leadership.clone(),
@@ -232,12 +233,27 @@ fn http(flags: &cli::Run, metrics: &Metrics) -> anyhow::Result<Http> {
 }
 
 fn link_template(flags: &cli::Run) -> anyhow::Result<CallTemplate> {
-    let Some(file) = &flags.link_template else {
-        return CallTemplate::first_link().context("the built-in link template");
-    };
+    match &flags.link_template {
+        None => CallTemplate::first_link().context("the built-in link template"),
+        Some(file) => template("--link-template", file, CallTemplate::parse),
+    }
+}
+
+fn reset_template(flags: &cli::Run) -> anyhow::Result<CallTemplate> {
+    match &flags.reset_template {
+        None => CallTemplate::reset().context("the built-in reset template"),
+        Some(file) => template("--reset-template", file, CallTemplate::parse_reset),
+    }
+}
+
+fn template(
+    flag: &str,
+    file: &Path,
+    parse: fn(&str) -> Result<CallTemplate, TemplateError>,
+) -> anyhow::Result<CallTemplate> {
     let text = std::fs::read_to_string(file)
-        .with_context(|| format!("--link-template {} cannot be read", file.display()))?;
-    CallTemplate::parse(&text).with_context(|| format!("--link-template {}", file.display()))
+        .with_context(|| format!("{flag} {} cannot be read", file.display()))?;
+    parse(&text).with_context(|| format!("{flag} {}", file.display()))
 }
 
 fn options(flags: &cli::Run) -> Options {

@@ -7,13 +7,6 @@ use crate::support::*;
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Let time pass for the tokens, without waiting and without firing the timeouts of connections.
-async fn pass(duration: Duration) {
-    tokio::time::pause();
-    tokio::time::advance(duration).await;
-    tokio::time::resume();
-}
-
 #[tokio::test]
 async fn a_token_is_kept_until_five_minutes_before_it_expires() {
     let server = Server::start(|_, _| json(404, "{}")).await;

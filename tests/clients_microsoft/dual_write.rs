@@ -102,22 +102,59 @@ async fn a_connection_set_is_read_by_its_encoded_name() {
         "/api/ConnectionSet/contoso%20uat%2Fset"
     );
     assert_eq!(set.legal_entities, ["USMF", "DEMF"]);
-    assert_eq!(
-        set.environments
-            .iter()
-            .filter(|side| side.is_finance_operations())
-            .count(),
-        1
-    );
-    let dataverse = set
-        .environments
-        .iter()
-        .find(|side| !side.is_finance_operations())
-        .unwrap();
+    let finance_operations = set.finance_operations().unwrap();
+    assert_eq!(finance_operations.name.as_deref(), Some(FINANCE));
+    let dataverse = set.dataverse().unwrap();
     assert_eq!(
         (dataverse.display_name.as_deref(), dataverse.is_dev_instance),
         (Some("Contoso UAT"), Some(false))
     );
+    let keys: Vec<_> = set
+        .integration_keys
+        .iter()
+        .map(|(table, columns)| (table.as_str(), columns.join(",")))
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            ("accounts", "accountnumber,_msdyn_company_value".to_owned()),
+            ("cdm_companies", "cdm_companycode".to_owned()),
+        ]
+    );
+}
+
+async fn sides(environments: &'static str) -> Result<ConnectionSet, CallError> {
+    let body = format!(r#"{{"environments":{environments}}}"#);
+    let server = Server::start(move |_, _| json(200, &body)).await;
+    let service = host(HostKind::DualWriteService, DUAL_WRITE);
+    connection_set(&server.account(), &service, "a-set").await
+}
+
+#[tokio::test]
+async fn which_side_is_meant_is_never_guessed() {
+    let set = sides(r#"[{"name":"a","targetType":"CDSDataverse"},{"name":"b","targetType":"ax"}]"#)
+        .await
+        .unwrap();
+    assert_eq!(set.dataverse().unwrap().name.as_deref(), Some("a"));
+    assert_eq!(set.finance_operations().unwrap().name.as_deref(), Some("b"));
+    assert!(set.integration_keys.is_empty());
+    for unclear in [
+        "{}",
+        r#"{"a":{},"b":{"targetType":"SQL"}}"#,
+        r#"{"a":{"targetType":"CRM"},"b":{"targetType":"cds"},"c":{"targetType":"AX"},"d":{"targetType":"AX"}}"#,
+    ] {
+        let set = sides(unclear).await.unwrap();
+        assert!(set.dataverse().is_none() && set.finance_operations().is_none());
+    }
+    for odd in [
+        "null",
+        "[1]",
+        r#"[{"targetType":"CRM","schemas":{}}]"#,
+        r#"[{"targetType":"CRM","schemas":[{"name":"a","keys":"x"}]}]"#,
+        r#"[{"targetType":"CRM","schemas":[{"name":"a","keys":[{"name":"userKeys","fields":[1]}]}]}]"#,
+    ] {
+        assert!(sides(odd).await.is_err(), "{odd}");
+    }
 }
 
 fn request() -> LinkRequest {

@@ -261,6 +261,13 @@ pub(crate) fn soon() -> Timestamp {
     Timestamp::now() + SignedDuration::from_secs(30)
 }
 
+/// Let time pass for tokens and timeouts, without waiting.
+pub(crate) async fn pass(duration: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(duration).await;
+    tokio::time::resume();
+}
+
 pub(crate) fn path(target: &str) -> &str {
     target.split('?').next().unwrap()
 }

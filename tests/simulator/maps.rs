@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use crate::harness::{MANAGEMENT, PRODUCTION_HOST, SERVICE, Simulator};
+use crate::harness::{MANAGEMENT, PRODUCTION, PRODUCTION_HOST, SERVICE, Simulator};
+use reqwest::Method;
 
 const CID: &str = "9b7c1de2-0000-4000-8000-000000000030";
 const COMPANIES: &str = "0aa5c2a1-0000-4000-8000-000000000101";
@@ -130,7 +131,7 @@ async fn empty_ids_make_the_service_fail() -> Result<()> {
 }
 
 #[tokio::test]
-async fn start_answers_in_three_ways() -> Result<()> {
+async fn start_answers_in_four_ways() -> Result<()> {
     let simulator = Simulator::start().await?;
     simulator
         .patch(change(json!({"startAnswer": "bareId"})))
@@ -141,10 +142,23 @@ async fn start_answers_in_three_ways() -> Result<()> {
     assert_eq!((status, id.is_string()), (200, true));
     simulator.advance("10m").await?;
     simulator
+        .patch(change(json!({"startAnswer": "plainId"})))
+        .await?;
+    let request = simulator.as_account(Method::POST, &start_url()).await?;
+    let body = act("1", CUSTOMERS, CUSTOMERS_PID);
+    let response = request.json(&body).send().await?;
+    let kind = response.headers()["content-type"].to_str()?.to_owned();
+    let id = response.text().await?;
+    assert!(
+        kind.starts_with("text/plain") && id.len() == 36,
+        "{kind}: {id}"
+    );
+    simulator.advance("10m").await?;
+    simulator
         .patch(change(json!({"startAnswer": "empty"})))
         .await?;
     let empty = simulator
-        .post(&start_url(), &act("1", CUSTOMERS, CUSTOMERS_PID))
+        .post(&start_url(), &act("4", CUSTOMERS, CUSTOMERS_PID))
         .await?;
     assert_eq!(empty, (202, Value::Null));
     Ok(())
@@ -166,6 +180,63 @@ async fn the_list_of_maps_lags_behind_the_status() -> Result<()> {
     assert_eq!(map(&simulator, CUSTOMERS).await?["state"], "4");
     simulator.advance("3m").await?;
     assert_eq!(map(&simulator, CUSTOMERS).await?["state"], "1");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_list_of_maps_lags_behind_solutions_projects_and_versions() -> Result<()> {
+    let simulator = Simulator::start().await?;
+    simulator
+        .patch(json!({"settings": {"lag": {"maps": "2m"}}}))
+        .await?;
+    simulator.patch(change(json!({"maps": null}))).await?;
+    apply(&simulator).await?;
+    simulator.advance("2m 30s").await?;
+    assert!(maps(&simulator).await?.is_empty(), "applied, not listed");
+    simulator.advance("2m").await?;
+    assert_eq!(maps(&simulator).await?.len(), 2);
+
+    let initialise = json!({"action": "8", "details": [{"tid": CUSTOMERS, "cid": CID}]});
+    let (_, answer) = simulator.post(&start_url(), &initialise).await?;
+    simulator.advance("40s").await?;
+    let id = answer["requestId"].as_str().context("no request id")?;
+    let (_, status) = simulator.get(&format!("{MANAGEMENT}/Status/{id}")).await?;
+    let pid = status[0]["detail"]["pid"].as_str().context("no project")?;
+    assert_eq!(map(&simulator, CUSTOMERS).await?["pid"], Value::Null);
+    simulator.advance("2m").await?;
+    assert_eq!(map(&simulator, CUSTOMERS).await?["pid"], pid);
+
+    let newer = "0aa5c2a1-0000-4000-8000-000000000999";
+    let templates = json!({newer: {"version": "2.0.0.1"}});
+    simulator
+        .patch(change(
+            json!({"maps": {CUSTOMERS: {"templates": templates}}}),
+        ))
+        .await?;
+    let url = format!("{MANAGEMENT}/SolutionAware/{CID}/SwitchActive/{newer}?pid={pid}");
+    assert_eq!(simulator.post(&url, &json!(newer)).await?.0, 200);
+    assert_eq!(
+        map(&simulator, CUSTOMERS).await?["template"]["id"],
+        CUSTOMERS
+    );
+    simulator.advance("3m").await?;
+    assert_eq!(map(&simulator, newer).await?["template"]["id"], newer);
+    Ok(())
+}
+
+#[tokio::test]
+async fn without_the_linked_dataverse_maps_cannot_be_stopped() -> Result<()> {
+    let simulator = Simulator::start().await?;
+    simulator
+        .patch(json!({"environments": {PRODUCTION: null}}))
+        .await?;
+    let stop = act("4", CUSTOMERS, CUSTOMERS_PID);
+    let (status, answer) = simulator.post(&start_url(), &stop).await?;
+    assert_eq!(status, 403);
+    let message = answer["message"].as_str().unwrap_or_default();
+    assert!(message.contains("token exchange"), "{answer}");
+    simulator.advance("10m").await?;
+    assert_eq!(map(&simulator, CUSTOMERS).await?["state"], "4");
     Ok(())
 }
 
@@ -266,7 +337,12 @@ async fn versions_are_switched_on_stopped_maps() -> Result<()> {
     let url = format!("{url}{CUSTOMERS_PID}");
     assert_eq!(simulator.post(&url, &json!(newer)).await?.0, 400);
     outcome(&simulator, &act("4", CUSTOMERS, CUSTOMERS_PID)).await?;
-    assert_eq!(simulator.post(&url, &json!(newer)).await?.0, 200);
+    // As it is observed: the bare id, called JSON.
+    let request = simulator.as_account(Method::POST, &url).await?;
+    let request = request
+        .header("content-type", "application/json")
+        .body(newer);
+    assert_eq!(request.send().await?.status(), 200);
     assert_eq!(
         map(&simulator, newer).await?["template"]["version"]["major"],
         2

@@ -13,7 +13,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::operation::{Action, Phase};
+use crate::api::operation::{Action, MapState, Phase};
 
 /// What the operator sees, and what it says about it.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
@@ -40,6 +40,10 @@ pub struct DualWriteConnectionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applications: Vec<Application>,
 
+    /// The table maps of the link.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maps: Option<Maps>,
+
     /// The current or last DualWriteOperation of this connection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<OperationSummary>,
@@ -55,6 +59,10 @@ pub struct DualWriteConnectionStatus {
     /// The current outage of reads, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+
+    /// When an event last told that sandbox and production are mixed; it is told again every day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mix_told_at: Option<Timestamp>,
 
     /// The dual-write administration area in finance and operations, once linked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,6 +143,9 @@ pub struct ObservedLink {
     pub connection_set_name: Option<String>,
     /// The Power Platform environment that dual-write is linked to.
     pub environment_id: String,
+    /// The companies that take part, where they were read; at most 250.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub legal_entities: Vec<String>,
     /// Since when a link of this resource has been seen, whichever it was.
     pub first_seen: Timestamp,
     /// Since when this link is seen.
@@ -156,6 +167,45 @@ pub struct Application {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub available_version: Option<String>,
     /// Microsoft's message about the last failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// The table maps of a link: how many are in which state, and which of them somebody should look at.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Maps {
+    /// How many there are.
+    #[schemars(with = "i32", range(min = 0))]
+    pub total: u32,
+    /// How many run, catch up, or do their initial write.
+    #[schemars(with = "i32", range(min = 0))]
+    pub running: u32,
+    /// How many are paused: changes are queued for at most a day or 1 GB.
+    #[schemars(with = "i32", range(min = 0))]
+    pub paused: u32,
+    /// How many are stopped: changes are not queued.
+    #[schemars(with = "i32", range(min = 0))]
+    pub stopped: u32,
+    /// How many should run and do not.
+    #[schemars(with = "i32", range(min = 0))]
+    pub not_running: u32,
+    /// Those that somebody should look at; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub attention: Vec<MapAttention>,
+}
+
+/// A table map that somebody should look at.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MapAttention {
+    /// Its name.
+    pub name: String,
+    /// Its state.
+    pub state: MapState,
+    /// What the dual-write service says about its last request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

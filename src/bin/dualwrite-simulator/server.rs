@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum_server::tls_rustls::RustlsConfig;
 use http::Request;
 use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use uuid::Uuid;
 
 use crate::cli::Cli;
@@ -31,6 +32,8 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
     let simulator = Simulator::new(World::new(Clock::new(cli.time_scale), state));
     let services = bind(cli.listen)?;
     let control = bind(cli.control)?;
+    // Listened for before there is anything to leave behind, and before anybody can know that it runs.
+    let signals = Signals::new()?;
     let ca = CaFile::write(cli.ca_file, certificates.ca_pem())?;
     announce(services.local_addr()?, control.local_addr()?, &ca.path)?;
 
@@ -38,7 +41,7 @@ pub(crate) async fn run(cli: Cli) -> anyhow::Result<()> {
     let outcome = tokio::select! {
         served = serve(services, tls, Arc::clone(&simulator)) => served.context("the simulated services"),
         served = serve_control(control, simulator) => served.context("the control API"),
-        ended = end(cli.exit_with_stdin) => ended,
+        () = end(signals, cli.exit_with_stdin) => Ok(()),
     };
     drop(ca);
     outcome
@@ -96,15 +99,28 @@ async fn serve_control(listener: TcpListener, simulator: Arc<Simulator>) -> anyh
     Ok(())
 }
 
+/// The signals that end it; they do so at once until they are listened for.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+}
+
 /// Returns when it is time to end.
-async fn end(with_stdin: bool) -> anyhow::Result<()> {
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+async fn end(mut signals: Signals, with_stdin: bool) {
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("ending: SIGTERM"),
-        _ = tokio::signal::ctrl_c() => tracing::info!("ending: SIGINT"),
+        _ = signals.terminate.recv() => tracing::info!("ending: SIGTERM"),
+        _ = signals.interrupt.recv() => tracing::info!("ending: SIGINT"),
         () = stdin_ends(), if with_stdin => tracing::info!("ending: standard input ended"),
     }
-    Ok(())
 }
 
 /// Waits on a thread of its own: a read of standard input cannot be cancelled.

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::{AUDIENCE, call};
+use super::integration_keys::integration_keys;
+use super::send::To;
 use crate::microsoft::Session;
-use crate::microsoft::auth::bad_url;
 use crate::microsoft::clouds::AllowedHost;
 use crate::microsoft::error::CallError;
 use crate::microsoft::json::{Fields, Odd};
@@ -20,6 +20,30 @@ pub struct ConnectionSet {
     pub environments: Vec<ConnectionSetEnvironment>,
     /// The companies, by the name on the left side, each once [O Dual-write-automations].
     pub legal_entities: Vec<String>,
+    /// The integration keys of the Dataverse side: columns by table [O Dual-write-automations].
+    pub integration_keys: Vec<(String, Vec<String>)>,
+}
+
+impl ConnectionSet {
+    /// The Dataverse side; none also if there are several.
+    pub fn dataverse(&self) -> Option<&ConnectionSetEnvironment> {
+        only(self.environments.iter().filter(|side| side.is_dataverse()))
+    }
+
+    /// The finance and operations side; none also if there are several.
+    pub fn finance_operations(&self) -> Option<&ConnectionSetEnvironment> {
+        only(
+            self.environments
+                .iter()
+                .filter(|side| side.is_finance_operations()),
+        )
+    }
+}
+
+/// The one item: which of several is meant is not guessed.
+fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
+    let first = items.next();
+    first.filter(|_| items.next().is_none())
 }
 
 /// One side of a connection set.
@@ -40,11 +64,15 @@ pub struct ConnectionSetEnvironment {
 }
 
 impl ConnectionSetEnvironment {
-    /// Whether this is the finance and operations side.
-    pub fn is_finance_operations(&self) -> bool {
+    fn is_finance_operations(&self) -> bool {
         self.target_type
             .as_deref()
             .is_some_and(|target| target.eq_ignore_ascii_case("AX"))
+    }
+
+    fn is_dataverse(&self) -> bool {
+        let target = self.target_type.as_deref().map(str::to_ascii_uppercase);
+        target.is_some_and(|target| target == "CRM" || target.contains("CDS"))
     }
 
     fn read(fields: Fields<'_>) -> Result<Self, Odd> {
@@ -70,11 +98,12 @@ pub async fn connection_set(
     service: &AllowedHost,
     cname: &str,
 ) -> Result<ConnectionSet, CallError> {
-    let call = call("getConnectionSet");
-    let url = service
-        .url(&["api", "ConnectionSet", cname], &[])
-        .map_err(|bad| bad_url(call, service, bad))?;
-    let answer = session.read(call, &AUDIENCE, &url).await?;
+    let to = To {
+        session,
+        service,
+        operation: "getConnectionSet",
+    };
+    let answer = to.get(&["api", "ConnectionSet", cname], &[]).await?;
     let body = answer.json()?;
     let fields =
         Fields::of(&body).ok_or_else(|| answer.unexpected("the answer is not an object."))?;
@@ -88,16 +117,22 @@ fn read(fields: Fields<'_>) -> Result<ConnectionSet, Odd> {
         Some(Value::Array(list)) => list.iter().collect(),
         _ => return Err(Odd("environments")),
     };
-    let side = |value| {
-        Fields::of(value)
-            .ok_or(Odd("environments"))
-            .and_then(ConnectionSetEnvironment::read)
-    };
+    let mut environments = Vec::new();
+    let mut keys = Vec::new();
+    for side in sides {
+        let fields = Fields::of(side).ok_or(Odd("environments"))?;
+        let side = ConnectionSetEnvironment::read(fields)?;
+        if side.is_dataverse() {
+            keys.extend(integration_keys(fields)?);
+        }
+        environments.push(side);
+    }
     Ok(ConnectionSet {
         id: fields.text("id")?,
         name: fields.text("name")?,
-        environments: sides.into_iter().map(side).collect::<Result<_, _>>()?,
+        environments,
         legal_entities: legal_entities(fields)?,
+        integration_keys: keys,
     })
 }
 

@@ -2,15 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::template::CallTemplate;
-use super::{AUDIENCE, call};
+use super::send::To;
+use super::template::{CallTemplate, Values};
 use crate::microsoft::Session;
-use crate::microsoft::auth::{Change, bad_url};
 use crate::microsoft::clouds::AllowedHost;
 use crate::microsoft::error::MutationError;
-
-/// A link may take this many times the usual time of a call: clients of the same service allow 300 s \[O\].
-pub const LINK_TIMEOUT_FACTOR: u32 = 10;
 
 /// What is to be linked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +29,29 @@ pub struct LinkRequest {
     pub legal_entities: Vec<String>,
 }
 
+impl LinkRequest {
+    /// The values of `LINK_PLACEHOLDERS`.
+    pub(super) fn values(&self) -> Values {
+        let without_slash = |url: &str| url.trim_end_matches('/').to_owned();
+        Values::from([
+            ("environmentId", self.environment_id.as_str().into()),
+            ("environmentName", self.environment_name.as_str().into()),
+            ("domainName", self.domain_name.as_str().into()),
+            ("dataverseUrl", without_slash(&self.dataverse_url).into()),
+            (
+                "financeOperationsHost",
+                self.finance_operations_host.as_str().into(),
+            ),
+            (
+                "financeOperationsUrl",
+                without_slash(&self.finance_operations_url).into(),
+            ),
+            ("isDevInstance", self.is_dev_instance.into()),
+            ("legalEntities", self.legal_entities.clone().into()),
+        ])
+    }
+}
+
 /// Ask the service for the first link.
 ///
 /// \[I\] no public client makes a first link. The call and its body are inferred from Reset [O Dual-write-automations,
@@ -48,32 +67,11 @@ pub async fn create_link(
     template: &CallTemplate,
     send_by: Timestamp,
 ) -> Result<(), MutationError> {
-    let call = call("createLink");
-    let rendered = template.render(link);
-    let segments: Vec<&str> = rendered.segments.iter().map(String::as_str).collect();
-    let query: Vec<(&str, &str)> = rendered
-        .query
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.as_str()))
-        .collect();
-    let url = service
-        .url(&segments, &query)
-        .map_err(|bad| MutationError::NotSent(bad_url(call, service, bad)))?;
-    let timeout = session.request_timeout() * LINK_TIMEOUT_FACTOR;
-    let change = Change {
-        call,
-        method: rendered.method,
-        url: &url,
-        body: rendered.body,
-        send_by,
-        timeout,
+    let to = To {
+        session,
+        service,
+        operation: "createLink",
     };
-    let answer = session.change(&AUDIENCE, &change).await?;
-    if answer.is_page() {
-        let error = answer.unexpected(
-            "the answer is a web page, not data: a proxy or a sign-in page stands between.",
-        );
-        return Err(MutationError::Lost(error));
-    }
-    Ok(())
+    let call = template.render(&link.values());
+    to.by_template(call, send_by).await.map(drop)
 }

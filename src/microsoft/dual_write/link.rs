@@ -1,8 +1,7 @@
 //! Where dual-write is linked.
 
-use super::{AUDIENCE, call};
+use super::send::To;
 use crate::microsoft::Session;
-use crate::microsoft::auth::bad_url;
 use crate::microsoft::clouds::AllowedHost;
 use crate::microsoft::error::CallError;
 use crate::microsoft::json::{Fields, Odd};
@@ -42,18 +41,17 @@ pub async fn link(
     service: &AllowedHost,
     finance_operations_host: &str,
 ) -> Result<LinkAnswer, CallError> {
-    let call = call("getLink");
+    let to = To {
+        session,
+        service,
+        operation: "getLink",
+    };
     let query = [
         ("targetType", "AX"),
         ("identifier", finance_operations_host),
     ];
-    let url = service
-        .url(
-            &["api", "DualWriteManagement", "1.0", "Environments"],
-            &query,
-        )
-        .map_err(|bad| bad_url(call, service, bad))?;
-    let answer = session.read(call, &AUDIENCE, &url).await?;
+    let path = ["api", "DualWriteManagement", "1.0", "Environments"];
+    let answer = to.get(&path, &query).await?;
     let body = answer.json()?;
     let entries = body
         .as_array()

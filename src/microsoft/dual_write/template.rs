@@ -1,15 +1,18 @@
-//! The call that makes the first link, as data: what is inferred must be replaceable without a new release.
+//! The calls that make and reset a link, as data: what is inferred must be replaceable without a new release.
+
+use std::collections::BTreeMap;
 
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::LinkRequest;
-
 /// The documented fields of a Reset body, filled as for a first link \[I\].
-const DEFAULT: &str = include_str!("default_link.json");
+const FIRST_LINK: &str = include_str!("default_link.json");
+/// The call as clients make it [O Dual-write-automations, toolbAX].
+const RESET: &str = include_str!("default_reset.json");
 
-const PLACEHOLDERS: [&str; 8] = [
+/// What a link has values for.
+pub(super) const LINK_PLACEHOLDERS: &[&str] = &[
     "environmentId",
     "environmentName",
     "domainName",
@@ -20,10 +23,27 @@ const PLACEHOLDERS: [&str; 8] = [
     "legalEntities",
 ];
 
+/// What only a reset has values for, beside those of a link.
+pub(super) const RESET_PLACEHOLDERS: &[&str] = &[
+    "connectionSetId",
+    "force",
+    "dataverseTargetType",
+    "dataverseName",
+    "dataverseDisplayName",
+    "dataverseIsDevInstance",
+    "financeOperationsTargetType",
+    "financeOperationsName",
+    "financeOperationsDisplayName",
+    "financeOperationsEnvironmentId",
+];
+
+/// What the placeholders of one call stand for.
+pub(super) type Values = BTreeMap<&'static str, Value>;
+
 /// A call with placeholders such as `{{environmentId}}` in its path and in the texts of its body.
 ///
-/// A text that is nothing but `{{legalEntities}}` becomes a list, one that is nothing but `{{isDevInstance}}` a
-/// boolean. Values are put into parsed JSON and into parsed path segments and query values, never into raw text: no
+/// A text that is nothing but `{{legalEntities}}` becomes a list, one that is nothing but `{{isDevInstance}}`,
+/// `{{dataverseIsDevInstance}}` or `{{force}}` a boolean. Values are put into parsed JSON and into parsed path segments and query values, never into raw text: no
 /// value can change the shape of the call.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CallTemplate {
@@ -55,9 +75,9 @@ pub enum TemplateError {
         "the path must be relative, without host, empty or dot segments, backslash or fragment"
     )]
     Path,
-    /// A placeholder that does not exist.
-    #[error("there is no placeholder {{{{{0}}}}}")]
-    Placeholder(String),
+    /// A placeholder that this call has no value for: its name, and those that there are.
+    #[error("there is no placeholder {{{{{0}}}}} for this call; there are: {1}")]
+    Placeholder(String, String),
     /// The list of companies cannot be a part of a text.
     #[error("{{{{legalEntities}}}} is a list: it must be a whole text of the body")]
     List,
@@ -72,12 +92,20 @@ struct Raw {
 }
 
 impl CallTemplate {
-    /// The call as it is documented in the operator's documentation \[I\].
+    /// The first link as it is documented in the operator's documentation \[I\].
     ///
     /// # Errors
     /// Never in practice; the text is a part of the program.
     pub fn first_link() -> Result<Self, TemplateError> {
-        Self::parse(DEFAULT)
+        Self::parse(FIRST_LINK)
+    }
+
+    /// The reset as clients make it \[O\]; with another destination than the current one it is \[I\].
+    ///
+    /// # Errors
+    /// Never in practice; the text is a part of the program.
+    pub fn reset() -> Result<Self, TemplateError> {
+        Self::parse_reset(RESET)
     }
 
     /// A template from the JSON text of `--link-template`: `{"method", "path", "body"}`.
@@ -85,6 +113,19 @@ impl CallTemplate {
     /// # Errors
     /// The text is not such a template; see [`TemplateError`].
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        Self::with_placeholders(text, &[LINK_PLACEHOLDERS])
+    }
+
+    /// A template from the JSON text of `--reset-template`, which knows more placeholders.
+    ///
+    /// # Errors
+    /// The text is not such a template; see [`TemplateError`].
+    pub fn parse_reset(text: &str) -> Result<Self, TemplateError> {
+        Self::with_placeholders(text, &[LINK_PLACEHOLDERS, RESET_PLACEHOLDERS])
+    }
+
+    fn with_placeholders(text: &str, known: &[&[&str]]) -> Result<Self, TemplateError> {
+        let known = known.concat();
         let raw: Raw =
             serde_json::from_str(text).map_err(|error| TemplateError::Shape(error.to_string()))?;
         let method = match raw.method.to_ascii_uppercase().as_str() {
@@ -109,10 +150,10 @@ impl CallTemplate {
             .into_owned()
             .collect();
         for text in segments.iter().chain(query.iter().map(|(_, value)| value)) {
-            check(text, false)?;
+            check(text, &known, false)?;
         }
         if let Some(body) = &raw.body {
-            check_json(body)?;
+            check_json(body, &known)?;
         }
         Ok(Self {
             method,
@@ -122,20 +163,20 @@ impl CallTemplate {
         })
     }
 
-    pub(super) fn render(&self, link: &LinkRequest) -> Rendered {
+    pub(super) fn render(&self, values: &Values) -> Rendered {
         Rendered {
             method: self.method.clone(),
             segments: self
                 .segments
                 .iter()
-                .map(|segment| fill(segment, link))
+                .map(|segment| fill(segment, values))
                 .collect(),
             query: self
                 .query
                 .iter()
-                .map(|(key, value)| (key.clone(), fill(value, link)))
+                .map(|(key, value)| (key.clone(), fill(value, values)))
                 .collect(),
-            body: self.body.as_ref().map(|body| fill_json(body, link)),
+            body: self.body.as_ref().map(|body| fill_json(body, values)),
         }
     }
 }
@@ -157,11 +198,14 @@ fn pieces(text: &str) -> Vec<Result<&str, &str>> {
     pieces
 }
 
-fn check(text: &str, may_be_list: bool) -> Result<(), TemplateError> {
+fn check(text: &str, known: &[&str], may_be_list: bool) -> Result<(), TemplateError> {
     let pieces = pieces(text);
     for name in pieces.iter().filter_map(|piece| piece.err()) {
-        if !PLACEHOLDERS.contains(&name) {
-            return Err(TemplateError::Placeholder(name.to_owned()));
+        if !known.contains(&name) {
+            return Err(TemplateError::Placeholder(
+                name.to_owned(),
+                known.join(", "),
+            ));
         }
         if name == "legalEntities" && !(may_be_list && pieces.len() == 1) {
             return Err(TemplateError::List);
@@ -170,21 +214,28 @@ fn check(text: &str, may_be_list: bool) -> Result<(), TemplateError> {
     Ok(())
 }
 
-fn check_json(value: &Value) -> Result<(), TemplateError> {
+fn check_json(value: &Value, known: &[&str]) -> Result<(), TemplateError> {
     match value {
-        Value::String(text) => check(text, true),
-        Value::Array(items) => items.iter().try_for_each(check_json),
-        Value::Object(fields) => fields.values().try_for_each(check_json),
+        Value::String(text) => check(text, known, true),
+        Value::Array(items) => items.iter().try_for_each(|item| check_json(item, known)),
+        Value::Object(fields) => fields
+            .values()
+            .try_for_each(|field| check_json(field, known)),
         _ => Ok(()),
     }
 }
 
-fn fill(text: &str, link: &LinkRequest) -> String {
+/// Parsing has refused every name without a value.
+fn value_of(name: &str, values: &Values) -> Value {
+    values.get(name).cloned().unwrap_or_default()
+}
+
+fn fill(text: &str, values: &Values) -> String {
     pieces(text)
         .into_iter()
         .map(|piece| match piece {
             Ok(literal) => literal.to_owned(),
-            Err(name) => match value_of(name, link) {
+            Err(name) => match value_of(name, values) {
                 Value::String(text) => text,
                 other => other.to_string(),
             },
@@ -192,36 +243,21 @@ fn fill(text: &str, link: &LinkRequest) -> String {
         .collect()
 }
 
-fn fill_json(value: &Value, link: &LinkRequest) -> Value {
+fn fill_json(value: &Value, values: &Values) -> Value {
     match value {
         Value::String(text) => match pieces(text).as_slice() {
-            [Err(name)] => value_of(name, link),
-            _ => Value::String(fill(text, link)),
+            [Err(name)] => value_of(name, values),
+            _ => Value::String(fill(text, values)),
         },
         Value::Array(items) => {
-            Value::Array(items.iter().map(|item| fill_json(item, link)).collect())
+            Value::Array(items.iter().map(|item| fill_json(item, values)).collect())
         }
         Value::Object(fields) => Value::Object(
             fields
                 .iter()
-                .map(|(k, v)| (k.clone(), fill_json(v, link)))
+                .map(|(k, v)| (k.clone(), fill_json(v, values)))
                 .collect::<Map<_, _>>(),
         ),
         other => other.clone(),
-    }
-}
-
-fn value_of(name: &str, link: &LinkRequest) -> Value {
-    match name {
-        "environmentId" => link.environment_id.as_str().into(),
-        "environmentName" => link.environment_name.as_str().into(),
-        "domainName" => link.domain_name.as_str().into(),
-        "dataverseUrl" => link.dataverse_url.trim_end_matches('/').into(),
-        "financeOperationsHost" => link.finance_operations_host.as_str().into(),
-        "financeOperationsUrl" => link.finance_operations_url.trim_end_matches('/').into(),
-        "isDevInstance" => link.is_dev_instance.into(),
-        "legalEntities" => link.legal_entities.clone().into(),
-        // Parsing has refused every other name.
-        _ => Value::Null,
     }
 }

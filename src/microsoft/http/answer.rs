@@ -124,6 +124,12 @@ impl Answer {
         })
     }
 
+    /// The body as far as it can be understood, whatever its content type says: JSON, else the text as it is.
+    pub(in crate::microsoft) fn in_any_form(&self) -> serde_json::Value {
+        let body = trim_mark(&self.body);
+        serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).trim().into())
+    }
+
     /// Whether this is a web page, by what it says or by what it is.
     pub(in crate::microsoft) fn is_page(&self) -> bool {
         self.says_html() || looks_like_html(&String::from_utf8_lossy(&self.body))

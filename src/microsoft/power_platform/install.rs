@@ -12,7 +12,7 @@ use crate::microsoft::Session;
 use crate::microsoft::auth::{Change, bad_url};
 use crate::microsoft::clouds::AllowedHost;
 use crate::microsoft::error::{CallError, Class, MutationError};
-use crate::microsoft::http::Answer;
+use crate::microsoft::http::{Answer, Body};
 use crate::microsoft::json::Fields;
 use crate::microsoft::text;
 
@@ -105,7 +105,7 @@ pub async fn install(
         call,
         method: Method::POST,
         url: &url,
-        body: None,
+        body: Body::Empty,
         send_by,
         timeout,
     };
@@ -158,7 +158,7 @@ fn find_id(value: &Value, depth: usize) -> Option<RemoteOperation> {
         .text("operationId")
         .ok()
         .flatten()
-        .filter(|id| is_id(id));
+        .filter(|id| text::is_id(id));
     here.map(RemoteOperation).or_else(|| {
         fields
             .values()
@@ -181,17 +181,10 @@ fn by_location(host: &AllowedHost, link: &str) -> Option<RemoteOperation> {
         .by_ref()
         .find(|s| s.eq_ignore_ascii_case("operations"))
         .and_then(|_| segments.next());
-    match id.filter(|id| is_id(id)) {
+    match id.filter(|id| text::is_id(id)) {
         Some(id) => Some(RemoteOperation(id.to_owned())),
         None => (link.len() <= text::KEPT).then(|| RemoteOperation(url.as_url().to_string())),
     }
-}
-
-fn is_id(id: &str) -> bool {
-    (1..=256).contains(&id.len())
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
 }
 
 /// `GET /appmanagement/environments/{id}/operations/{operationId}`

@@ -6,14 +6,15 @@ use jiff::Timestamp;
 
 use super::{
     Act, Next, Owner,
-    steps::{Target, begin, target},
+    steps::{adopt, begin},
+    targets::{Target, target},
 };
 use crate::{
     api::{
         DualWriteOperationStatus, Reason,
         operation::{Action, Phase, StepState, StepStatus},
     },
-    plan::{messages, world::after},
+    plan::{messages, operation::StepKind, world::after},
 };
 
 /// How often an outcome that cannot be known is looked at for a late success.
@@ -25,10 +26,12 @@ pub(super) fn done(act: &Act<'_>, mut status: DualWriteOperationStatus, index: u
     step.state = StepState::Done;
     step.error = None;
     step.absent_since = None;
-    if status
-        .steps
-        .iter()
-        .all(|step| step.state == StepState::Done)
+    let is_one_state = matches!(act.operation.spec.action, Action::Setup | Action::Link);
+    if is_one_state
+        && status
+            .steps
+            .iter()
+            .all(|step| step.state == StepState::Done)
     {
         return succeed(act, status);
     }
@@ -54,14 +57,6 @@ pub(super) fn fail(
     step.error = Some(why.to_owned());
     let message = messages::act_failed(&act.operation.spec, &step.name.clone(), why);
     finish(act, status, Phase::Failed, Some(reason), message)
-}
-
-/// The reason of a failure that has none of its own.
-pub(super) const fn failed_reason(act: &Act<'_>) -> Reason {
-    match act.operation.spec.action {
-        Action::Setup => Reason::InstallFailed,
-        Action::Link => Reason::LinkFailed,
-    }
 }
 
 pub(super) fn timed_out(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) -> Next {
@@ -124,8 +119,17 @@ pub(super) fn late_success(act: &Act<'_>) -> Next {
         .steps
         .iter()
         .position(|step| step.state == StepState::Unknown);
-    match step.map(|index| (index, target(act, &status.steps[index].name))) {
-        Some((index, Target::Reached)) => done(act, status, index),
+    let Some(index) = step else {
+        return keep(status, Some(after(act.now, LATE_LOOK)));
+    };
+    let kind = StepKind::parse(act.operation.spec.action, &status.steps[index].name);
+    let reached = kind
+        .as_ref()
+        .is_some_and(|kind| matches!(target(act, kind, &status.steps[index]), Target::Reached));
+    match kind {
+        // What it took away is still to be put back.
+        Some(StepKind::Reset) if reached => adopt(act, status, index),
+        Some(_) if reached => done(act, status, index),
         _ => keep(status, Some(after(act.now, LATE_LOOK))),
     }
 }

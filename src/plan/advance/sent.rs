@@ -1,12 +1,9 @@
 //! What becomes of a step once its request was sent, or was not.
 
-use super::{
-    Act, Next, Send, Sent,
-    ends::{fail, failed_reason, keep},
-};
+use super::{Act, Next, Send, Sent, ends::keep, reset};
 use crate::{
     api::{DualWriteOperationStatus, connection::FailureClass, operation::StepState},
-    plan::{messages, observed::Problem, world::after},
+    plan::{messages, observed::Problem, operation::StepKind, world::after},
 };
 
 /// The status after a request, and when to look again.
@@ -27,7 +24,14 @@ pub fn after_sending(
         Sent::Accepted { remote_id } => accepted(act, intended, index, remote_id.as_deref()),
         Sent::Refused(problem) if is_for_later(problem) => not_now(act, intended, index, problem),
         Sent::NotSent(problem) => not_now(act, intended, index, problem),
-        Sent::Refused(problem) => fail(act, intended, index, &problem.message, failed_reason(act)),
+        Sent::Refused(problem) => {
+            match StepKind::parse(act.operation.spec.action, &send.step) {
+                // What Kubernetes refuses, a person can grant while the plan waits: nothing was touched yet.
+                Some(StepKind::Backup) => not_now(act, intended, index, problem),
+                Some(kind) => reset::refused(act, intended, index, &kind, problem),
+                None => keep(intended, Some(act.now)),
+            }
+        }
         Sent::Lost(problem) => {
             let mut status = intended;
             status.steps[index].error = Some(problem.message.clone());

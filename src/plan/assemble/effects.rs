@@ -22,7 +22,7 @@ const HISTORY: usize = 10;
 /// At most one thing: create the operation that is asked for, or give up one that is not asked for any more.
 pub(super) fn effect(world: &World<'_>, row: Row, verdict: &Verdict) -> Option<Effect> {
     // While somebody else's act is under way, or nothing can be read, a plan that waits goes on waiting.
-    if matches!(row, Row::Occupied | Row::CredentialsRefused) {
+    if matches!(row, Row::Occupied | Row::CredentialsRefused) || verdict.keeps_plans {
         return None;
     }
     let own = world.own_operations();
@@ -97,7 +97,11 @@ pub(super) fn events(world: &World<'_>, status: &DualWriteConnectionStatus) -> V
         let warning = conditions::find(&status.conditions, ConditionType::Stalled).is_some();
         events.extend(event(ready, warning));
     }
-    if let Some(mismatch) = changed(ConditionType::LinkingMismatch) {
+    let told_again = status.mix_told_at.is_some() && status.mix_told_at != world.memory.mix_told_at;
+    let mismatch = changed(ConditionType::LinkingMismatch).or_else(|| {
+        conditions::find(&status.conditions, ConditionType::LinkingMismatch).filter(|_| told_again)
+    });
+    if let Some(mismatch) = mismatch {
         let bad = conditions::is(
             &status.conditions,
             ConditionType::LinkingMismatch,

@@ -1,21 +1,37 @@
 //! The parts of a status that say what was seen, and since when.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::placing::carry_generation;
 use crate::{
     api::{
-        DualWriteConnectionStatus,
+        DualWriteConnectionStatus, conditions,
         connection::{
-            Application, Failure, FailureClass, ObservedDataverse, ObservedIntegration,
-            ObservedLink, OperationSummary,
+            Application, Failure, FailureClass, MapAttention, Maps, ObservedDataverse,
+            ObservedIntegration, ObservedLink, OperationSummary,
         },
+        operation::MapState,
     },
     plan::{
+        conditions as judge,
+        maps::TableMap,
         observed::{DataverseSays, Environment, Fact, Problem},
-        world::{Integration, Link, World},
+        world::{Integration, Link, World, after},
     },
 };
+
+/// More companies cannot be linked [D].
+const MOST_COMPANIES: usize = 250;
+
+/// How many maps a status names.
+const MOST_ATTENTION: usize = 20;
+
+/// How long the error of a map is shown, in bytes.
+const LONGEST_ERROR: usize = 300;
+
+const DAY: Duration = Duration::from_hours(24);
 
 /// The parts of the status that say what was seen.
 pub(super) fn remember(world: &World<'_>) -> DualWriteConnectionStatus {
@@ -28,6 +44,8 @@ pub(super) fn remember(world: &World<'_>) -> DualWriteConnectionStatus {
     remember_integration(world, &mut status);
     remember_dataverse(world, &mut status);
     remember_link(world, &mut status);
+    remember_maps(world, &mut status);
+    remember_mix(world, &mut status);
     remember_applications(world, &mut status);
     carry_generation(&mut status.conditions, world.desired.generation);
     status
@@ -91,12 +109,70 @@ fn remember_link(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
         connection_set_id: link.connection_set_id.clone(),
         connection_set_name: link.connection_set_name.clone(),
         environment_id: link.environment_id.clone(),
+        legal_entities: match &link.legal_entities {
+            Some(read) => read.iter().take(MOST_COMPANIES).cloned().collect(),
+            None => same
+                .map(|old| old.legal_entities.clone())
+                .unwrap_or_default(),
+        },
         first_seen: old.map_or(world.now, |old| old.first_seen),
         since: same.map_or(world.now, |old| old.since),
     });
     status.admin_url = Some(crate::plan::desired::admin_url(
         &world.desired.finance_operations_url,
     ));
+}
+
+/// What the maps do. Of a link that is not there, or of which nothing is read, nothing is shown.
+fn remember_maps(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+    match (world.link(), &world.observed.maps) {
+        (Link::To(_), Fact::Known(maps)) => status.maps = Some(counted(maps)),
+        (Link::To(_) | Link::Unknown(_) | Link::NotSeen(_), _) => {}
+        (Link::NotObserved | Link::Refused(_) | Link::Absent, _) => status.maps = None,
+    }
+}
+
+fn counted(maps: &[TableMap]) -> Maps {
+    let count = |state| {
+        let of_state = maps.iter().filter(|map| map.state == state).count();
+        u32::try_from(of_state).unwrap_or(u32::MAX)
+    };
+    let mut attention: Vec<MapAttention> = maps
+        .iter()
+        .filter(|map| {
+            matches!(map.state, MapState::NotRunning | MapState::Other) || map.error.is_some()
+        })
+        .map(|map| MapAttention {
+            name: map.name.clone(),
+            state: map.state,
+            error: map
+                .error
+                .as_deref()
+                .map(|error| conditions::cut(error, LONGEST_ERROR)),
+        })
+        .collect();
+    attention.sort_by(|one, other| one.name.cmp(&other.name));
+    attention.dedup_by(|one, other| one.name == other.name);
+    attention.truncate(MOST_ATTENTION);
+    Maps {
+        total: u32::try_from(maps.len()).unwrap_or(u32::MAX),
+        running: count(MapState::Running),
+        paused: count(MapState::Paused),
+        stopped: count(MapState::Stopped) + count(MapState::None),
+        not_running: count(MapState::NotRunning),
+        attention,
+    }
+}
+
+/// When a mix of sandbox and production was told last; it is told again every day.
+fn remember_mix(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+    let told = world.memory.mix_told_at;
+    status.mix_told_at = match (judge::mix(world), told) {
+        (Some(_), Some(told)) if world.now < after(told, DAY) => Some(told),
+        (Some(_), _) => Some(world.now),
+        (None, _) if matches!(world.link(), Link::To(_)) => None,
+        (None, told) => told,
+    };
 }
 
 fn remember_applications(world: &World<'_>, status: &mut DualWriteConnectionStatus) {

@@ -86,6 +86,8 @@ pub const fn word(action: Action) -> &'static str {
     match action {
         Action::Setup => "The installation of the dual-write application",
         Action::Link => "Linking to the Power Platform environment",
+        Action::Reset => "The reset of dual-write",
+        Action::StopMaps => "Stopping the table maps",
     }
 }
 
@@ -137,6 +139,9 @@ pub fn act_succeeded(spec: &DualWriteOperationSpec) -> String {
             "{} is linked to '{}' ({}).",
             spec.finance_operations_host, spec.target.environment_name, spec.target.environment_id
         ),
+        // The end of a reset has more to say, see `reset_ended`.
+        Action::Reset => format!("Dual-write of {} was reset.", spec.finance_operations_host),
+        Action::StopMaps => super::maps_stopped(spec),
     }
 }
 
@@ -152,6 +157,15 @@ pub fn act_failed(spec: &DualWriteOperationSpec, step: &str, why: &str) -> Strin
             "Linking {} to '{}' ({}) has failed: {why}",
             spec.finance_operations_host, spec.target.environment_name, spec.target.environment_id
         ),
+        Action::Reset => format!(
+            "The reset of dual-write of {} has failed at its step {step}, before anything was reset: {why}",
+            spec.finance_operations_host
+        ),
+        Action::StopMaps => format!(
+            "The table maps of {} could not all be stopped: {}",
+            spec.finance_operations_host,
+            super::sentence(why)
+        ),
     }
 }
 
@@ -165,6 +179,7 @@ pub fn act_timed_out(spec: &DualWriteOperationSpec, step: &str, deadline: Timest
         Action::Link => {
             "It may still appear: then this resource goes on by itself. Look at LCS before you try again."
         }
+        Action::Reset | Action::StopMaps => "Look at the Dual-write page before you try again.",
     };
     format!(
         "{} was not finished at its deadline, {}. {after}",
@@ -177,6 +192,9 @@ fn step_word(spec: &DualWriteOperationSpec, step: &str) -> String {
     match spec.action {
         Action::Setup => format!("Installing {step} in '{}'", spec.target.environment_name),
         Action::Link => format!("Linking {}", spec.finance_operations_host),
+        Action::Reset | Action::StopMaps => {
+            format!("Step {step} for {}", spec.finance_operations_host)
+        }
     }
 }
 

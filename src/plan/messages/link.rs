@@ -1,9 +1,10 @@
 //! Sentences about the link.
 
 use crate::{
-    api::connection::IntegrationKind,
+    api::{connection::IntegrationKind, operation::MapState},
     plan::{
         desired::{self, Desired},
+        maps::TableMap,
         observed::{LinkFacts, Problem},
     },
 };
@@ -121,9 +122,40 @@ pub fn link_vanished(desired: &Desired, environment_id: &str) -> String {
 }
 
 /// Everything is as it should be.
-pub fn connected(desired: &Desired, with: &str) -> String {
-    format!(
+///
+/// With the table maps, where they were read: a link whose maps are stopped passes nothing on.
+pub fn connected(desired: &Desired, with: &str, maps: Option<&[TableMap]>) -> String {
+    let joined = format!(
         "{} and {with} are integrated and linked by dual-write.",
         desired.host
-    )
+    );
+    match maps {
+        Some(maps) if !maps.is_empty() => format!("{joined} {}", of_maps(maps)),
+        _ => joined,
+    }
+}
+
+fn of_maps(maps: &[TableMap]) -> String {
+    let total = maps.len();
+    let broken: Vec<&str> = maps
+        .iter()
+        .filter(|map| map.state == MapState::NotRunning)
+        .map(|map| map.name.as_str())
+        .collect();
+    let running = maps
+        .iter()
+        .filter(|map| map.state == MapState::Running)
+        .count();
+    let needs = if broken.is_empty() {
+        String::new()
+    } else {
+        format!(
+            " These should run and do not; look at them on the Dual-write page: {}.",
+            super::list(&broken, 10)
+        )
+    };
+    match running {
+        running if running == total => format!("All {total} table maps run."),
+        running => format!("{running} of {total} table maps run.{needs}"),
+    }
 }

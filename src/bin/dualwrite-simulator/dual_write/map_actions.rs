@@ -1,7 +1,9 @@
 //! Starting, stopping, pausing, resuming and initialising table maps.
 //!
 //! - `startMaps` [O]: `POST Start`; answers `{requestId}`, a bare id or an empty 202; an empty `tid`
-//!   or (except for initialise) an empty `pid` makes it fail with 500.
+//!   or (except for initialise) an empty `pid` makes it fail with 500. If the linked Dataverse was
+//!   deleted, stopping fails with a 403 from the token exchange [D]; that every action does, and the
+//!   words, are [I].
 //!
 //! That an action which does not fit the state of the map is accepted and then ends in request
 //! state 3 is [I], and so is that a stop overtakes a request which is still under way.
@@ -19,7 +21,7 @@ use crate::clock::later;
 use crate::reply::Reply;
 use crate::router::Call;
 use crate::state::{
-    DualWriteMap, Earlier, FinanceOperations, MapProgress, MapRequest, MapState, RequestAction,
+    DualWriteMap, FinanceOperations, MapProgress, MapRequest, MapState, RequestAction,
     RequestState, StartAnswer,
 };
 use crate::world::World;
@@ -72,6 +74,7 @@ fn finish(
         RequestAction::Stop => MapState::Stopped,
         RequestAction::Pause => MapState::Paused,
         RequestAction::Initialise => {
+            map.remember(at, lag);
             map.pid.get_or_insert_with(|| Uuid::new_v4().to_string());
             MapState::Stopped
         }
@@ -79,23 +82,11 @@ fn finish(
     set_state(map, state, at, lag);
 }
 
-/// Changes the state; a lagging list goes on showing the one that was.
 fn set_state(map: &mut DualWriteMap, state: MapState, at: Timestamp, lag: Duration) {
-    if map.state == state {
-        return;
+    if map.state != state {
+        map.remember(at, lag);
+        map.state = state;
     }
-    if !lag.is_zero() {
-        let shown = map
-            .earlier
-            .as_ref()
-            .filter(|earlier| earlier.until > at)
-            .map_or(map.state, |earlier| earlier.state);
-        map.earlier = Some(Earlier {
-            state: shown,
-            until: later(at, lag),
-        });
-    }
-    map.state = state;
 }
 
 pub(crate) fn start(world: &mut World, call: &Call<'_>) -> Reply {
@@ -138,6 +129,12 @@ fn try_start(world: &mut World, call: &Call<'_>) -> Result<Reply, Reply> {
     if details.iter().any(|detail| detail.host != host) {
         return Err(bad("All details have to be of one connection set."));
     }
+    if lost_dataverse(world, &host) {
+        return Err(failure(
+            StatusCode::FORBIDDEN,
+            "The token exchange for the linked Dataverse environment failed: Forbidden.",
+        ));
+    }
     let now = world.clock.now();
     let lag = world.state.settings.lag.maps.0;
     let Some(financials) = world.state.finance_operations.get_mut(&host) else {
@@ -147,10 +144,19 @@ fn try_start(world: &mut World, call: &Call<'_>) -> Result<Reply, Reply> {
     let reply = match financials.start_answer {
         StartAnswer::RequestId => Reply::ok(json!({"requestId": id})),
         StartAnswer::BareId => Reply::ok(json!(id)),
+        StartAnswer::PlainId => Reply::text(StatusCode::OK, "text/plain; charset=utf-8", &id),
         StartAnswer::Empty => Reply::empty(StatusCode::ACCEPTED),
     };
     world.settle();
     Ok(reply.applied())
+}
+
+/// Whether the Dataverse environment that the host is linked to no longer exists.
+fn lost_dataverse(world: &World, host: &str) -> bool {
+    let financials = world.state.finance_operations.get(host);
+    financials
+        .and_then(|financials| financials.link.as_ref())
+        .is_some_and(|link| world.state.environment(&link.environment_id).is_none())
 }
 
 fn read(

@@ -1,8 +1,8 @@
 //! Table maps.
 //!
-//! - `listMaps` [O]: `GET Entities?targetType=AX&cid=…`. The list can lag behind. Identity is
-//!   `detail.tName`; `detail.tid` is the id of the version that is active; `detail.pid` is null until
-//!   the map is initialised.
+//! - `listMaps` [O]: `GET Entities?targetType=AX&cid=…`. The list can lag behind; that it then shows
+//!   everything but the last requests as it was is [I]. Identity is `detail.tName`; `detail.tid` is
+//!   the id of the version that is active; `detail.pid` is null until the map is initialised.
 //! - `getMapStatus` [O]: `GET Status/{requestId}`, the maps of a request, not lagging; 404 for an
 //!   unknown request is [I].
 //! - `switchActiveVersion` [O]: `POST SolutionAware/{cid}/SwitchActive/{templateId}?pid=…`; that it
@@ -12,7 +12,6 @@
 //! Which actions a state offers is [I], apart from those of a running map [O].
 
 use http::StatusCode;
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{administers, crashed, failure, forbidden, host_of_set, map_of_project};
@@ -36,20 +35,13 @@ pub(crate) fn list(world: &mut World, call: &Call<'_>) -> Reply {
     let maps: Vec<Value> = financials
         .maps
         .iter()
-        .map(|(id, map)| shown(id, map, financials, listed_state(map, now)))
+        .filter_map(|(id, map)| Some(shown(id, &map.listed(now)?, financials)))
         .collect();
     Reply::ok(json!(maps))
 }
 
-fn listed_state(map: &DualWriteMap, now: Timestamp) -> MapState {
-    map.earlier
-        .as_ref()
-        .filter(|earlier| earlier.until > now)
-        .map_or(map.state, |earlier| earlier.state)
-}
-
 /// A map in the service's shape.
-fn shown(id: &str, map: &DualWriteMap, financials: &FinanceOperations, state: MapState) -> Value {
+fn shown(id: &str, map: &DualWriteMap, financials: &FinanceOperations) -> Value {
     let part = |part: &Part, target: &str| {
         json!({
             "targetType": target,
@@ -73,8 +65,8 @@ fn shown(id: &str, map: &DualWriteMap, financials: &FinanceOperations, state: Ma
             "tid": map.active_template,
             "tName": map.t_name,
             "pid": map.pid,
-            "state": state.digit(),
-            "actions": actions(map, state),
+            "state": map.state.digit(),
+            "actions": actions(map),
             "template": active,
             "templates": templates,
             "lastRequests": last_requests(id, financials),
@@ -99,8 +91,8 @@ fn template(id: &str, template: &Template, name: &str) -> Value {
     })
 }
 
-fn actions(map: &DualWriteMap, state: MapState) -> &'static [&'static str] {
-    match state {
+fn actions(map: &DualWriteMap) -> &'static [&'static str] {
+    match map.state {
         _ if map.pid.is_none() => &["8"],
         MapState::None | MapState::Stopped | MapState::NotRunning => &["1"],
         MapState::InitialSync | MapState::CatchUp => &["4"],
@@ -153,7 +145,7 @@ pub(crate) fn status(world: &mut World, call: &Call<'_>) -> Reply {
         .maps
         .keys()
         .filter_map(|id| Some((id, financials.maps.get(id)?)))
-        .map(|(id, map)| shown(id, map, financials, map.state))
+        .map(|(id, map)| shown(id, map, financials))
         .collect();
     Reply::ok(json!(maps))
 }
@@ -171,6 +163,7 @@ fn try_switch(world: &mut World, call: &Call<'_>) -> Result<Reply, Reply> {
         return Err(crashed());
     }
     let (host, key) = map_of_project(world, call, pid)?;
+    let (now, lag) = (world.clock.now(), world.state.settings.lag.maps.0);
     let map = world
         .state
         .finance_operations
@@ -186,6 +179,7 @@ fn try_switch(world: &mut World, call: &Call<'_>) -> Result<Reply, Reply> {
         let message = "The table map has to be stopped before its version is changed.";
         return Err(failure(StatusCode::BAD_REQUEST, message));
     }
+    map.remember(now, lag);
     template.clone_into(&mut map.active_template);
     Ok(Reply::empty(StatusCode::OK).applied())
 }

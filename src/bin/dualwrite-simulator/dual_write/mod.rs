@@ -31,7 +31,7 @@ pub(crate) fn settle(
 ) {
     link::settle(host, financials, now);
     map_actions::settle(financials, now, lag);
-    solutions::settle(financials, now);
+    solutions::settle(financials, now, lag);
 }
 
 /// An error of the service. Its shape is [I]: clients are to tolerate any.

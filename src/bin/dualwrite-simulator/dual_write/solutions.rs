@@ -8,6 +8,7 @@
 //! That an unknown solution is refused with 400, and an unknown request with 404, is [I].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use http::StatusCode;
 use jiff::Timestamp;
@@ -24,7 +25,7 @@ use crate::state::{
 use crate::world::World;
 
 /// Goes on with the solutions that are being applied.
-pub(super) fn settle(financials: &mut FinanceOperations, now: Timestamp) {
+pub(super) fn settle(financials: &mut FinanceOperations, now: Timestamp, lag: Duration) {
     let FinanceOperations {
         solution_requests,
         solutions,
@@ -44,14 +45,22 @@ pub(super) fn settle(financials: &mut FinanceOperations, now: Timestamp) {
                 request.state = RequestState::Error;
                 request.message = Some(message.clone());
             } else {
-                bring(maps, solution, request.overlapped);
+                for (id, mut map) in brought(maps, solution, request.overlapped) {
+                    map.remember_absence(request.ends_at, lag);
+                    maps.insert(id, map);
+                }
             }
         }
     }
 }
 
-/// The maps of a solution arrive; a map that is there gets the versions that it lacks.
-fn bring(maps: &mut BTreeMap<String, DualWriteMap>, solution: &Solution, twice: bool) {
+/// The maps that come with a solution; a map that is there gets the versions that it lacks.
+fn brought(
+    maps: &mut BTreeMap<String, DualWriteMap>,
+    solution: &Solution,
+    twice: bool,
+) -> Vec<(String, DualWriteMap)> {
+    let mut new = Vec::new();
     for (id, map) in &solution.maps {
         if let Some(existing) = maps.get_mut(id) {
             for (template, version) in &map.templates {
@@ -61,13 +70,13 @@ fn bring(maps: &mut BTreeMap<String, DualWriteMap>, solution: &Solution, twice: 
                     .or_insert_with(|| version.clone());
             }
         } else {
-            maps.insert(id.clone(), fresh(map));
+            new.push((id.clone(), fresh(map)));
         }
         if twice {
-            let (id, copy) = duplicate(map);
-            maps.insert(id, copy);
+            new.push(duplicate(map));
         }
     }
+    new
 }
 
 fn fresh(map: &DualWriteMap) -> DualWriteMap {

@@ -203,6 +203,8 @@ pub(crate) enum StartAnswer {
     RequestId,
     /// The id alone, as a JSON string.
     BareId,
+    /// The id alone, as plain text.
+    PlainId,
     /// 202 without a body.
     Empty,
 }

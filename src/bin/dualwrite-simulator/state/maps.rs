@@ -1,11 +1,12 @@
 //! Table maps, what is asked of them, and the solutions that bring them.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Span;
+use crate::clock::{Span, later};
 
 /// A table map.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -37,7 +38,7 @@ pub(crate) struct DualWriteMap {
     /// Rows that an initial sync cannot write, per legal entity.
     #[serde(default)]
     pub(crate) error_rows: u64,
-    /// The state that the lagging list still shows, and until when.
+    /// What the lagging list still shows.
     #[serde(default)]
     pub(crate) earlier: Option<Earlier>,
     /// When its tables were refreshed last.
@@ -56,13 +57,61 @@ impl DualWriteMap {
             self.active_template.clone_from(first);
         }
     }
+
+    /// The map is about to change: a list that lags goes on showing what it shows now.
+    pub(crate) fn remember(&mut self, at: Timestamp, lag: Duration) {
+        if lag.is_zero() {
+            return;
+        }
+        let until = later(at, lag);
+        match &mut self.earlier {
+            Some(earlier) if earlier.until > at => earlier.until = until,
+            earlier => {
+                *earlier = Some(Earlier {
+                    absent: false,
+                    state: self.state,
+                    pid: self.pid.clone(),
+                    active_template: self.active_template.clone(),
+                    until,
+                });
+            }
+        }
+    }
+
+    /// The map has come: a list that lags does not show it yet.
+    pub(crate) fn remember_absence(&mut self, at: Timestamp, lag: Duration) {
+        self.remember(at, lag);
+        if let Some(earlier) = &mut self.earlier {
+            earlier.absent = true;
+        }
+    }
+
+    /// The map as the list shows it; none if it does not show it yet.
+    pub(crate) fn listed(&self, now: Timestamp) -> Option<Self> {
+        match self.earlier.as_ref().filter(|earlier| earlier.until > now) {
+            None => Some(self.clone()),
+            Some(earlier) if earlier.absent => None,
+            Some(earlier) => Some(Self {
+                state: earlier.state,
+                pid: earlier.pid.clone(),
+                active_template: earlier.active_template.clone(),
+                ..self.clone()
+            }),
+        }
+    }
 }
 
-/// A state that was.
+/// A map as it was, and until when the list shows it so.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Earlier {
+    /// It was not there.
+    #[serde(default)]
+    pub(crate) absent: bool,
     pub(crate) state: MapState,
+    #[serde(default)]
+    pub(crate) pid: Option<String>,
+    pub(crate) active_template: String,
     pub(crate) until: Timestamp,
 }
 

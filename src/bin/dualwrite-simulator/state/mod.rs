@@ -22,8 +22,8 @@ pub(crate) use finance_operations::{
 };
 pub(crate) use identity::{Account, Application, Cloud, Tenant};
 pub(crate) use maps::{
-    DualWriteMap, Earlier, MapProgress, MapRequest, MapState, Part, RequestAction, RequestState,
-    Solution, SolutionRequest, Template,
+    DualWriteMap, MapProgress, MapRequest, MapState, Part, RequestAction, RequestState, Solution,
+    SolutionRequest, Template,
 };
 
 use crate::clock::Span;
@@ -89,7 +89,7 @@ impl Default for Settings {
 pub(crate) struct Lag {
     /// The environment list and its single reads.
     pub(crate) environments: Span,
-    /// The list of table maps.
+    /// The list of table maps: their states, projects, active versions, and those that have come.
     pub(crate) maps: Span,
 }
 

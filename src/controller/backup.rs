@@ -1,0 +1,247 @@
+//! The backup of a reset, as `ConfigMap`s beside the connection.
+//!
+//! They are immutable and have no owner, so that nobody changes them by accident and deleting the connection keeps them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{ResourceExt, core::ObjectMeta};
+use sha2::{Digest, Sha256};
+
+use super::{
+    context::Context,
+    report::{self, WriteError},
+};
+use crate::{
+    api::Reason,
+    plan::{
+        advance::{BackupView, Sent},
+        backup::{self, FILE, Part},
+        observed::Problem,
+        world::KnownOperation,
+    },
+};
+
+/// How many backups of a connection are kept.
+const KEPT: usize = 5;
+
+/// The longest value of a label.
+const LABEL_LIMIT: usize = 63;
+
+/// The backup of an operation, as it stands.
+pub async fn view(context: &Context, operation: &KnownOperation) -> BackupView {
+    let Some(recorded) = &operation.status.backup else {
+        return BackupView::Missing;
+    };
+    let mut texts = Vec::new();
+    for name in &recorded.config_maps {
+        match report::config_map(context, &operation.namespace, name).await {
+            Ok(None) => return BackupView::Missing,
+            Ok(Some(found)) => texts.push(
+                found
+                    .data
+                    .and_then(|mut data| data.remove(FILE))
+                    .unwrap_or_default(),
+            ),
+            Err(error) => return BackupView::Unknown(cannot(operation, &error)),
+        }
+    }
+    if backup::digest(texts.iter().map(String::as_str)) == recorded.sha256 {
+        BackupView::Intact
+    } else {
+        BackupView::Altered
+    }
+}
+
+/// Writes the backup of an operation; a part that is there already is left as it is, and judged when it is read.
+pub async fn write(context: &Context, operation: &KnownOperation) -> Sent {
+    let parts = match backup::parts(operation) {
+        Ok(parts) => parts,
+        Err(error) => {
+            return Sent::NotSent(Problem::transient(format!(
+                "The backup could not be written as YAML ({error})."
+            )));
+        }
+    };
+    for part in &parts {
+        let config_map = config_map(operation, part);
+        match report::create_config_map(context, &operation.namespace, &config_map).await {
+            Ok(()) | Err(WriteError::Conflict) => {}
+            Err(error) if error.is_certain() => {
+                return Sent::Refused(cannot(operation, &error));
+            }
+            Err(error) => return Sent::Lost(cannot(operation, &error)),
+        }
+    }
+    Sent::Accepted { remote_id: None }
+}
+
+/// Deletes all but the last backups of a connection. Best effort: the next reset tries again.
+pub async fn prune(context: &Context, operation: &KnownOperation) {
+    let connection = label(&operation.spec.connection.name);
+    let selector = format!("{BACKUP}=true,{CONNECTION}={connection}");
+    let found = match report::config_maps(context, &operation.namespace, &selector).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::warn!(%error, "old backups could not be listed, so none is deleted");
+            return;
+        }
+    };
+    for config_map in superfluous(&found) {
+        let name = config_map.name_any();
+        let uid = config_map.uid().unwrap_or_default();
+        match report::delete_config_map(context, &operation.namespace, &name, &uid).await {
+            Ok(()) => tracing::info!(config_map = name, "deleted an old backup"),
+            Err(error) => {
+                tracing::warn!(config_map = name, %error, "an old backup could not be deleted");
+            }
+        }
+    }
+}
+
+/// The parts of all but the newest backups.
+fn superfluous(found: &[ConfigMap]) -> Vec<&ConfigMap> {
+    let operation_of = |config_map: &ConfigMap| {
+        config_map
+            .annotations()
+            .get(OPERATION)
+            .cloned()
+            .unwrap_or_default()
+    };
+    let created = |config_map: &ConfigMap| {
+        config_map
+            .metadata
+            .creation_timestamp
+            .as_ref()
+            .map(|time| time.0)
+    };
+    let mut newest: BTreeMap<String, Option<jiff::Timestamp>> = BTreeMap::new();
+    for config_map in found {
+        let at = newest.entry(operation_of(config_map)).or_default();
+        *at = (*at).max(created(config_map));
+    }
+    let mut by_age: Vec<_> = newest.into_iter().collect();
+    by_age.sort_by(|one, other| (other.1, &other.0).cmp(&(one.1, &one.0)));
+    let old: BTreeSet<String> = by_age
+        .into_iter()
+        .skip(KEPT)
+        .map(|(name, _)| name)
+        .collect();
+    let is_old = |config_map: &&ConfigMap| old.contains(&operation_of(config_map));
+    found.iter().filter(is_old).collect()
+}
+
+const BACKUP: &str = "dualwrite.dev/backup";
+const CONNECTION: &str = "dualwrite.dev/connection";
+const OPERATION: &str = "dualwrite.dev/operation";
+
+fn config_map(operation: &KnownOperation, part: &Part) -> ConfigMap {
+    let connection = &operation.spec.connection.name;
+    let labels = [
+        (BACKUP, "true".to_owned()),
+        (CONNECTION, label(connection)),
+        (
+            "app.kubernetes.io/managed-by",
+            "dualwrite-operator".to_owned(),
+        ),
+    ];
+    let annotations = [
+        (CONNECTION, connection.clone()),
+        (OPERATION, operation.name.clone()),
+    ];
+    let owned = |pairs: Vec<(&str, String)>| -> BTreeMap<String, String> {
+        pairs
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect()
+    };
+    ConfigMap {
+        metadata: ObjectMeta {
+            name: Some(part.name.clone()),
+            namespace: Some(operation.namespace.clone()),
+            labels: Some(owned(labels.into())),
+            annotations: Some(owned(annotations.into())),
+            ..ObjectMeta::default()
+        },
+        immutable: Some(true),
+        data: Some([(FILE.to_owned(), part.text.clone())].into()),
+        ..ConfigMap::default()
+    }
+}
+
+/// A name as the value of a label; one that is too long is cut, and told from others by a digest.
+fn label(name: &str) -> String {
+    if name.len() <= LABEL_LIMIT {
+        return name.to_owned();
+    }
+    let digest = Sha256::digest(name.as_bytes());
+    let cut: String = name.chars().take(LABEL_LIMIT - 9).collect();
+    let digest = digest
+        .iter()
+        .take(4)
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    format!("{}-{digest}", cut.trim_end_matches(['-', '.']))
+}
+
+fn cannot(operation: &KnownOperation, error: &WriteError) -> Problem {
+    let message = match error.status() {
+        Some(403) => format!(
+            "The operator may not handle ConfigMaps in the namespace {}, where the backup of the reset belongs: bind the role \
+             dualwrite-operator-namespace of this version there (README, Install, step 3).",
+            operation.namespace
+        ),
+        _ => format!(
+            "The backup of the reset cannot be written or read as a ConfigMap in the namespace {}: {error}.",
+            operation.namespace
+        ),
+    };
+    match error.status() {
+        Some(403) => Problem::needs_person(Reason::NamespaceNotGranted, message),
+        _ => Problem::transient(message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(operation: &str, name: &str, second: i64) -> ConfigMap {
+        let at = jiff::Timestamp::from_second(second).unwrap();
+        ConfigMap {
+            metadata: ObjectMeta {
+                name: Some(name.into()),
+                annotations: Some([(OPERATION.to_owned(), operation.to_owned())].into()),
+                creation_timestamp: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at)),
+                ..ObjectMeta::default()
+            },
+            ..ConfigMap::default()
+        }
+    }
+
+    #[test]
+    fn the_last_five_backups_are_kept_with_all_their_parts() {
+        let mut found: Vec<ConfigMap> = (1..=7)
+            .map(|number| {
+                stored(
+                    &format!("reset-{number}"),
+                    &format!("reset-{number}-backup"),
+                    number,
+                )
+            })
+            .collect();
+        found.push(stored("reset-1", "reset-1-backup-2", 100));
+        let names: Vec<String> = superfluous(&found)
+            .into_iter()
+            .map(ResourceExt::name_any)
+            .collect();
+        assert_eq!(names, ["reset-2-backup", "reset-3-backup"]);
+    }
+
+    #[test]
+    fn a_long_name_becomes_a_label_of_its_own() {
+        let one = label(&format!("{}-one", "contoso".repeat(20)));
+        let other = label(&format!("{}-other", "contoso".repeat(20)));
+        assert!(one.len() <= LABEL_LIMIT && other.len() <= LABEL_LIMIT && one != other);
+        assert_eq!(label("contoso-uat"), "contoso-uat");
+    }
+}

@@ -1,0 +1,291 @@
+//! The plan of a reset, and that of stopping the maps: from what was read, in the order in which it is done.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{StepKind, frame};
+use crate::{
+    api::{
+        DualWriteOperationSpec,
+        connection::{ApprovalPolicy, StartMaps},
+        operation::{
+            Action, Approval, ConnectionSetReference, MapState, Options, PlannedMap, PlannedStep,
+        },
+    },
+    plan::{
+        desired::same_id,
+        maps::{self, ConnectionSetDetails, TableMap},
+        messages::{self, PlanWords},
+        observed::{Environment, Fact, LinkFacts, Problem, Readiness, Tier},
+        world::{KnownOperation, World},
+    },
+};
+
+/// The longest time that an act may take as a whole.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// Everything that a reset takes away or needs, all of it known.
+#[derive(Clone, Copy, Debug)]
+pub struct ResetFacts<'a> {
+    maps: &'a [TableMap],
+    set: &'a ConnectionSetDetails,
+    solutions: &'a [String],
+    prerequisites: &'a BTreeMap<String, Vec<String>>,
+}
+
+impl<'a> ResetFacts<'a> {
+    /// What was read, if all of it was.
+    ///
+    /// # Errors
+    /// The first thing that could not be read.
+    pub fn of(world: &World<'a>) -> Result<Self, &'a Problem> {
+        const fn read<T>(fact: &Fact<T>) -> Result<&T, &Problem> {
+            match fact {
+                Fact::Known(value) => Ok(value),
+                Fact::Unknown(problem) => Err(problem),
+            }
+        }
+        let details = &world.observed.details;
+        Ok(Self {
+            maps: read(&world.observed.maps)?,
+            set: read(&details.connection_set)?,
+            solutions: read(&details.solutions)?,
+            prerequisites: read(&details.prerequisites)?,
+        })
+    }
+}
+
+/// The plan to reset the link, so that it ends at the environment that Power Platform integration names.
+pub fn reset(
+    world: &World<'_>,
+    environment: &Environment,
+    link: &LinkFacts,
+    facts: &ResetFacts<'_>,
+) -> DualWriteOperationSpec {
+    let desired = world.desired;
+    let is_same_destination = same_id(&link.environment_id, &environment.id);
+    let starts = is_same_destination || desired.mismatch.start_maps == StartMaps::AsBefore;
+    let planned = maps::planned(facts.maps, facts.prerequisites, &brought_by(world));
+    let words = Words::of(world, environment, link);
+    let steps = steps(&planned, facts, starts, &words.get());
+    let mut spec = frame(world, environment, Action::Reset, Vec::new());
+    spec.losses = messages::losses(desired, &words.get(), &planned, &facts.set.legal_entities);
+    spec.timeout = seconds(
+        desired
+            .link_timeout
+            .saturating_mul(u32::try_from(steps.len()).unwrap_or(u32::MAX))
+            .min(LONGEST),
+    );
+    spec.steps = steps;
+    spec.relies_on.connection_set = Some(set_reference(world, link, &facts.set.legal_entities));
+    spec.relies_on
+        .legal_entities
+        .clone_from(&desired.legal_entities);
+    spec.relies_on.maps = planned;
+    spec.relies_on.solutions = facts.solutions.to_vec();
+    spec.relies_on
+        .integration_keys
+        .clone_from(&facts.set.integration_keys);
+    spec.options = Options {
+        force: desired.mismatch.force,
+        start_maps: starts,
+        on_deletion: false,
+        step_timeout: seconds(desired.link_timeout),
+    };
+    spec.approval = if is_automatic(world) {
+        Approval::NotRequired
+    } else {
+        Approval::Pending
+    };
+    spec
+}
+
+/// Whether a reset of this connection needs nobody's approval. What may be production needs one, unless the spec says so
+/// twice.
+pub fn is_automatic(world: &World<'_>) -> bool {
+    let mismatch = &world.desired.mismatch;
+    let is_safe = matches!(world.host_tier(), Tier::Sandbox | Tier::Development);
+    mismatch.approval == ApprovalPolicy::Automatic && (is_safe || mismatch.allow_production)
+}
+
+/// The plan to stop every table map.
+pub fn stop_maps(
+    world: &World<'_>,
+    link: &LinkFacts,
+    found: &[TableMap],
+    on_deletion: bool,
+) -> DualWriteOperationSpec {
+    let planned = maps::planned(found, &BTreeMap::new(), &BTreeMap::new());
+    let linked = linked_environment(world, link);
+    let words = Words::of(world, &linked, link);
+    let step = planned_step(&StepKind::StopMaps, &words.get(), to_stop(&planned));
+    let mut spec = frame(world, &linked, Action::StopMaps, vec![step]);
+    spec.losses = vec![format!(
+        "Why: {}. Changes on either side from the stop of the maps until somebody starts them are not passed on, then or later.",
+        messages::stop_cause(on_deletion)
+    )];
+    spec.timeout = seconds(world.desired.link_timeout);
+    spec.relies_on.connection_set = Some(set_reference(world, link, &[]));
+    spec.relies_on.maps = planned;
+    spec.options = Options {
+        on_deletion,
+        step_timeout: seconds(world.desired.link_timeout),
+        ..Options::default()
+    };
+    spec
+}
+
+/// The environment that dual-write is linked to; of one that is not visible only the id is known.
+fn linked_environment(world: &World<'_>, link: &LinkFacts) -> Environment {
+    let visible = world.visible_environment(&link.environment_id);
+    visible.cloned().unwrap_or_else(|| Environment {
+        id: link.environment_id.clone(),
+        name: link.environment_id.clone(),
+        kind: String::new(),
+        readiness: Readiness::Ready,
+        has_dataverse: true,
+        dataverse_url: None,
+        domain_name: None,
+        finance_operations: None,
+    })
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{}s", duration.as_secs())
+}
+
+fn set_reference(
+    world: &World<'_>,
+    link: &LinkFacts,
+    legal_entities: &[String],
+) -> ConnectionSetReference {
+    ConnectionSetReference {
+        id: link.connection_set_id.clone(),
+        name: link.connection_set_name.clone(),
+        legal_entities: legal_entities.to_vec(),
+        environment_visible: world.visible_environment(&link.environment_id).is_some(),
+    }
+}
+
+/// The texts that [`PlanWords`] borrows.
+struct Words<'a> {
+    host: &'a str,
+    from: String,
+    to: String,
+    account: String,
+    from_is_visible: bool,
+}
+
+impl<'a> Words<'a> {
+    fn of(world: &World<'a>, environment: &Environment, link: &LinkFacts) -> Self {
+        let desired = world.desired;
+        let linked = world.visible_environment(&link.environment_id);
+        Self {
+            host: &desired.host,
+            from: messages::environment_or_id(linked, &link.environment_id),
+            to: messages::environment(environment),
+            account: desired.dual_write_service.as_ref().map_or_else(
+                || "the account used here".to_owned(),
+                |service| format!("the account of Secret '{}'", service.secret_ref.name),
+            ),
+            from_is_visible: linked.is_some(),
+        }
+    }
+
+    fn get(&self) -> PlanWords<'_> {
+        PlanWords {
+            host: self.host,
+            from: &self.from,
+            to: &self.to,
+            account: &self.account,
+            from_is_visible: self.from_is_visible,
+        }
+    }
+}
+
+/// By the name of a map, the solution that was seen to bring it when this operator applied it. Nothing else proves it: the
+/// service does not say what a solution holds.
+fn brought_by(world: &World<'_>) -> BTreeMap<String, String> {
+    let mut brought = BTreeMap::new();
+    // The newest operation has the last word.
+    for operation in world.own_operations().into_iter().rev() {
+        brought.extend(brought_in(operation));
+    }
+    brought
+}
+
+fn brought_in(operation: &KnownOperation) -> impl Iterator<Item = (String, String)> + '_ {
+    let action = operation.spec.action;
+    operation.status.steps.iter().flat_map(move |step| {
+        let solution = match StepKind::parse(action, &step.name) {
+            Some(StepKind::Solution(name)) => Some(name),
+            _ => None,
+        };
+        let maps = solution.is_some().then_some(step.maps.as_slice());
+        let pair = move |map: &String| Some((map.clone(), solution.clone()?));
+        maps.unwrap_or_default().iter().filter_map(pair)
+    })
+}
+
+fn to_stop(maps: &[PlannedMap]) -> Vec<String> {
+    let runs = |map: &&PlannedMap| !map.state.is_stopped();
+    maps.iter()
+        .filter(runs)
+        .map(|map| map.name.clone())
+        .collect()
+}
+
+fn steps(
+    planned: &[PlannedMap],
+    facts: &ResetFacts<'_>,
+    starts: bool,
+    words: &PlanWords<'_>,
+) -> Vec<PlannedStep> {
+    let step = |kind: StepKind, maps: Vec<String>| planned_step(&kind, words, maps);
+    let plain = |kind: StepKind| planned_step(&kind, words, Vec::new());
+    let mut steps = vec![
+        plain(StepKind::Backup),
+        step(StepKind::StopMaps, to_stop(planned)),
+        plain(StepKind::Reset),
+    ];
+    let solutions = facts.solutions.iter();
+    steps.extend(solutions.map(|name| plain(StepKind::Solution(name.clone()))));
+    if !facts.set.integration_keys.is_empty() {
+        let entities = facts
+            .set
+            .integration_keys
+            .iter()
+            .map(|key| key.entity.clone());
+        steps.push(step(StepKind::IntegrationKeys, entities.collect()));
+    }
+    steps.push(plain(StepKind::InitialiseMaps));
+    steps.push(plain(StepKind::MapVersions));
+    let waves = maps::waves(maps::to_start(planned));
+    if starts {
+        for (index, wave) in waves.iter().enumerate() {
+            let names = wave.iter().map(|map| map.name.clone()).collect();
+            steps.push(step(StepKind::StartMaps(index + 1), names));
+        }
+        let paused = planned.iter().filter(|map| map.state == MapState::Paused);
+        let paused: Vec<String> = paused.map(|map| map.name.clone()).collect();
+        if !paused.is_empty() {
+            steps.push(step(StepKind::PauseMaps, paused));
+        }
+    }
+    steps.push(plain(StepKind::Verify));
+    if !starts && !waves.is_empty() {
+        steps.push(plain(StepKind::ByPerson));
+    }
+    steps
+}
+
+fn planned_step(kind: &StepKind, words: &PlanWords<'_>, maps: Vec<String>) -> PlannedStep {
+    let (what, usually_takes) = messages::step(kind, words, maps.len());
+    PlannedStep {
+        name: kind.to_string(),
+        what,
+        maps,
+        destructive: *kind == StepKind::Reset,
+        needs_person: *kind == StepKind::ByPerson,
+        usually_takes: usually_takes.into(),
+    }
+}
