@@ -148,6 +148,10 @@ async fn begin(
     };
     // What stands in the API server holds: its time to send by may be that of an earlier write of ours.
     let intent = written.status.clone().unwrap_or(intended.status);
+    let approval = news_of_approval(operation, &intent)
+        .into_iter()
+        .collect::<Vec<_>>();
+    report::events(pass.context, &operation.object_ref(&()), &approval).await;
     let Some(step) = step_of(&intent, &send.step) else {
         return Ok(None);
     };
@@ -386,17 +390,7 @@ async fn tell(
     status: &DualWriteOperationStatus,
 ) {
     let before = operation.status.as_ref();
-    let approved = status.approved.as_ref();
-    let is_news = before.and_then(|before| before.approved.as_ref()) != approved;
-    let mut events: Vec<Event> = approved
-        .filter(|_| is_news)
-        .map(|approved| Event {
-            warning: false,
-            reason: Reason::Approved,
-            note: messages::approved(approved),
-        })
-        .into_iter()
-        .collect();
+    let mut events: Vec<Event> = news_of_approval(operation, status).into_iter().collect();
     let phase = status
         .phase
         .filter(|phase| Some(*phase) != before.and_then(|before| before.phase));
@@ -405,6 +399,23 @@ async fn tell(
         events.push(of_phase(operation.spec.action, status, phase));
     }
     report::events(context, &operation.object_ref(&()), &events).await;
+}
+
+/// That a plan was approved, when, and through which client: told once, when its act begins.
+fn news_of_approval(
+    operation: &DualWriteOperation,
+    status: &DualWriteOperationStatus,
+) -> Option<Event> {
+    let before = operation
+        .status
+        .as_ref()
+        .and_then(|before| before.approved.as_ref());
+    let approved = status.approved.as_ref().filter(|_| before.is_none())?;
+    Some(Event {
+        warning: false,
+        reason: Reason::Approved,
+        note: messages::approved(approved),
+    })
 }
 
 fn measure(
