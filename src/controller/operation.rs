@@ -148,10 +148,6 @@ async fn begin(
     };
     // What stands in the API server holds: its time to send by may be that of an earlier write of ours.
     let intent = written.status.clone().unwrap_or(intended.status);
-    let approval = news_of_approval(operation, &intent)
-        .into_iter()
-        .collect::<Vec<_>>();
-    report::events(pass.context, &operation.object_ref(&()), &approval).await;
     let Some(step) = step_of(&intent, &send.step) else {
         return Ok(None);
     };
@@ -178,6 +174,14 @@ async fn begin(
     }
     let next = advance::after_sending(&pass.act(super::now()), intent.clone(), send, &sent);
     let written = record_outcome(pass, written, &intent, &next.status).await?;
+    // Told only now: nothing that can wait stands between an intent and what it is for.
+    let approval = news_of_approval(operation, &intent);
+    report::events(
+        pass.context,
+        &operation.object_ref(&()),
+        approval.as_slice(),
+    )
+    .await;
     Ok(Some((next, written)))
 }
 
