@@ -104,18 +104,8 @@ fn left(warning: bool, note: String) -> Deletion {
 
 /// Why the maps could not be seen, as far as it is known.
 fn why_unseen(world: &World<'_>) -> String {
-    let problems = world
-        .observed
-        .problems()
-        .map(|problem| problem.message.as_str());
-    let of_maps = world
-        .observed
-        .maps
-        .problem()
-        .map(|problem| problem.message.as_str());
-    problems
-        .chain(of_maps)
-        .next()
-        .unwrap_or("the link was not seen")
-        .to_owned()
+    world.observed.problems().next().map_or_else(
+        || "the link was not seen".to_owned(),
+        |problem| problem.message.clone(),
+    )
 }
