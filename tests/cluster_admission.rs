@@ -588,7 +588,7 @@ async fn a_plan_is_bounded() {
         ("reliesOn.maps", json!(vec![map(long(200)); 1000])),
         ("reliesOn.maps", json!([map(long(2048))])),
         ("reliesOn.solutions", json!(vec![long(200); 200])),
-        ("steps", json!(vec![step.clone(); 300])),
+        ("steps", json!(vec![step.clone(); 1250])),
     ];
     for (path, value) in most {
         let answer = create(&client, &set(manifest.clone(), path, value)).await;
@@ -607,7 +607,7 @@ async fn a_plan_is_bounded() {
             "reliesOn.integrationKeys",
             json!([{"entity": "accounts", "fields": vec![long(1); 101]}]),
         ),
-        ("steps", json!(vec![step; 301])),
+        ("steps", json!(vec![step; 1251])),
         ("losses", json!(vec![long(1); 101])),
         ("options.stepTimeout", long(17)),
         ("timeout", long(17)),

@@ -115,7 +115,7 @@ fn the_metrics_are_documented_as_they_are_served() {
         for label in row[2]
             .split(", ")
             .map(code)
-            .filter(|_| name != "dualwrite_condition")
+            .filter(|label| !label.is_empty() && name != "dualwrite_condition")
         {
             let sample =
                 |line: &str| line.starts_with(&name) && line.contains(&format!("{label}=\""));

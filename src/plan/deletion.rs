@@ -48,8 +48,14 @@ pub fn is_to_be_held(desired: &Desired) -> bool {
 /// What to do with a connection that is being deleted since `deleted` and holds the finalizer.
 pub fn decide(world: &World<'_>, deleted: Timestamp) -> Deletion {
     let desired = world.desired;
-    if !is_to_be_held(desired) || !world.may_act() {
+    if !is_to_be_held(desired) {
         return left(false, messages::maps_left(messages::STOP_NOT_CONFIRMED));
+    }
+    if !world.may_act() {
+        return left(
+            true,
+            messages::maps_left("the operator only observes (--observe-only)"),
+        );
     }
     if desired.suspend {
         return left(true, messages::maps_left("the connection was suspended"));

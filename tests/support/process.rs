@@ -17,7 +17,7 @@ const KEPT_LINES: usize = 50_000;
 /// What the operator or a cluster's own tools would otherwise pick up from the
 /// developer's machine: proxies break loopback addresses, and a kubeconfig or a
 /// setting of the same name must come from the test alone.
-const FOREIGN_VARIABLES: [&str; 9] = [
+const FOREIGN_VARIABLES: [&str; 12] = [
     "http_proxy",
     "https_proxy",
     "all_proxy",
@@ -27,6 +27,10 @@ const FOREIGN_VARIABLES: [&str; 9] = [
     "ALL_PROXY",
     "NO_PROXY",
     "KUBECONFIG",
+    // Where the tests themselves run in a pod.
+    "KUBERNETES_SERVICE_HOST",
+    "POD_NAME",
+    "POD_NAMESPACE",
 ];
 
 /// A running program under `supervise.sh`, with its output kept line by line.

@@ -43,7 +43,7 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
             "seconds",
         ),
         StepKind::StopMaps => (
-            format!("Stopping the {maps} table maps of {host} that run or are paused"),
+            format!("Stopping {} of {host} that run or are paused", table_maps(maps)),
             "1 to 5 minutes",
         ),
         StepKind::Reset => (
@@ -58,7 +58,7 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
             "1 to 10 minutes",
         ),
         StepKind::IntegrationKeys => (
-            format!("Setting the {maps} integration keys as they were"),
+            format!("Setting the integration keys as they were (tables: {maps})"),
             "seconds",
         ),
         StepKind::InitialiseMaps => (
@@ -70,11 +70,11 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
             "seconds for each",
         ),
         StepKind::StartMaps(wave) => (
-            format!("Starting {maps} table maps without initial sync, group {wave}"),
+            format!("Starting {} without initial sync, group {wave}", table_maps(maps)),
             "1 to 5 minutes",
         ),
         StepKind::PauseMaps => (
-            format!("Pausing the {maps} table maps that were paused"),
+            format!("Pausing again what was paused: {}", table_maps(maps)),
             "1 minute",
         ),
         StepKind::Verify => (
@@ -93,6 +93,13 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
         | StepKind::MapVersion(_)
         | StepKind::RestartMaps(_)
         | StepKind::RepauseMaps => (kind.to_string(), "1 minute"),
+    }
+}
+
+fn table_maps(count: usize) -> String {
+    match count {
+        1 => "1 table map".into(),
+        count => format!("{count} table maps"),
     }
 }
 
@@ -256,6 +263,13 @@ pub fn plan_needs(linked: &str, integration: &str, problem: &str) -> String {
     )
 }
 
+/// There is more than one operation can carry.
+pub fn more_than_a_plan_holds(what: &str) -> String {
+    format!(
+        "There are more {what} than one operation can carry, so no reset is planned: use the wizard of the Dual-write page."
+    )
+}
+
 /// A plan starts without approval.
 pub fn starts_without_approval(linked: &str, integration: &str, name: &str) -> String {
     format!(
@@ -314,8 +328,8 @@ fn in_short(plan: &DualWriteOperationSpec) -> String {
         )
     };
     format!(
-        "It has {} table maps{back}. It is permanent and deletes alert settings, activity log and initial-sync history for good.",
-        maps.len()
+        "There are {}{back}. It is permanent and deletes alert settings, activity log and initial-sync history for good.",
+        table_maps(maps.len())
     )
 }
 

@@ -6,19 +6,24 @@ use super::{StepKind, frame};
 use crate::{
     api::{
         DualWriteOperationSpec,
-        connection::{ApprovalPolicy, StartMaps},
+        connection::{ApprovalPolicy, FailureClass, StartMaps},
         operation::{
             Action, Approval, ConnectionSetReference, MapState, Options, PlannedMap, PlannedStep,
         },
     },
     plan::{
-        desired::same_id,
         maps::{self, ConnectionSetDetails, TableMap},
         messages::{self, PlanWords},
         observed::{Environment, Fact, LinkFacts, Problem, Readiness, Tier},
         world::{KnownOperation, World},
     },
 };
+
+/// How many maps, and how many keys, an operation carries at the most; its definition says the same.
+const MOST_MAPS: usize = 1000;
+
+/// How many solutions; each is a step.
+const MOST_SOLUTIONS: usize = 200;
 
 /// The longest time that an act may take as a whole.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -37,20 +42,44 @@ impl<'a> ResetFacts<'a> {
     ///
     /// # Errors
     /// The first thing that could not be read.
-    pub fn of(world: &World<'a>) -> Result<Self, &'a Problem> {
-        const fn read<T>(fact: &Fact<T>) -> Result<&T, &Problem> {
+    pub fn of(world: &World<'a>) -> Result<Self, Problem> {
+        fn read<T>(fact: &Fact<T>) -> Result<&T, Problem> {
             match fact {
                 Fact::Known(value) => Ok(value),
-                Fact::Unknown(problem) => Err(problem),
+                Fact::Unknown(problem) => Err(problem.clone()),
             }
         }
         let details = &world.observed.details;
-        Ok(Self {
+        let facts = Self {
             maps: read(&world.observed.maps)?,
             set: read(&details.connection_set)?,
             solutions: read(&details.solutions)?,
             prerequisites: read(&details.prerequisites)?,
-        })
+        };
+        match facts.is_more_than_a_plan_holds() {
+            None => Ok(facts),
+            Some(what) => Err(Problem {
+                class: FailureClass::Unexpected,
+                reason: None,
+                message: messages::more_than_a_plan_holds(what),
+                retry_after: None,
+            }),
+        }
+    }
+
+    /// What there is more of than an operation can carry, if anything.
+    fn is_more_than_a_plan_holds(&self) -> Option<&'static str> {
+        let counts = [
+            ("table maps", self.maps.len(), MOST_MAPS),
+            (
+                "integration keys",
+                self.set.integration_keys.len(),
+                MOST_MAPS,
+            ),
+            ("solutions", self.solutions.len(), MOST_SOLUTIONS),
+        ];
+        let over = counts.into_iter().find(|(_, count, most)| count > most);
+        over.map(|(what, ..)| what)
     }
 }
 
@@ -62,8 +91,8 @@ pub fn reset(
     facts: &ResetFacts<'_>,
 ) -> DualWriteOperationSpec {
     let desired = world.desired;
-    let is_same_destination = same_id(&link.environment_id, &environment.id);
-    let starts = is_same_destination || desired.mismatch.start_maps == StartMaps::AsBefore;
+    // Row 16 resets only a link that goes elsewhere, so the destination always changes.
+    let starts = desired.mismatch.start_maps == StartMaps::AsBefore;
     let planned = maps::planned(facts.maps, facts.prerequisites, &brought_by(world));
     let words = Words::of(world, environment, link);
     let steps = steps(&planned, facts, starts, &words.get());
