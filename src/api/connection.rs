@@ -145,9 +145,9 @@ pub struct DualWriteConnectionSpec {
     #[serde(default)]
     pub mismatch: Mismatch,
 
-    /// What happens to dual-write when this resource is deleted. Retain: nothing. StopMaps: the table maps are stopped, within
-    /// ten minutes or not at all, but only if mode is Manage and the resource also carries the annotation
-    /// dualwrite.dev/confirm-stop with its own name as the value.
+    /// What happens to dual-write when this resource is deleted. Retain: nothing. StopMaps: the table maps are stopped, but only
+    /// if mode is Manage and the resource also carries the annotation dualwrite.dev/confirm-stop with its own name as the
+    /// value. The deletion waits for that at most ten minutes.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
