@@ -447,6 +447,15 @@ impl World<'_> {
         own
     }
 
+    /// The newest operation of this connection, if it has failed and neither the spec nor somebody has asked for anything
+    /// since.
+    pub fn newest_failure(&self) -> Option<&KnownOperation> {
+        let newest = *self.own_operations().first()?;
+        let is_superseded = newest.spec.connection.generation != self.desired.generation
+            || newest.status.reconcile_at != self.desired.reconcile_at;
+        (newest.status.phase == Some(Phase::Failed) && !is_superseded).then_some(newest)
+    }
+
     /// When something was last changed at Microsoft's for this host: reads count only from then on.
     pub fn last_effect(&self) -> Option<Timestamp> {
         self.operations

@@ -15,8 +15,8 @@ use crate::{
         operation::MapState,
     },
     plan::{
-        conditions as judge,
         maps::TableMap,
+        mix,
         observed::{DataverseSays, Environment, Fact, Problem},
         world::{Integration, Link, World, after},
     },
@@ -167,11 +167,10 @@ fn counted(maps: &[TableMap]) -> Maps {
 /// When a mix of sandbox and production was told last; it is told again every day.
 fn remember_mix(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
     let told = world.memory.mix_told_at;
-    status.mix_told_at = match (judge::mix(world), told) {
+    status.mix_told_at = match (mix::says(world), told) {
         (Some(_), Some(told)) if world.now < after(told, DAY) => Some(told),
         (Some(_), _) => Some(world.now),
-        (None, _) if matches!(world.link(), Link::To(_)) => None,
-        (None, told) => told,
+        (None, told) => told.filter(|_| mix::may_hold_on(world)),
     };
 }
 

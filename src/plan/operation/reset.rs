@@ -129,6 +129,8 @@ pub fn stop_maps(
         messages::stop_cause(on_deletion)
     )];
     spec.timeout = seconds(world.desired.link_timeout);
+    // It does not depend on it, and there may be none.
+    spec.relies_on.integration.clear();
     spec.relies_on.connection_set = Some(set_reference(world, link, &[]));
     spec.relies_on.maps = planned;
     spec.options = Options {
