@@ -85,7 +85,7 @@ fn with_stop_of_a_mix(world: &World<'_>, row: Row, outcome: Outcome) -> Outcome 
         ),
         Some(Stop::Failed(failed)) => {
             let reason = failed_reason(failed);
-            let text = messages::operation_failed(failed);
+            let text = messages::operation_failed(failed, reason);
             (Says::no(reason, ""), Progress::Stalled(reason), text)
         }
     };
@@ -451,7 +451,7 @@ fn operation_failed(world: &World<'_>) -> Option<Outcome> {
         .newest_failure()
         .filter(|failed| still_matters(world, failed))?;
     let reason = failed_reason(newest);
-    let verdict = Verdict::stalled(reason, messages::operation_failed(newest));
+    let verdict = Verdict::stalled(reason, messages::operation_failed(newest, reason));
     Some(match newest.spec.action {
         Action::Setup => verdict.with_same(ConditionType::SetupComplete).into(),
         Action::Link => verdict.with_same(ConditionType::Linked).into(),

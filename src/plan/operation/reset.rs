@@ -19,7 +19,7 @@ use crate::{
         maps::{self, ConnectionSetDetails, TableMap},
         messages::{self, PlanWords},
         observed::{Environment, Fact, LinkFacts, Problem, Readiness, Tier},
-        world::{KnownOperation, World},
+        world::{KnownOperation, Link, World},
     },
 };
 
@@ -48,6 +48,12 @@ impl<'a> ResetFacts<'a> {
             }
         }
         let details = &world.observed.details;
+        // While the list of environments is unread, nobody can say that the linked one is not visible.
+        if let Link::To(link) = world.link()
+            && world.visible_environment(&link.environment_id).is_none()
+        {
+            read(&world.observed.tenant)?;
+        }
         Ok(Self {
             maps: read(&world.observed.maps)?,
             set: read(&details.connection_set)?,
