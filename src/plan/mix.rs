@@ -4,17 +4,13 @@
 use jiff::Timestamp;
 
 use super::{
-    desired::same_id,
     messages,
     observed::{LinkFacts, Tier},
     operation,
     world::{KnownOperation, Link, World, after},
 };
 use crate::api::{
-    DualWriteOperationSpec, Reason,
-    conditions::Says,
-    connection::{MixPolicy, ObservedLink},
-    operation::Action,
+    DualWriteOperationSpec, Reason, conditions::Says, connection::MixPolicy, operation::Action,
 };
 
 /// Whether there is a mix; said only when both tiers are known.
@@ -39,7 +35,7 @@ pub fn may_hold_on(world: &World<'_>) -> bool {
         Link::To(link) => {
             let is_unread =
                 observed.tenant.problem().is_some() || observed.environment.problem().is_some();
-            is_unread && seen(world, link).is_some()
+            is_unread && world.seen_before(link).is_some()
         }
         Link::Unknown(_) | Link::NotSeen(_) => true,
         Link::NotObserved | Link::Refused(_) | Link::Absent => false,
@@ -50,15 +46,6 @@ pub fn may_hold_on(world: &World<'_>) -> bool {
 /// Whether there is a mix, as far as anybody knows.
 pub fn is_there(world: &World<'_>) -> bool {
     says(world).is_some() || may_hold_on(world)
-}
-
-/// This very link, if it was seen before.
-fn seen<'a>(world: &World<'a>, link: &LinkFacts) -> Option<&'a ObservedLink> {
-    let seen = world.memory.observed.link.as_ref();
-    seen.filter(|seen| {
-        seen.connection_set_id == link.connection_set_id
-            && same_id(&seen.environment_id, &link.environment_id)
-    })
 }
 
 /// What `mismatch.onMix: StopMaps` makes of a mix whose maps pass something on.
@@ -97,7 +84,7 @@ pub fn stop<'a>(world: &'a World<'_>) -> Option<Stop<'a>> {
 
 /// When a second look counts: the same link and the mix were both seen before, and nothing was done since.
 fn not_before(world: &World<'_>, link: &LinkFacts) -> Timestamp {
-    let link = seen(world, link).map(|seen| seen.since);
+    let link = world.seen_before(link).map(|seen| seen.since);
     let since = link
         .zip(world.memory.mix_told_at)
         .map_or(world.now, |(link, told)| link.max(told));

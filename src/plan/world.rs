@@ -19,7 +19,7 @@ use crate::api::{
     DualWriteConnection, DualWriteConnectionStatus, DualWriteOperationSpec,
     DualWriteOperationStatus, Reason,
     conditions::{self, ConditionType, Status},
-    connection::{IntegrationKind, Mode},
+    connection::{IntegrationKind, Mode, ObservedLink},
     operation::{Approved, Phase},
 };
 
@@ -365,6 +365,15 @@ impl World<'_> {
             },
             LinkView::To(link) => Link::To(link),
         }
+    }
+
+    /// What is remembered of this very link, if it was seen before.
+    pub fn seen_before(&self, link: &LinkFacts) -> Option<&ObservedLink> {
+        let seen = self.memory.observed.link.as_ref();
+        seen.filter(|seen| {
+            seen.connection_set_id == link.connection_set_id
+                && super::desired::same_id(&seen.environment_id, &link.environment_id)
+        })
     }
 
     /// Whether L = S.
