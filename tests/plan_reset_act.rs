@@ -9,8 +9,12 @@ use plan_reset_support::*;
 fn a_reset_puts_everything_back_as_it_was() {
     let mut run = Operator::new(planned_reset(true), Behaviour::default());
     run.run();
-    for write in &run.writes { println!("{write:?}"); }
-    for sent in &run.journal { println!("{} {} {:?}", sent.at, sent.step, sent.request); }
+    for write in &run.writes {
+        println!("{write:?}");
+    }
+    for sent in &run.journal {
+        println!("{} {} {:?}", sent.at, sent.step, sent.request);
+    }
     println!("{:#?}", run.stored.status);
     println!("{:?} {}", run.phase(), run.message());
     run.check(&"");

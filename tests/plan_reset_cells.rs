@@ -4,7 +4,6 @@
 
 mod plan_reset_support;
 
-use dualwrite_operator::api::operation::Phase;
 use plan_reset_support::*;
 
 fn scenario(starts: bool, with: impl FnOnce(&mut Behaviour)) -> Scenario {
@@ -67,7 +66,7 @@ fn a_reset_whose_connection_changes_while_the_operator_is_down() {
     let mut cells = Vec::new();
     for number in 0..writes {
         for event in OWNERS {
-            for down in [minutes(20), hours(9)] {
+            for down in [minutes(20), hours(5)] {
                 let when = When::After(number);
                 cells.push(Cell {
                     answers: Vec::new(),
@@ -94,7 +93,7 @@ fn a_reset_in_a_world_that_moves() {
         Event::BackupAltered,
         Event::Blind(minutes(4)),
         Event::Blind(hours(3)),
-        Event::Blind(hours(500)),
+        Event::Blind(hours(30)),
     ]);
     run_all("world", &scenario, &cells, |_, _| {});
 }

@@ -101,8 +101,15 @@ impl Scenario {
 }
 
 /// Runs the cells and checks each; prints how many there are and how they ended.
-pub fn run_all(name: &str, scenario: &Scenario, cells: &[Cell], check: impl Fn(&Operator, &Cell) + Sync) {
-    let workers = std::thread::available_parallelism().map_or(2, usize::from).min(4);
+pub fn run_all(
+    name: &str,
+    scenario: &Scenario,
+    cells: &[Cell],
+    check: impl Fn(&Operator, &Cell) + Sync,
+) {
+    let workers = std::thread::available_parallelism()
+        .map_or(2, usize::from)
+        .min(4);
     let share = cells.len().div_ceil(workers).max(1);
     let results: Vec<(String, Option<String>)> = std::thread::scope(|scope| {
         let check = &check;
@@ -146,7 +153,9 @@ fn outcome(
         let run = scenario.run(cell);
         run.check(cell);
         check(&run, cell);
-        let phase = run.phase().map_or("none".to_owned(), |phase| phase.to_string());
+        let phase = run
+            .phase()
+            .map_or("none".to_owned(), |phase| phase.to_string());
         match &run.stored.status.reason {
             Some(reason) => format!("{phase}/{reason}"),
             None => phase,

@@ -110,6 +110,8 @@ pub struct Mutation {
     /// It may have arrived.
     pub possible: bool,
     pub answer: Answer,
+    /// What became of it was written down.
+    pub recorded: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -158,7 +160,7 @@ impl Operator {
             suspended_until: None,
             integrated: Fact::Known(true),
             settings: Settings {
-                poll: seconds(20),
+                poll: minutes(1),
                 ..Settings::default()
             },
             incarnation: 0,
@@ -387,15 +389,24 @@ impl Operator {
         }
         let intent = Write::Intent(send.step.clone());
         self.write_status(intent, Some(version), &next.status)?;
-        assert!(self.now < send.before, "sent too late");
         let number = self.journal.len();
-        let sent = self.receive(send);
-        self.happen(When::Received(number))?;
+        let is_in_time = self.now < send.before;
+        let sent = if is_in_time {
+            let sent = self.receive(send);
+            self.happen(When::Received(number))?;
+            sent
+        } else {
+            answered(Answer::NotSent, None)
+        };
         let outcome = after_sending(act, next.status.clone(), send, &sent);
         // Whatever else has changed does not matter, as long as the intent is still ours.
         if self.stored.status == next.status {
             let what = Write::Outcome(send.step.clone());
-            self.write_status(what, None, &outcome.status)?;
+            let written = self.write_status(what, None, &outcome.status);
+            if is_in_time {
+                self.journal[number].recorded = self.stored.status == outcome.status;
+            }
+            written?;
         }
         Ok(outcome)
     }
@@ -428,6 +439,7 @@ impl Operator {
             before: send.before,
             possible,
             answer,
+            recorded: false,
         });
         let arrives = match answer {
             Answer::Delivered | Answer::LostDone | Answer::BrokenDone => Some(self.now),
@@ -477,13 +489,14 @@ impl Operator {
 
     /// Until it has ended, is gone, or time is up.
     pub fn run(&mut self) {
-        self.run_until(after(start(), hours(48)));
+        self.run_until(after(start(), hours(14)));
     }
 
     pub fn run_until(&mut self, end: Timestamp) {
         for _ in 0..40_000 {
             let ended = self.phase().is_some_and(Phase::is_finished) && !self.finalizer;
-            let unknown = self.phase() == Some(Phase::Unknown) && self.now > after(start(), hours(12));
+            let unknown =
+                self.phase() == Some(Phase::Unknown) && self.now > after(start(), hours(10));
             if !self.exists || ended || unknown || self.now > end {
                 self.service.settle(after(self.now, hours(1)));
                 return;
@@ -513,10 +526,9 @@ fn answered(answer: Answer, id: Option<String>) -> Sent {
     };
     match answer {
         Answer::Delivered | Answer::Hollow => Sent::Accepted { remote_id: id },
-        Answer::LostDone | Answer::LostUndone | Answer::LostLate => Sent::Lost(problem(
-            FailureClass::Transient,
-            "no answer within 30 s.",
-        )),
+        Answer::LostDone | Answer::LostUndone | Answer::LostLate => {
+            Sent::Lost(problem(FailureClass::Transient, "no answer within 30 s."))
+        }
         Answer::BrokenDone => Sent::Lost(problem(FailureClass::Unexpected, "500: internal error.")),
         Answer::NotSent => Sent::NotSent(problem(FailureClass::Transient, "no connection.")),
         Answer::Refused => Sent::Refused(problem(

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::{CONTOSO_MAPS, OLD, SET, TARGET, THIRD, contoso_maps, keys, prerequisites, seconds, start};
+use super::{
+    CONTOSO_MAPS, OLD, SET, TARGET, THIRD, contoso_maps, keys, prerequisites, seconds, start,
+};
 use dualwrite_operator::{
     api::operation::{IntegrationKey, MapState},
     plan::{
