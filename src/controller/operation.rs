@@ -174,6 +174,14 @@ async fn begin(
     }
     let next = advance::after_sending(&pass.act(super::now()), intent.clone(), send, &sent);
     let written = record_outcome(pass, written, &intent, &next.status).await?;
+    // Told only now: nothing that can wait stands between an intent and what it is for.
+    let approval = news_of_approval(operation, &intent);
+    report::events(
+        pass.context,
+        &operation.object_ref(&()),
+        approval.as_slice(),
+    )
+    .await;
     Ok(Some((next, written)))
 }
 
@@ -386,17 +394,7 @@ async fn tell(
     status: &DualWriteOperationStatus,
 ) {
     let before = operation.status.as_ref();
-    let approved = status.approved.as_ref();
-    let is_news = before.and_then(|before| before.approved.as_ref()) != approved;
-    let mut events: Vec<Event> = approved
-        .filter(|_| is_news)
-        .map(|approved| Event {
-            warning: false,
-            reason: Reason::Approved,
-            note: messages::approved(approved),
-        })
-        .into_iter()
-        .collect();
+    let mut events: Vec<Event> = news_of_approval(operation, status).into_iter().collect();
     let phase = status
         .phase
         .filter(|phase| Some(*phase) != before.and_then(|before| before.phase));
@@ -405,6 +403,23 @@ async fn tell(
         events.push(of_phase(operation.spec.action, status, phase));
     }
     report::events(context, &operation.object_ref(&()), &events).await;
+}
+
+/// That a plan was approved, when, and through which client: told once, when its act begins.
+fn news_of_approval(
+    operation: &DualWriteOperation,
+    status: &DualWriteOperationStatus,
+) -> Option<Event> {
+    let before = operation
+        .status
+        .as_ref()
+        .and_then(|before| before.approved.as_ref());
+    let approved = status.approved.as_ref().filter(|_| before.is_none())?;
+    Some(Event {
+        warning: false,
+        reason: Reason::Approved,
+        note: messages::approved(approved),
+    })
 }
 
 fn measure(

@@ -9,7 +9,7 @@ use super::{
     assemble::{self, Decision},
     conditions::{self as judge, Needed},
     maps, messages,
-    observed::{Environment, Fact, LinkFacts, Readiness, SpecEnvironment, Tier},
+    observed::{Environment, Fact, LinkFacts, Problem, Readiness, SpecEnvironment, Tier},
     operation::{self, ResetFacts},
     verdict::{LastKnown, Outcome, Progress, Row, Verdict},
     world::{Absence, Claim, Integration, KnownOperation, Link, World, after},
@@ -223,6 +223,7 @@ fn access_refused(world: &World<'_>) -> Option<Outcome> {
                 Reason::AccessDenied,
                 messages::access_denied(world.desired, problem),
             )
+            .keeping_plans()
             .into(),
         ),
         Fact::Known(SpecEnvironment::NotFound) => {
@@ -243,7 +244,7 @@ fn environment_unknown(world: &World<'_>) -> Option<Outcome> {
     Some(unknown(problem))
 }
 
-fn unknown(problem: &super::observed::Problem) -> Outcome {
+fn unknown(problem: &Problem) -> Outcome {
     LastKnown::new(
         Says::unknown(Reason::Observing, messages::first_look_failed(problem)),
         OBSERVING,
@@ -623,7 +624,9 @@ fn link_not_observed(world: &World<'_>) -> Option<Outcome> {
     let desired = world.desired;
     match world.link() {
         Link::Refused(problem) => Some(
-            Verdict::stalled(Reason::LinkNotObservable, messages::link_refused(problem)).into(),
+            Verdict::stalled(Reason::LinkNotObservable, messages::link_refused(problem))
+                .keeping_plans()
+                .into(),
         ),
         Link::NotObserved if desired.link_observation == LinkObservation::Never => {
             let says = Says::yes(Reason::ConnectedLinkUnverified, messages::link_unverified());
@@ -687,19 +690,17 @@ fn linked_elsewhere(world: &World<'_>) -> Option<Outcome> {
     else {
         return None;
     };
-    let verdict = match world.desired.mismatch.policy {
-        MismatchPolicy::Report => {
-            let (from, to) = ends(world, environment, link);
-            let text = messages::remedy_reset(world.desired, &from, &to);
-            Verdict::stalled(Reason::DifferentDestination, text)
-        }
-        MismatchPolicy::Reset => reset_verdict(world, environment, link),
-    };
+    if world.desired.mismatch.policy == MismatchPolicy::Reset {
+        return Some(reset_outcome(world, environment, link));
+    }
+    let (from, to) = ends(world, environment, link);
+    let text = messages::remedy_reset(world.desired, &from, &to);
+    let says = Says::yes(Reason::DifferentDestination, text.clone());
+    let verdict = Verdict::stalled(Reason::DifferentDestination, text);
     // A mix is worse news than the difference, and has already been said of this condition.
     if judge::mix(world).is_some() {
         return Some(verdict.into());
     }
-    let says = Says::yes(Reason::DifferentDestination, verdict.ready.message.clone());
     Some(verdict.with(ConditionType::LinkingMismatch, says).into())
 }
 
@@ -710,34 +711,76 @@ fn ends(world: &World<'_>, environment: &Environment, link: &LinkFacts) -> (Stri
     (from, messages::environment(environment))
 }
 
-fn reset_verdict(world: &World<'_>, environment: &Environment, link: &LinkFacts) -> Verdict {
+fn reset_outcome(world: &World<'_>, environment: &Environment, link: &LinkFacts) -> Outcome {
+    match ResetFacts::of(world) {
+        Ok(facts) => reset_verdict(world, environment, link, &facts).into(),
+        Err(problem) => reset_needs(world, environment, link, &problem),
+    }
+}
+
+/// What a plan relies on cannot be read: one that waits goes on waiting, and a blip shows nothing.
+fn reset_needs(
+    world: &World<'_>,
+    environment: &Environment,
+    link: &LinkFacts,
+    problem: &Problem,
+) -> Outcome {
     let reason = Reason::DifferentDestination;
     let (from, to) = ends(world, environment, link);
-    let facts = match ResetFacts::of(world) {
-        Ok(facts) => facts,
-        Err(problem) => {
-            let text = messages::plan_needs(&from, &to, &problem.message);
-            return Verdict::stalled(reason, text).keeping_plans();
-        }
-    };
-    let plan = operation::reset(world, environment, link, &facts);
+    let text = messages::plan_needs(&from, &to, &problem.message);
+    if problem.is_for_a_person() {
+        return Verdict::stalled(reason, text).keeping_plans().into();
+    }
+    if matches!(
+        world.remembered_ready(),
+        Some(Reason::DifferentDestination | Reason::PlanRejected)
+    ) {
+        return LastKnown::new(Says::no(reason, text), PLANNING).into();
+    }
+    Verdict::new(Says::no(reason, text), PLANNING)
+        .keeping_plans()
+        .into()
+}
+
+const PLANNING: Progress = Progress::Reconciling(Reason::AwaitingApproval);
+
+fn reset_verdict(
+    world: &World<'_>,
+    environment: &Environment,
+    link: &LinkFacts,
+    facts: &ResetFacts<'_>,
+) -> Verdict {
+    let reason = Reason::DifferentDestination;
+    let (from, to) = ends(world, environment, link);
+    let plan = operation::reset(world, environment, link, facts);
     if !world.may_act() {
-        return Verdict::stalled(reason, messages::would_reset(&from, &to, &plan));
+        let text = messages::would_reset(world.settings, &from, &to, &plan);
+        return Verdict::stalled(reason, text);
     }
     if let Some(rejected) = rejected(world, &plan) {
         let text = messages::plan_rejected(rejected, &from, &to);
         return Verdict::stalled(Reason::PlanRejected, text);
     }
     let (since, confirmed) = world.settling_for_a_plan(Absence::LinkedElsewhere);
-    if !confirmed {
+    // What is planned already was seen twice before that.
+    if !confirmed && !is_planned(world, &plan) {
         let due = after(since, world.settings.settle);
         let text = messages::reset_is_being_planned(&from, &to, due);
-        let mut verdict = Verdict::reconciling(reason, Reason::AwaitingApproval, text)
-            .resting_on(Absence::LinkedElsewhere, since);
+        let mut verdict = Verdict::new(Says::no(reason, text), PLANNING)
+            .resting_on(Absence::LinkedElsewhere, since)
+            .keeping_plans();
         verdict.look_again = Some(due);
         return verdict;
     }
     reset_wanted(world, plan, &from, &to).resting_on(Absence::LinkedElsewhere, since)
+}
+
+/// Whether this very plan exists and waits.
+fn is_planned(world: &World<'_>, plan: &DualWriteOperationSpec) -> bool {
+    let name = operation::name(world, plan);
+    let waits = |known: &&KnownOperation| known.is_unstarted() && known.deleted.is_none();
+    let mut own = world.own_operations().into_iter().filter(waits);
+    own.any(|known| known.name == name && operation::is_same_act(plan, &known.spec))
 }
 
 /// The plan, and how it comes to be carried out.
@@ -749,10 +792,16 @@ fn reset_wanted(world: &World<'_>, plan: DualWriteOperationSpec, from: &str, to:
         return Verdict::reconciling(Reason::DifferentDestination, Reason::Resetting, text)
             .wanting(plan);
     }
-    let mut text = messages::reset_awaits_approval(from, to, &plan, &name, &desired.namespace);
-    if desired.mismatch.approval == ApprovalPolicy::Automatic {
-        text = format!("{text} {}", messages::automatic_refused(&desired.host));
-    }
+    let refused = (desired.mismatch.approval == ApprovalPolicy::Automatic)
+        .then(|| messages::automatic_refused(&desired.host));
+    let text = messages::reset_awaits_approval(
+        from,
+        to,
+        &plan,
+        &name,
+        &desired.namespace,
+        refused.as_deref(),
+    );
     Verdict::reconciling(Reason::DifferentDestination, Reason::AwaitingApproval, text)
         .waiting_for(Reason::AwaitingApproval, desired.manual_timeout)
         .wanting(plan)

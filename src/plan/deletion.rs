@@ -48,8 +48,14 @@ pub fn is_to_be_held(desired: &Desired) -> bool {
 /// What to do with a connection that is being deleted since `deleted` and holds the finalizer.
 pub fn decide(world: &World<'_>, deleted: Timestamp) -> Deletion {
     let desired = world.desired;
-    if !is_to_be_held(desired) || !world.may_act() {
+    if !is_to_be_held(desired) {
         return left(false, messages::maps_left(messages::STOP_NOT_CONFIRMED));
+    }
+    if !world.may_act() {
+        return left(
+            true,
+            messages::maps_left("the operator only observes (--observe-only)"),
+        );
     }
     if desired.suspend {
         return left(true, messages::maps_left("the connection was suspended"));
@@ -98,18 +104,8 @@ fn left(warning: bool, note: String) -> Deletion {
 
 /// Why the maps could not be seen, as far as it is known.
 fn why_unseen(world: &World<'_>) -> String {
-    let problems = world
-        .observed
-        .problems()
-        .map(|problem| problem.message.as_str());
-    let of_maps = world
-        .observed
-        .maps
-        .problem()
-        .map(|problem| problem.message.as_str());
-    problems
-        .chain(of_maps)
-        .next()
-        .unwrap_or("the link was not seen")
-        .to_owned()
+    world.observed.problems().next().map_or_else(
+        || "the link was not seen".to_owned(),
+        |problem| problem.message.clone(),
+    )
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::clock;
 use crate::{
-    api::{DualWriteOperationSpec, operation::Action},
+    api::{DualWriteOperationSpec, Reason, operation::Action},
     plan::world::KnownOperation,
 };
 
@@ -95,6 +95,17 @@ pub const fn word(action: Action) -> &'static str {
 pub fn void(why: &str) -> String {
     format!("Never started: {}.", why.trim_end_matches('.'))
 }
+
+/// A plan is given up because its connection shows something else by now.
+pub fn overtaken(ready: Reason) -> String {
+    format!(
+        "what it relies on does not hold any more; the connection's condition Ready says why ({ready})"
+    )
+}
+
+/// A plan is given up because table maps are stopped before anything else.
+pub const MAPS_ARE_STOPPED_FIRST: &str = "the table maps are stopped first, because sandbox and production are mixed; it is \
+                                          planned again afterwards";
 
 /// Why an operation was given up between its steps.
 pub fn given_up(done: usize, steps: usize, why: &str) -> String {
