@@ -210,7 +210,11 @@ async fn disturb(
     if let Some(fault) = fault(step, effect) {
         let fault = world.fault(fault).await;
         approve(world, plan).await;
-        world.simulator().control().fault_fired(&fault, 1, ACT).await;
+        world
+            .simulator()
+            .control()
+            .fault_fired(&fault, 1, ACT)
+            .await;
     } else {
         let rule = world
             .api
@@ -264,7 +268,10 @@ async fn holds(world: &World, operation: &Value, expect: Expect, step: &str) {
         }
         Expect::Incomplete => {
             assert_eq!(operation["status"]["reason"], "RestoreIncomplete");
-            assert_tells(operation, &[step.trim_start_matches("solution/"), "apply it"]);
+            assert_tells(
+                operation,
+                &[step.trim_start_matches("solution/"), "apply it"],
+            );
             says(
                 world,
                 "Stalled",

@@ -38,7 +38,14 @@ pub const ACT: Duration = Duration::from_mins(1);
 pub const SLOW_ACT: Duration = Duration::from_mins(2);
 
 /// An absence counts, and a plan is made, as early as it can be.
-pub const FLAGS: [&str; 4] = ["--request-timeout", "1s", "--settle-time", "500ms"];
+pub const FLAGS: [&str; 6] = [
+    "--request-timeout",
+    "1s",
+    "--settle-time",
+    "300ms",
+    "--poll-interval",
+    "100ms",
+];
 
 // ---- Microsoft's side ----
 
@@ -338,7 +345,10 @@ fn asked(entry: &Value) -> String {
             body["action"].as_str().unwrap_or("?"),
             list(&body["details"], "/tid")
         ),
-        "applySolution" => format!("{call} {}", list(&body["solutions"], "/criteria/uniquename")),
+        "applySolution" => format!(
+            "{call} {}",
+            list(&body["solutions"], "/criteria/uniquename")
+        ),
         "switchActiveVersion" | "setIntegrationKeys" => {
             format!("{call} {}", entry["path"].as_str().unwrap_or("?"))
         }
