@@ -199,6 +199,27 @@ fn a_solution_whose_answer_was_lost_is_applied_once_and_named_if_nothing_came() 
 }
 
 #[test]
+fn a_request_that_never_ends_by_what_the_service_says_holds_nothing_up() {
+    let run = reset(true, |run| run.service.behaviour.stuck = true);
+    ends(&run, Phase::Succeeded, None);
+    assert!(run.took_less_than(2));
+}
+
+#[test]
+fn maps_that_come_late_are_credited_to_the_solution_that_brought_them() {
+    let run = reset(true, |run| {
+        run.service.behaviour.ids = false;
+        run.service.behaviour.takes = minutes(4);
+        run.service.behaviour.lag = seconds(100);
+    });
+    ends(&run, Phase::Succeeded, None);
+    let steps = &run.stored.status.steps;
+    let of = |name: &str| &steps.iter().find(|step| step.name == name).unwrap().maps;
+    assert_eq!(of("solution/ContosoMaps").len(), 3);
+    assert_eq!(of("solution/FabrikamMaps").len(), 2);
+}
+
+#[test]
 fn what_is_refused_is_named_with_where_to_do_it() {
     let keys = number_of("integration-keys");
     let solution = number_of("solution/FabrikamMaps");

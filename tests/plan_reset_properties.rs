@@ -36,6 +36,7 @@ prop_compose! {
             1 => Just(Ends::Elsewhere),
             1 => Just(Ends::NoLink),
         ],
+        stuck in prop::bool::weighted(0.1),
         never_stop in some_maps(),
         never_start in some_maps(),
     ) -> Behaviour {
@@ -45,6 +46,7 @@ prop_compose! {
             takes,
             reset_takes,
             ends,
+            stuck,
             never_stop: never_stop.into_iter().collect(),
             never_start: never_start.into_iter().collect(),
             ..Behaviour::default()
@@ -87,7 +89,7 @@ fn moments() -> impl Strategy<Value = When> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, max_shrink_iters: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_is_destroyed_without_all_that_it_relies_on(

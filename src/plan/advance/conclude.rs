@@ -100,9 +100,19 @@ fn is_open_again(act: &Act<'_>, status: &mut DualWriteOperationStatus, maps: &[T
 fn stop_may_still_come(act: &Act<'_>, status: &DualWriteOperationStatus) -> bool {
     let name = StepKind::StopMaps.to_string();
     let stop = status.steps.iter().find(|step| step.name == name);
-    let lost = stop.filter(|step| step.state != StepState::Done && step.remote_id.is_none());
-    let sent = lost.and_then(|step| step.send_before);
-    sent.is_some_and(|sent| act.observed.began < after(sent, patience(act)))
+    let Some(stop) = stop.filter(|step| step.state != StepState::Done) else {
+        return false;
+    };
+    let lost = stop.send_before.filter(|_| stop.remote_id.is_none());
+    let lost = lost.map(|sent| after(sent, patience(act)));
+    // The list lags: what it shows right after giving up may be what was before the stop.
+    let undoing = status.steps.iter();
+    let mut undoing = undoing.filter(|step| is_undoing(act.operation.spec.action, &step.name));
+    let shown = undoing
+        .find_map(|step| step.began)
+        .map(|began| after(began, act.settings.settle));
+    lost.max(shown)
+        .is_some_and(|until| act.observed.began < until)
 }
 
 /// Names the maps that have not come back although they were promised, by the solution that was to bring them.
