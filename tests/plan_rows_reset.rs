@@ -290,7 +290,7 @@ fn after_a_void_plan_another_one_follows_under_another_name_when_that_has_settle
 }
 
 /// Each fact of a plan that a pass may fail to read.
-const UNREAD: [(&str, fn(&mut Case, Problem)); 10] = [
+const UNREAD: [(&str, fn(&mut Case, Problem)); 11] = [
     ("maps", |case, why| case.observed.maps = Fact::Unknown(why)),
     ("set", |case, why| {
         case.observed.details.connection_set = Fact::Unknown(why);
@@ -300,6 +300,9 @@ const UNREAD: [(&str, fn(&mut Case, Problem)); 10] = [
     }),
     ("prerequisites", |case, why| {
         case.observed.details.prerequisites = Fact::Unknown(why);
+    }),
+    ("environments", |case, why| {
+        case.observed.tenant = Fact::Unknown(why);
     }),
     ("link", |case, why| {
         case.observed.link = LinkView::Unknown(why)

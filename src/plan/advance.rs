@@ -14,6 +14,7 @@
 
 mod before;
 mod conclude;
+mod elsewhere;
 mod ends;
 mod failures;
 mod follow;

@@ -9,6 +9,7 @@ use super::{
     assemble::{self, Decision},
     conditions::{self as judge, Needed},
     maps, messages,
+    mix::{self, Stop},
     observed::{Environment, Fact, LinkFacts, Problem, Readiness, SpecEnvironment, Tier},
     operation::{self, ResetFacts},
     verdict::{LastKnown, Outcome, Progress, Row, Verdict},
@@ -70,13 +71,35 @@ fn with_stop_of_a_mix(world: &World<'_>, row: Row, outcome: Outcome) -> Outcome 
     let Outcome::Says(mut verdict) = outcome else {
         return outcome;
     };
-    if let Some(plan) = judge::stop_of_a_mix(world).filter(|_| is_free) {
-        let text = messages::stopping_mixed(&operation::name(world, &plan));
-        verdict.ready.message = format!("{text} {}", verdict.ready.message);
-        verdict.progress = Progress::Reconciling(Reason::StoppingMaps);
-        verdict.wants = Some(plan);
-        verdict.keeps_plans = false;
-    }
+    let stop = mix::stop(world).filter(|_| is_free);
+    let (ready, progress, text) = match &stop {
+        None => return Outcome::Says(verdict),
+        Some(Stop::NotBefore(due)) => {
+            verdict.look_again = verdict.look_again.into_iter().chain([*due]).min();
+            return Outcome::Says(verdict);
+        }
+        Some(Stop::Plan(plan)) => (
+            verdict.ready.clone(),
+            Progress::Reconciling(Reason::StoppingMaps),
+            messages::stopping_mixed(&operation::name(world, plan)),
+        ),
+        Some(Stop::Failed(failed)) => {
+            let reason = failed_reason(failed);
+            let text = messages::operation_failed(failed, reason);
+            (Says::no(reason, ""), Progress::Stalled(reason), text)
+        }
+    };
+    verdict.ready = Says {
+        message: format!("{text} {}", verdict.ready.message),
+        ..ready
+    };
+    verdict.progress = progress;
+    verdict.waiting = None;
+    verdict.keeps_plans = false;
+    verdict.wants = match stop {
+        Some(Stop::Plan(plan)) => Some(*plan),
+        _ => None,
+    };
     Outcome::Says(verdict)
 }
 
@@ -386,7 +409,7 @@ fn linked_without_integration(world: &World<'_>) -> Option<Outcome> {
         Absence::IntegrationNotSetUp,
         &text,
         || {
-            let mismatch = judge::mix(world).map_or_else(
+            let mismatch = mix::says(world).map_or_else(
                 || Says::yes(Reason::IntegrationNotSetUp, text.clone()),
                 |mixed| Says {
                     message: format!("{} {text}", mixed.message),
@@ -424,31 +447,30 @@ fn operation_failed(world: &World<'_>) -> Option<Outcome> {
     let Integration::Spec(_) = world.integration() else {
         return None;
     };
-    let newest = *world.own_operations().first()?;
-    let superseded = newest.spec.connection.generation != world.desired.generation
-        || newest.status.reconcile_at != world.desired.reconcile_at;
-    if newest.status.phase != Some(Phase::Failed) || superseded || !still_matters(world, newest) {
-        return None;
-    }
-    let fallback = match newest.spec.action {
-        Action::Setup => Reason::InstallFailed,
-        Action::Link => Reason::LinkFailed,
-        Action::Reset => Reason::ResetFailed,
-        Action::StopMaps => Reason::MapsNotStopped,
-    };
-    let reason = newest
-        .status
-        .reason
-        .as_deref()
-        .and_then(|reason| reason.parse().ok())
-        .unwrap_or(fallback);
-    let verdict = Verdict::stalled(reason, messages::operation_failed(newest));
+    let newest = world
+        .newest_failure()
+        .filter(|failed| still_matters(world, failed))?;
+    let reason = failed_reason(newest);
+    let verdict = Verdict::stalled(reason, messages::operation_failed(newest, reason));
     Some(match newest.spec.action {
         Action::Setup => verdict.with_same(ConditionType::SetupComplete).into(),
         Action::Link => verdict.with_same(ConditionType::Linked).into(),
         // Link and mismatch are as they are seen, whatever became of the act.
         Action::Reset | Action::StopMaps => verdict.into(),
     })
+}
+
+fn failed_reason(failed: &KnownOperation) -> Reason {
+    let fallback = match failed.spec.action {
+        Action::Setup => Reason::InstallFailed,
+        Action::Link => Reason::LinkFailed,
+        Action::Reset => Reason::ResetFailed,
+        Action::StopMaps => Reason::MapsNotStopped,
+    };
+    let reason = failed.status.reason.as_deref();
+    reason
+        .and_then(|reason| reason.parse().ok())
+        .unwrap_or(fallback)
 }
 
 /// A failed setup matters while setup is incomplete and nothing is linked; a failed link while it is not the link; a failed
@@ -458,7 +480,10 @@ fn still_matters(world: &World<'_>, operation: &KnownOperation) -> bool {
         Action::Setup => !world.is_linked_to_spec() && world.setup_complete() == Some(false),
         Action::Link => !world.is_linked_to_spec(),
         Action::Reset => !(world.is_linked_to_spec() && maps_run(world, operation)),
-        Action::StopMaps => judge::mix(world).is_some(),
+        Action::StopMaps => {
+            let passing = world.maps_that_pass_on();
+            mix::is_there(world) && passing.is_none_or(|maps| !maps.is_empty())
+        }
     }
 }
 
@@ -698,7 +723,7 @@ fn linked_elsewhere(world: &World<'_>) -> Option<Outcome> {
     let says = Says::yes(Reason::DifferentDestination, text.clone());
     let verdict = Verdict::stalled(Reason::DifferentDestination, text);
     // A mix is worse news than the difference, and has already been said of this condition.
-    if judge::mix(world).is_some() {
+    if mix::is_there(world) {
         return Some(verdict.into());
     }
     Some(verdict.with(ConditionType::LinkingMismatch, says).into())

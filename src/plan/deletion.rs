@@ -5,6 +5,7 @@
 //! | no, or not any more | | the finalizer goes |
 //! | yes | no map runs, or there is no link | the finalizer goes, with an event |
 //! | yes | maps run | a `StopMaps` operation with a finalizer of its own is created; then the finalizer goes |
+//! | yes | the operator runs with --observe-only, or the connection is suspended | the finalizer goes, with a warning |
 //! | yes | cannot be seen | looked at again, for ten minutes; then the finalizer goes, with a warning |
 
 use jiff::Timestamp;
@@ -52,10 +53,7 @@ pub fn decide(world: &World<'_>, deleted: Timestamp) -> Deletion {
         return left(false, messages::maps_left(messages::STOP_NOT_CONFIRMED));
     }
     if !world.may_act() {
-        return left(
-            true,
-            messages::maps_left("the operator only observes (--observe-only)"),
-        );
+        return left(true, messages::maps_left(messages::ONLY_OBSERVES));
     }
     if desired.suspend {
         return left(true, messages::maps_left("the connection was suspended"));
@@ -104,8 +102,7 @@ fn left(warning: bool, note: String) -> Deletion {
 
 /// Why the maps could not be seen, as far as it is known.
 fn why_unseen(world: &World<'_>) -> String {
-    world.observed.problems().next().map_or_else(
-        || "the link was not seen".to_owned(),
-        |problem| problem.message.clone(),
-    )
+    let problem = world.observed.problems().next();
+    let why = problem.map_or("the link was not seen", |problem| &problem.message);
+    messages::unseen_for_deletion(why)
 }

@@ -606,10 +606,15 @@ pub fn in_phase(mut operation: KnownOperation, phase: Phase, at: Timestamp) -> K
     if phase.is_finished() {
         status.finished_at = Some(at);
     }
+    let doing = match operation.spec.action {
+        Action::Setup | Action::Link => "Installing",
+        Action::Reset => "Resetting",
+        Action::StopMaps => "Stopping maps",
+    };
     status.message = match phase {
-        Phase::Failed => Some("Installing failed: DW0815 no capacity.".into()),
+        Phase::Failed => Some(format!("{doing} failed: DW0815 no capacity.")),
         Phase::Unknown => Some("The answer was lost.".into()),
-        Phase::Running => Some("Installing since 10:00.".into()),
+        Phase::Running => Some(format!("{doing} since 10:00.")),
         _ => None,
     };
     status.reason = match (phase, operation.spec.action) {

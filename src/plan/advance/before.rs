@@ -1,5 +1,7 @@
 //! What must hold before a step of a reset: right before the first one, and right before something is destroyed.
 
+use std::collections::BTreeMap;
+
 use super::{
     Act, BackupView, Next,
     ends::keep,
@@ -11,10 +13,11 @@ use super::{
 use crate::{
     api::{
         DualWriteOperationStatus, Reason,
-        operation::{Phase, StepState, StepStatus},
+        operation::{Phase, PlannedMap, StepState, StepStatus},
     },
     plan::{
-        maps::TableMap,
+        desired::same_id,
+        maps::{self, TableMap},
         messages,
         observed::{Fact, LinkView},
         operation::{StepKind, moved},
@@ -24,6 +27,12 @@ use crate::{
 
 /// Whether what the plan relies on holds, right before the first step; `None` when it does.
 pub(super) fn first_look(act: &Act<'_>) -> Option<Next> {
+    // A link that is not shown because the environment is stopped has not moved; an approval is not lost to a restart.
+    if let LinkView::HostDown(why) = &act.observed.link {
+        let mut status = act.operation.status.clone();
+        status.message = Some(messages::act_waiting(&messages::environment_stopped(why)));
+        return Some(keep(status, Some(after(act.now, act.settings.poll))));
+    }
     let now = moved::Now {
         link: &act.observed.link,
         maps: &act.observed.maps,
@@ -88,6 +97,10 @@ fn before_reset(act: &Act<'_>, status: &DualWriteOperationStatus) -> Option<Next
                 let reason = Some(Reason::MapsNotStopped);
                 return Some(give_up(act, status.clone(), Phase::Failed, reason, &why));
             }
+            let moved = moved_since_stopped(act, maps);
+            if !moved.is_empty() {
+                return void(&moved.join("; "));
+            }
         }
     }
     match &act.observed.backup {
@@ -100,6 +113,26 @@ fn before_reset(act: &Act<'_>, status: &DualWriteOperationStatus) -> Option<Next
             Some(give_up(act, status.clone(), Phase::Failed, reason, &why))
         }
     }
+}
+
+/// What has moved among the maps since the plan was made, but for their states, which the act itself has changed.
+fn moved_since_stopped(act: &Act<'_>, maps: &[TableMap]) -> Vec<String> {
+    let before = &act.operation.spec.relies_on;
+    // Whoever else has reset the link meanwhile has cleared its maps.
+    let is_as_before = matches!(&act.observed.link, LinkView::To(link) if same_id(&link.environment_id, &before.link));
+    if !is_as_before {
+        return Vec::new();
+    }
+    let mut now = maps::planned(maps, &BTreeMap::new(), &BTreeMap::new());
+    for map in &mut now {
+        let same = |planned: &&PlannedMap| planned.name == map.name;
+        let twin = |planned: &&PlannedMap| same(planned) && planned.project == map.project;
+        let of = before.maps.iter().find(twin);
+        if let Some(planned) = of.or(before.maps.iter().find(same)) {
+            map.state = planned.state;
+        }
+    }
+    moved::planned_maps(&before.maps, &now)
 }
 
 fn write_backup_again(act: &Act<'_>, mut status: DualWriteOperationStatus) -> Next {

@@ -8,7 +8,7 @@ use super::{
     failures,
     read_back::may_repeat,
     reset,
-    steps::unseen,
+    steps::{unseen, wait_for_step},
     targets::{Target, appeared, target},
 };
 use crate::{
@@ -77,7 +77,7 @@ fn follow_reset(
             return if is_ripe(act, step, kind, remote) {
                 done(act, with_what_came(act, status, index, kind), index)
             } else {
-                keep(status, Some(after(act.now, act.settings.poll)))
+                wait_for_step(act, status, index, after(act.now, act.settings.poll))
             };
         }
         (Target::Taken(other), _) => return failures::taken(act, status, index, kind, other),
@@ -105,7 +105,7 @@ fn follow_reset(
         let why = failure.unwrap_or_else(|| messages::took_too_long(reset::patience(act)));
         return failures::exhausted(act, status, index, kind, &why);
     }
-    keep(status, Some(after(act.now, act.settings.poll)))
+    wait_for_step(act, status, index, after(act.now, act.settings.poll))
 }
 
 /// Notes which maps a solution has brought: it is the only proof of what it holds.
@@ -134,7 +134,7 @@ fn is_ripe(
     match (kind, remote) {
         (StepKind::Reset, _) => nothing_is_left || has_settled(act, step),
         (StepKind::Solution(_), Some(RemoteState::Running)) => false,
-        (StepKind::Solution(_), Some(RemoteState::Succeeded)) => true,
+        // The list lags behind what the service says, and what comes late would pass for the work of the next solution.
         (StepKind::Solution(_), _) => has_settled(act, step),
         _ => true,
     }
@@ -180,6 +180,7 @@ pub(super) fn out_of_patience(
     status: DualWriteOperationStatus,
     index: usize,
     kind: &StepKind,
+    shown: Option<&str>,
 ) -> Next {
     if !reset::has_patience(kind) {
         return timed_out(act, status, index);
@@ -187,6 +188,7 @@ pub(super) fn out_of_patience(
     let why = status.steps[index]
         .error
         .clone()
+        .or(shown.map(str::to_owned))
         .unwrap_or_else(|| messages::took_too_long(reset::patience(act)));
     failures::exhausted(act, status, index, kind, &why)
 }

@@ -6,7 +6,7 @@ use super::{
     Act, LINK_TIMEOUT_FACTOR, Next,
     ends::{done, fail, finish, keep},
     failures, follow,
-    steps::{adopt, start, unseen},
+    steps::{adopt, start, unseen, wait_for_step},
     targets::{Target, target},
 };
 use crate::{
@@ -86,7 +86,7 @@ pub(super) fn read_back(
     let counts_from = absence_counts_from(act, kind, &status.steps[index]);
     if act.observed.began < counts_from {
         let soon = after(act.now, act.settings.poll);
-        return keep(status, Some(soon.min(counts_from.max(act.now))));
+        return wait_for_step(act, status, index, soon.min(counts_from.max(act.now)));
     }
     match status.steps[index].absent_since {
         None => {
@@ -107,7 +107,7 @@ pub(super) fn read_back(
 }
 
 /// From when on a missing effect says that there will be none.
-fn absence_counts_from(act: &Act<'_>, kind: &StepKind, step: &StepStatus) -> Timestamp {
+pub(super) fn absence_counts_from(act: &Act<'_>, kind: &StepKind, step: &StepStatus) -> Timestamp {
     let timeout = match kind {
         StepKind::Link | StepKind::Reset => act.settings.request_timeout * LINK_TIMEOUT_FACTOR,
         _ => act.settings.request_timeout,

@@ -95,6 +95,11 @@ pub(super) fn wave<'a>(act: &Act<'a>, wave: usize) -> Vec<&'a str> {
         .collect()
 }
 
+/// Whether the plan is to have a map running, or paused, at its end.
+pub(super) fn is_to_run(act: &Act<'_>, name: &str) -> bool {
+    maps::to_start(&act.operation.spec.relies_on.maps).any(|planned| planned.name == name)
+}
+
 pub(super) fn planned<'a>(act: &Act<'a>, name: &str) -> Option<&'a PlannedMap> {
     let maps = &act.operation.spec.relies_on.maps;
     maps.iter().find(|planned| planned.name == name)

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::{
     Act, DELETION_PATIENCE, NO_LONGER_ASKED_FOR, Next, Owner, SEND_WINDOW, Send, before, conclude,
-    ends::{done, fail, finish, keep, settled, succeed, void_with},
+    elsewhere,
+    ends::{done, finish, keep, settled, succeed, void_with},
     failures, follow, read_back,
     requests::request,
     reset,
@@ -38,8 +39,10 @@ const BUSY_STATES: [&str; 5] = [
 pub(super) fn running(act: &Act<'_>) -> Next {
     let next = next_step(act, act.operation.status.clone());
     // Patience is judged after what this pass has seen: a success that comes late counts.
-    let undecided = next.status.phase == Some(Phase::Running);
-    if undecided && next.send.is_none() && is_beyond_patience(act) {
+    let is_stuck = next.status.phase == Some(Phase::Running)
+        && next.send.is_none()
+        && next.status.steps == act.operation.status.steps;
+    if is_stuck && is_beyond_patience(act) {
         return finish(
             act,
             act.operation.status.clone(),
@@ -51,17 +54,25 @@ pub(super) fn running(act: &Act<'_>) -> Next {
     next
 }
 
-/// Whether an operation that is being deleted has been held long enough.
+/// Whether an operation that is being deleted has been held long enough. The step that it is at has its own time in any
+/// case: after a long absence of the operator there may be maps to start again.
 fn is_beyond_patience(act: &Act<'_>) -> bool {
-    let deadline = act.operation.status.deadline.unwrap_or(Timestamp::MIN);
-    act.operation
-        .deleted
-        .is_some_and(|deleted| act.now >= after(deleted, DELETION_PATIENCE).max(deadline))
+    let status = &act.operation.status;
+    let deadline = status.deadline.unwrap_or(Timestamp::MIN);
+    let step = status
+        .steps
+        .iter()
+        .find(|step| Some(&step.name) == status.step.as_ref());
+    let of_step = step
+        .and_then(|step| step.began)
+        .map_or(Timestamp::MIN, |began| after(began, reset::patience(act)));
+    act.operation.deleted.is_some_and(|deleted| {
+        act.now >= after(deleted, DELETION_PATIENCE).max(deadline).max(of_step)
+    })
 }
 
 fn abandoned(act: &Act<'_>) -> String {
-    let step = act.operation.status.step.clone().unwrap_or_default();
-    messages::abandoned(&step, act.operation.status.backup.as_ref())
+    messages::abandoned(&act.operation.spec, &act.operation.status)
 }
 
 /// Goes on with the first step that is neither done nor given up.
@@ -70,17 +81,20 @@ pub(super) fn next_step(act: &Act<'_>, mut status: DualWriteOperationStatus) -> 
     let undoing = status.ending.is_some();
     let next = status.steps.iter().position(|step| {
         let is_open = !matches!(step.state, StepState::Done | StepState::Failed);
-        is_open && (!undoing || reset::is_undoing(action, &step.name))
+        let is_ours = StepKind::parse(action, &step.name) != Some(StepKind::ByPerson);
+        is_open && is_ours && (!undoing || reset::is_undoing(action, &step.name))
     });
     let Some(index) = next else {
         return concluded(act, status);
     };
     let name = status.steps[index].name.clone();
     let Some(kind) = StepKind::parse(action, &name) else {
-        let why = messages::unknown_step(&name);
-        return fail(act, status, index, &why, reset::failed_reason(action));
+        return failures::unknown(act, status, index, &name);
     };
     status.step = Some(name);
+    if let Some(next) = elsewhere::away(act, &status, index, &kind) {
+        return next;
+    }
     match status.steps[index].state {
         StepState::Pending => start(act, status, index, &kind),
         StepState::Intended => read_back::read_back(act, status, index, &kind),
@@ -118,17 +132,19 @@ pub(super) fn start(
     {
         return next;
     }
-    if let Some(next) = before::prepare(act, &status, index, kind) {
-        return next;
-    }
     if reset::has_patience(kind) {
         status.steps[index].began.get_or_insert(act.now);
     }
+    if let Some(next) = before::prepare(act, &status, index, kind) {
+        return next;
+    }
     match target(act, kind, &status.steps[index]) {
+        // Somebody else has reset it, perhaps this very moment.
+        Target::Reached if *kind == StepKind::Reset => adopt(act, status, index),
         Target::Reached => done(act, status, index),
         Target::Moving => adopt(act, status, index),
-        Target::Missing(_) if follow::is_past_patience(act, &status.steps[index], kind) => {
-            follow::out_of_patience(act, status, index, kind)
+        Target::Missing(shown) if follow::is_past_patience(act, &status.steps[index], kind) => {
+            follow::out_of_patience(act, status, index, kind, shown.as_deref())
         }
         Target::Missing(_) => match busy_with(act, kind) {
             Some(other) => wait_for_environment(act, status, other),
@@ -161,10 +177,16 @@ fn held_back(act: &Act<'_>, status: &DualWriteOperationStatus) -> Option<Next> {
             suspended: false, ..
         } => return None,
     };
-    Some(if act.operation.spec.action == Action::Reset {
-        failures::give_up(act, status.clone(), Phase::Void, None, why)
-    } else {
-        void_with(act, status.clone(), why)
+    Some(match act.operation.spec.action {
+        Action::Reset => failures::give_up(act, status.clone(), Phase::Void, None, why),
+        // What is stopped stays stopped, so somebody has to know.
+        Action::StopMaps if failures::has_stopped_maps(status) => {
+            let text =
+                messages::partly_stopped(&act.operation.spec, status, &messages::sentence(why));
+            let reason = Some(Reason::MapsNotStopped);
+            finish(act, status.clone(), Phase::Failed, reason, text)
+        }
+        Action::Setup | Action::Link | Action::StopMaps => void_with(act, status.clone(), why),
     })
 }
 
@@ -207,7 +229,7 @@ fn intend(
     index: usize,
     kind: &StepKind,
 ) -> Next {
-    let Some((request, maps)) = request(act, &status, kind) else {
+    let Some((request, maps)) = request(act, kind) else {
         return before::without_request(act, status, index);
     };
     let before = after(act.now, SEND_WINDOW);
@@ -218,6 +240,7 @@ fn intend(
     step.incarnation = Some(act.incarnation.to_owned());
     step.send_before = Some(before);
     step.remote_id = None;
+    step.sent_at = None;
     step.absent_since = None;
     step.error = None;
     step.maps = maps;
@@ -261,6 +284,9 @@ pub(super) fn running_message(
         .iter()
         .find(|known| known.name == step)
         .and_then(|known| known.began);
+    if let Some(ending) = &status.ending {
+        return messages::undoing(&ending.message);
+    }
     let (since, deadline) = match began {
         Some(began) => (began, after(began, reset::patience(act))),
         None => (
@@ -268,12 +294,31 @@ pub(super) fn running_message(
             status.deadline.unwrap_or(act.now),
         ),
     };
-    messages::act_running(&act.operation.spec, step, since, deadline)
+    let spec = &act.operation.spec;
+    if spec.steps.iter().all(|planned| planned.name != step) {
+        return messages::unplanned_running(step, since, deadline);
+    }
+    messages::act_running(spec, step, since, deadline)
+}
+
+/// Looks again later, and says what is waited for: what was said of an obstacle holds no longer.
+pub(super) fn wait_for_step(
+    act: &Act<'_>,
+    mut status: DualWriteOperationStatus,
+    index: usize,
+    until: Timestamp,
+) -> Next {
+    if matches!(act.operation.spec.action, Action::Reset | Action::StopMaps) {
+        let name = status.steps[index].name.clone();
+        status.message = Some(running_message(act, &status, &name));
+    }
+    keep(status, Some(until))
 }
 
 /// Somebody, perhaps an earlier incarnation of ours, has started it: it is followed like one of our own.
 pub(super) fn adopt(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) -> Next {
     begin(act, &mut status);
+    status.reason = None;
     let step = &mut status.steps[index];
     step.state = StepState::Sent;
     step.sent_at.get_or_insert(act.now);
@@ -289,6 +334,11 @@ pub(super) fn unseen(
     mut status: DualWriteOperationStatus,
     problem: Option<&Problem>,
 ) -> Next {
+    if let Some(next) =
+        problem.and_then(|problem| failures::unseen_for_too_long(act, &status, problem))
+    {
+        return next;
+    }
     if let (Action::Reset | Action::StopMaps, Some(problem)) = (act.operation.spec.action, problem)
     {
         let text = messages::act_cannot_see(&act.operation.spec, &status, problem);

@@ -18,7 +18,7 @@ use crate::{
         maps::{self, ConnectionSetDetails, TableMap},
         messages::{self, PlanWords},
         observed::{Environment, Fact, LinkFacts, Problem, Readiness, Tier},
-        world::{KnownOperation, World},
+        world::{KnownOperation, Link, World},
     },
 };
 
@@ -53,6 +53,12 @@ impl<'a> ResetFacts<'a> {
             }
         }
         let details = &world.observed.details;
+        // While the list of environments is unread, nobody can say that the linked one is not visible.
+        if let Link::To(link) = world.link()
+            && world.visible_environment(&link.environment_id).is_none()
+        {
+            read(&world.observed.tenant)?;
+        }
         let facts = Self {
             maps: read(&world.observed.maps)?,
             set: read(&details.connection_set)?,
@@ -158,6 +164,8 @@ pub fn stop_maps(
         messages::stop_cause(on_deletion)
     )];
     spec.timeout = seconds(world.desired.link_timeout);
+    // It does not depend on it, and there may be none.
+    spec.relies_on.integration.clear();
     spec.relies_on.connection_set = Some(set_reference(world, link, &[]));
     spec.relies_on.maps = planned;
     spec.options = Options {
