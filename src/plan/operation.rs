@@ -176,6 +176,11 @@ pub fn is_same_act(one: &DualWriteOperationSpec, other: &DualWriteOperationSpec)
     comparable(one) == comparable(other)
 }
 
+/// Whether a plan waits for an approval that the same act, planned now, needs no more: it would wait for ever.
+pub fn waits_in_vain(planned: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> bool {
+    planned.approval == Approval::Pending && now.approval == Approval::NotRequired
+}
+
 /// Whether a connection still asks for an act, by its spec alone.
 pub fn is_asked_for(desired: &Desired, spec: &DualWriteOperationSpec) -> bool {
     let by_operator = match spec.action {
@@ -250,6 +255,9 @@ pub fn what_moved(planned: &DualWriteOperationSpec, now: &DualWriteOperationSpec
     }
     if moved.is_empty() && (planned.steps != now.steps || planned.losses != now.losses) {
         moved.push("its steps, or what would be lost, are different now".into());
+    }
+    if moved.is_empty() && waits_in_vain(planned, now) {
+        moved.push("it needs no approval any more, and is planned anew without".into());
     }
     if moved.is_empty() {
         "another operation has ended since".into()

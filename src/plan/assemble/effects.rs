@@ -37,7 +37,9 @@ pub(super) fn effect(world: &World<'_>, row: Row, verdict: &Verdict) -> Option<E
         .map(|spec| (operation::name(world, spec), spec));
     let mut obsolete = unstarted.filter(|operation| {
         wanted.as_ref().is_none_or(|(name, spec)| {
-            *name != operation.name || !operation::is_same_act(spec, &operation.spec)
+            *name != operation.name
+                || !operation::is_same_act(spec, &operation.spec)
+                || operation::waits_in_vain(&operation.spec, spec)
         })
     });
     if let Some(operation) = obsolete.next() {
