@@ -274,8 +274,8 @@ fn after_a_void_plan_another_one_follows_under_another_name_when_that_has_settle
         moved.clone(),
         moved.with(|case| {
             change_map(case, "customers", |map| {
-                map.version = Some("1.0.0.1".into())
-            })
+                map.version = Some("1.0.0.1".into());
+            });
         }),
     ] {
         let mut facts = facts;
@@ -289,8 +289,11 @@ fn after_a_void_plan_another_one_follows_under_another_name_when_that_has_settle
     }
 }
 
+/// What it is called, and how a pass fails to read it.
+type Unread = (&'static str, fn(&mut Case, Problem));
+
 /// Each fact of a plan that a pass may fail to read.
-const UNREAD: [(&str, fn(&mut Case, Problem)); 11] = [
+const UNREAD: [Unread; 11] = [
     ("maps", |case, why| case.observed.maps = Fact::Unknown(why)),
     ("set", |case, why| {
         case.observed.details.connection_set = Fact::Unknown(why);
@@ -305,7 +308,7 @@ const UNREAD: [(&str, fn(&mut Case, Problem)); 11] = [
         case.observed.tenant = Fact::Unknown(why);
     }),
     ("link", |case, why| {
-        case.observed.link = LinkView::Unknown(why)
+        case.observed.link = LinkView::Unknown(why);
     }),
     ("host", |case, _| {
         case.observed.link = LinkView::HostDown("502".into());
