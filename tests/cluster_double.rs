@@ -107,20 +107,18 @@ impl Stage {
 
     /// Every map but the one that nothing brings back is in the state that it should have, in the version that it had.
     fn assert_maps(&self, wanted: impl Fn(&double::Original) -> u8) {
-        let maps = self.double.maps();
-        let found: Vec<_> = maps
-            .iter()
-            .map(|(name, state, version)| (name.as_str(), *state, version.clone()))
-            .collect();
-        let expected: Vec<_> = originals()
+        // Of a map that a solution has brought twice one is enough.
+        let mut found: BTreeMap<String, (u8, String)> = BTreeMap::new();
+        for (name, state, version) in self.double.maps() {
+            let best = found.entry(name).or_default();
+            *best = (state, version).max(best.clone());
+        }
+        let expected: BTreeMap<_, _> = originals()
             .iter()
             .filter(|map| map.name != FLEET)
             .map(|map| {
-                (
-                    map.name,
-                    wanted(map),
-                    map.version.map(|part| part.to_string()).join("."),
-                )
+                let version = map.version.map(|part| part.to_string()).join(".");
+                (map.name.to_owned(), (wanted(map), version))
             })
             .collect();
         assert_eq!(found, expected, "{:#?}", self.double.journal());
@@ -176,7 +174,25 @@ fn message(operation: &Value) -> &str {
     operation["status"]["message"].as_str().unwrap_or_default()
 }
 
+/// Side by side: most of each is waiting.
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reset_ends_as_it_should() {
+    let cases = [
+        "with all the moods",
+        "that starts nothing",
+        "whose answer is lost",
+    ];
+    let cases = cases.map(|name| (name.to_owned(), name));
+    contoso::side_by_side(cases.into(), 3, |name| async move {
+        match name {
+            "with all the moods" => a_reset_with_all_the_moods().await,
+            "that starts nothing" => a_reset_that_starts_nothing().await,
+            _ => a_reset_whose_answer_is_lost().await,
+        }
+    })
+    .await;
+}
+
 async fn a_reset_with_all_the_moods() {
     let stage = Stage::start(Oddities::usual()).await;
     let plan = stage.plan("AsBefore").await;
@@ -216,9 +232,8 @@ async fn a_reset_with_all_the_moods() {
     stage.tell();
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_reset_that_starts_nothing() {
-    let stage = Stage::start(Oddities::usual()).await;
+    let stage = Stage::start(Oddities::usual().with(Oddity::GatewayTimeout)).await;
     let plan = stage.plan("Never").await;
     let ended = stage.carry_out(&plan).await;
     assert_eq!(
@@ -237,7 +252,6 @@ async fn a_reset_that_starts_nothing() {
     stage.tell();
 }
 
-#[tokio::test(flavor = "multi_thread")]
 async fn a_reset_whose_answer_is_lost() {
     let stage = Stage::start(Oddities::usual().with(Oddity::LostReset)).await;
     let plan = stage.plan("AsBefore").await;

@@ -1,6 +1,6 @@
 //! What the double knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -135,6 +135,7 @@ pub struct State {
     pub link: Timeline<Option<usize>>,
     pub requests: Vec<Request>,
     pub starts: u32,
+    ended_before: BTreeSet<String>,
     turn: u32,
     reads: u32,
 }
@@ -175,6 +176,7 @@ impl State {
             link: Timeline::new(Some(0)),
             requests: Vec::new(),
             starts: 0,
+            ended_before: BTreeSet::new(),
             turn: 0,
             reads: 0,
         }
@@ -196,6 +198,7 @@ impl State {
         if let Some(trouble) = self.trouble_for(call) {
             return trouble.into();
         }
+        self.expire_before(call);
         if !self.is_authorized(call, &audience) {
             let told = "Bearer error=\"invalid_token\", error_description=\"The token is expired\"";
             return Reply::empty(401)
@@ -210,6 +213,19 @@ impl State {
         match answer {
             Answer::Reply(reply) => self.dressed(reply).into(),
             Answer::Cut => Answer::Cut,
+        }
+    }
+
+    /// A token may end at the worst moment: right before the first stop, and right before the reset.
+    fn expire_before(&mut self, call: &Call) {
+        let name = call.segments.last().map_or("", String::as_str);
+        let is_first = !self.ended_before.contains(name);
+        if ["Start", "Reset"].contains(&name)
+            && is_first
+            && self.oddities.has(Oddity::ExpiredTokens)
+        {
+            self.ended_before.insert(name.to_owned());
+            self.expire(INTEGRATOR);
         }
     }
 
