@@ -12,6 +12,7 @@ fn scenario(starts: bool, with: impl FnOnce(&mut Behaviour)) -> Scenario {
     Scenario {
         operation: planned_reset(starts),
         behaviour,
+        deleted: false,
     }
 }
 

@@ -371,6 +371,28 @@ fn a_blip_of_what_a_plan_relies_on_shows_nothing() {
     }
 }
 
+/// An outage of what a plan relies on lasts for days, with one error or another.
+#[test]
+fn a_long_outage_of_what_a_plan_relies_on_is_a_few_writes() {
+    let mut case = waiting();
+    let mut writes = 0;
+    for pass in 0..600 {
+        let why = Problem::transient(format!("GET maps: 50{}.", pass % 3));
+        case = case.maps_unknown(why);
+        let decision = case.decide();
+        assert_eq!(decision.effect, None);
+        writes += u32::from(decision.status != case.memory);
+        case = case.later(INTERVAL);
+    }
+    let expected = [
+        (Ready, "False/DifferentDestination"),
+        (Reconciling, "True/Retrying"),
+    ];
+    expect(&case.decide(), Row::LinkedElsewhere, &expected);
+    reads(&case.decide(), Ready, &["tried again by itself"]);
+    assert!(writes <= 4, "{writes}");
+}
+
 #[test]
 fn what_a_person_has_to_mend_before_a_plan_is_said() {
     let case = to_reset().maps_unknown(refused(

@@ -173,16 +173,16 @@ async fn begin(
         );
     }
     let next = advance::after_sending(&pass.act(super::now()), intent.clone(), send, &sent);
-    let written = record_outcome(pass, written, &intent, &next.status).await?;
-    // Told only now: nothing that can wait stands between an intent and what it is for.
-    let approval = news_of_approval(operation, &intent);
-    report::events(
-        pass.context,
-        &operation.object_ref(&()),
-        approval.as_slice(),
-    )
-    .await;
-    Ok(Some((next, written)))
+    let written = record_outcome(pass, written, &intent, &next.status).await;
+    // Only now, so that nothing stands between an intent and its request; compared with what was before the intent, which
+    // itself may be the beginning of the act.
+    let told = if written.is_ok() {
+        &next.status
+    } else {
+        &intent
+    };
+    tell(operation, pass.context, told).await;
+    Ok(Some((next, written?)))
 }
 
 /// Writes what became of a request. While the operation carries our intent nobody else may speak of it, so whatever else
@@ -198,10 +198,7 @@ async fn record_outcome(
     let mut live = written;
     while live.status.as_ref() == Some(intent) && intent != outcome {
         match report::status(pass.context, &live.metadata, outcome).await {
-            Ok(recorded) => {
-                tell(&live, pass.context, outcome).await;
-                return Ok(recorded);
-            }
+            Ok(recorded) => return Ok(recorded),
             Err(error) if error.is_certain() || started.elapsed() > RECORD_PATIENCE => {
                 return Err(failed(error));
             }
@@ -394,7 +391,17 @@ async fn tell(
     status: &DualWriteOperationStatus,
 ) {
     let before = operation.status.as_ref();
-    let mut events: Vec<Event> = news_of_approval(operation, status).into_iter().collect();
+    let approved = status.approved.as_ref();
+    let is_news = before.and_then(|before| before.approved.as_ref()) != approved;
+    let mut events: Vec<Event> = approved
+        .filter(|_| is_news)
+        .map(|approved| Event {
+            warning: false,
+            reason: Reason::Approved,
+            note: messages::approved(approved),
+        })
+        .into_iter()
+        .collect();
     let phase = status
         .phase
         .filter(|phase| Some(*phase) != before.and_then(|before| before.phase));
@@ -403,23 +410,6 @@ async fn tell(
         events.push(of_phase(operation.spec.action, status, phase));
     }
     report::events(context, &operation.object_ref(&()), &events).await;
-}
-
-/// That a plan was approved, when, and through which client: told once, when its act begins.
-fn news_of_approval(
-    operation: &DualWriteOperation,
-    status: &DualWriteOperationStatus,
-) -> Option<Event> {
-    let before = operation
-        .status
-        .as_ref()
-        .and_then(|before| before.approved.as_ref());
-    let approved = status.approved.as_ref().filter(|_| before.is_none())?;
-    Some(Event {
-        warning: false,
-        reason: Reason::Approved,
-        note: messages::approved(approved),
-    })
 }
 
 fn measure(

@@ -7,6 +7,7 @@
 //! | yes | maps run | a `StopMaps` operation with a finalizer of its own is created; then the finalizer goes |
 //! | yes | the operator runs with --observe-only, or the connection is suspended | the finalizer goes, with a warning |
 //! | yes | cannot be seen | looked at again, for ten minutes; then the finalizer goes, with a warning |
+//! | yes | the namespace does not let the operator in | the finalizer goes, with a warning |
 
 use jiff::Timestamp;
 
@@ -79,7 +80,7 @@ pub fn decide(world: &World<'_>, deleted: Timestamp) -> Deletion {
             }
         }
         (Link::Absent, _) => left(false, messages::NOTHING_TO_STOP.into()),
-        _ if is_over => left(true, messages::maps_left(&why_unseen(world))),
+        _ if is_over || is_shut_out(world) => left(true, messages::maps_left(&why_unseen(world))),
         _ => Deletion::Wait(after(world.now, world.settings.poll).min(until)),
     }
 }
@@ -98,6 +99,13 @@ fn left(warning: bool, note: String) -> Deletion {
         reason: Reason::MapsLeftAsTheyAre,
         note,
     })
+}
+
+/// Whether the namespace does not let the operator in any more. That is somebody's decision, or the end of the namespace,
+/// which must not wait for us.
+fn is_shut_out(world: &World<'_>) -> bool {
+    let mut problems = world.observed.problems();
+    problems.any(|problem| problem.reason == Some(Reason::NamespaceNotGranted))
 }
 
 /// Why the maps could not be seen, as far as it is known.

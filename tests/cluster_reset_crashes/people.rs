@@ -128,6 +128,9 @@ async fn waits_while_suspended(world: &World, plan: &str) {
         .await;
     assert_eq!(requests(world).await, Vec::<Value>::new());
     change(world, json!({"suspend": false})).await;
+    // At once, and not when it is looked at the next time.
+    let stops = |operation: &Value| step(operation, "stop-maps")["attempt"] == 1;
+    world.wait_for(&format!("dwo/{plan}"), SOON, stops).await;
     let operation = ended(world, plan, &["Succeeded"], ACT).await;
     is_restored(world, &operation).await;
 }

@@ -114,13 +114,10 @@ fn reset_link<'a>(act: &Act<'a>, step: &StepStatus) -> Target<'a> {
 
 /// A reset that ends where it began shows in the maps alone: it takes their projects away for good.
 fn refreshed<'a>(act: &Act<'a>, step: &StepStatus) -> Target<'a> {
-    let planned = &act.operation.spec.relies_on.maps;
     match &act.observed.maps {
         _ if step.attempt == 0 => Target::Missing(None),
         Fact::Unknown(problem) => Target::Unseen(Some(problem)),
-        Fact::Known(maps) => Target::of(!maps.iter().any(|map| {
-            map.project.is_some() && planned.iter().any(|was| was.project == map.project)
-        })),
+        Fact::Known(maps) => Target::of(!reset::keeps_a_project(act, maps)),
     }
 }
 

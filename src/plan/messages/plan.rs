@@ -300,6 +300,9 @@ pub fn more_than_a_plan_holds(what: &str) -> String {
     )
 }
 
+/// What cannot be read is read again.
+pub const TRIED_AGAIN: &str = "this is tried again by itself.";
+
 /// A plan starts without approval.
 pub fn starts_without_approval(linked: &str, integration: &str, name: &str) -> String {
     format!(
