@@ -8,7 +8,7 @@ mod support;
 #[allow(dead_code)] // a mood that is not taken away here may be elsewhere
 mod double;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use double::{Double, FINANCE, FLEET, Oddities, Oddity, SUPPLY, originals};
@@ -174,6 +174,22 @@ fn message(operation: &Value) -> &str {
     operation["status"]["message"].as_str().unwrap_or_default()
 }
 
+/// Each solution is credited with the maps that it holds, also with those that were listed late.
+fn assert_solutions(operation: &Value) {
+    for solution in [FINANCE, SUPPLY] {
+        let steps = operation["status"]["steps"].as_array().unwrap();
+        let name = format!("solution/{solution}");
+        let step = steps.iter().find(|step| step["name"] == name).unwrap();
+        let maps = step["maps"].as_array().unwrap();
+        let brought: BTreeSet<&str> = maps.iter().filter_map(Value::as_str).collect();
+        let held = originals()
+            .into_iter()
+            .filter(|map| map.solution == Some(solution));
+        let held: BTreeSet<&str> = held.map(|map| map.name).collect();
+        assert_eq!(brought, held, "{solution}");
+    }
+}
+
 /// Side by side: most of each is waiting.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reset_ends_as_it_should() {
@@ -210,6 +226,7 @@ async fn a_reset_with_all_the_moods() {
     stage.assert_reset();
     stage.assert_maps(|map| map.state);
     stage.assert_keys();
+    assert_solutions(&ended);
     let backup = stage.backup(&ended).await;
     for map in originals() {
         assert!(backup.contains(map.name), "{} is not in {backup}", map.name);

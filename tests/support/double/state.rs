@@ -17,9 +17,10 @@ pub const SUPPLY: &str = "FabrikamSupplyMaps";
 /// The map that nobody put into a solution.
 pub const FLEET: &str = "fabrikam_fleets - Fleet vehicles";
 
-/// How far the status of a request is behind the truth, and how far the list of maps is.
-pub const STATUS_LAG: Duration = Duration::from_millis(300);
-pub const LIST_LAG: Duration = Duration::from_millis(900);
+/// How far the status of a request is behind the truth, and how far the list of maps is. All of it together is less than
+/// the time after which the operator believes a list.
+pub const STATUS_LAG: Duration = Duration::from_millis(200);
+pub const LIST_LAG: Duration = Duration::from_millis(500);
 
 /// A table map as it is before the reset.
 #[derive(Clone, Copy, Debug)]
@@ -243,11 +244,11 @@ impl State {
             self.trouble("sign-in pages");
             return Some(Reply::sign_in());
         }
-        if reads % 43 == 21 && self.oddities.has(Oddity::Throttling) {
+        if reads % 73 == 21 && self.oddities.has(Oddity::Throttling) {
             self.trouble("throttled, in seconds");
             return Some(Reply::throttled(false));
         }
-        if reads % 53 == 31 && self.oddities.has(Oddity::Throttling) {
+        if reads % 83 == 31 && self.oddities.has(Oddity::Throttling) {
             self.trouble("throttled, by date");
             return Some(Reply::throttled(true));
         }
