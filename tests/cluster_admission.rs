@@ -144,6 +144,28 @@ async fn a_connection_of_a_good_shape_is_accepted() {
     }
 }
 
+#[tokio::test]
+async fn the_examples_are_accepted() {
+    let client = client().await;
+    let mut found = 0;
+    for text in [
+        include_str!("../examples/contoso-uat.yaml"),
+        include_str!("../examples/watch-only.yaml"),
+        include_str!("../examples/reset/contoso-uat.yaml"),
+    ] {
+        for document in serde_norway::Deserializer::from_str(text) {
+            let mut manifest: Value = serde::Deserialize::deserialize(document).unwrap();
+            if manifest["kind"] == "DualWriteConnection" {
+                manifest["metadata"]["namespace"] = json!("default");
+                manifest["metadata"]["name"] = json!("an-example");
+                assert_eq!(create(&client, &manifest).await, Ok(()), "{manifest:#}");
+                found += 1;
+            }
+        }
+    }
+    assert_eq!(found, 3);
+}
+
 /// Each with the part of the message that a person needs.
 fn bad() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
     let url = "write https:// and a host name, nothing else";
@@ -566,7 +588,7 @@ async fn a_plan_is_bounded() {
         ("reliesOn.maps", json!(vec![map(long(200)); 1000])),
         ("reliesOn.maps", json!([map(long(2048))])),
         ("reliesOn.solutions", json!(vec![long(200); 200])),
-        ("steps", json!(vec![step.clone(); 300])),
+        ("steps", json!(vec![step.clone(); 1250])),
     ];
     for (path, value) in most {
         let answer = create(&client, &set(manifest.clone(), path, value)).await;
@@ -585,7 +607,7 @@ async fn a_plan_is_bounded() {
             "reliesOn.integrationKeys",
             json!([{"entity": "accounts", "fields": vec![long(1); 101]}]),
         ),
-        ("steps", json!(vec![step; 301])),
+        ("steps", json!(vec![step; 1251])),
         ("losses", json!(vec![long(1); 101])),
         ("options.stepTimeout", long(17)),
         ("timeout", long(17)),

@@ -91,7 +91,7 @@ use super::values;
     )
 )]
 #[x_kube(
-    validation = Rule::new("self.link.method != 'Service' || has(self.dualWriteService)").message("link.method Service needs dualWriteService (url and secretRef): without it the operator can neither see nor make a link; or set link.method: Manual"),
+    validation = Rule::new("self.link.method != 'Service' || (has(self.dualWriteService) && self.link.observe == 'Always')").message("link.method Service needs dualWriteService (url and secretRef) and link.observe: Always: without them the operator can neither see nor make a link; or set link.method: Manual"),
     validation = Rule::new("self.link.method != 'Service' || (has(self.link.legalEntities) && size(self.link.legalEntities) > 0)").message("link.method Service needs link.legalEntities, for example [USMF]: a link is made for the companies named here"),
     validation = Rule::new("self.mismatch.policy != 'Reset' || (has(self.dualWriteService) && self.link.observe == 'Always')").message("mismatch.policy Reset needs dualWriteService (url and secretRef) and link.observe: Always: without them the operator can neither see nor reset a link; or set mismatch.policy: Report"),
     validation = Rule::new("self.mismatch.policy != 'Reset' || (has(self.link.legalEntities) && size(self.link.legalEntities) > 0)").message("mismatch.policy Reset needs link.legalEntities, for example [USMF]: a reset forgets the companies, and ends with those named here"),
@@ -145,9 +145,9 @@ pub struct DualWriteConnectionSpec {
     #[serde(default)]
     pub mismatch: Mismatch,
 
-    /// What happens to dual-write when this resource is deleted. Retain: nothing. StopMaps: the table maps are stopped, within
-    /// ten minutes or not at all, but only if mode is Manage and the resource also carries the annotation
-    /// dualwrite.dev/confirm-stop with its own name as the value.
+    /// What happens to dual-write when this resource is deleted. Retain: nothing. StopMaps: the table maps are stopped, but only
+    /// if mode is Manage and the resource also carries the annotation dualwrite.dev/confirm-stop with its own name as the
+    /// value. The deletion waits for that at most ten minutes.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }

@@ -77,7 +77,8 @@ pub struct DualWriteOperationSpec {
 
     /// The steps, in order.
     // Atomic, like every list of a plan: of a set or a map the API server would take another order for the same.
-    #[schemars(length(max = 300))]
+    // As many as the most solutions (200) and the longest order of starting (1000 maps) make.
+    #[schemars(length(max = 1250))]
     pub steps: Vec<PlannedStep>,
 
     /// What is lost for good, and what may not come back, in words. Read it before you approve.

@@ -9,10 +9,11 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use dualwrite_operator::{
     api::{
-        DualWriteConnection, DualWriteConnectionStatus, DualWriteOperationStatus, Reason,
+        DualWriteConnection, DualWriteConnectionStatus, DualWriteOperationSpec,
+        DualWriteOperationStatus, Reason,
         conditions::{self, ConditionType},
         connection::{FailureClass, IntegrationKind, MismatchPolicy, MixPolicy},
-        operation::{Action, IntegrationKey, MapState, Phase, StepState, StepStatus},
+        operation::{Action, IntegrationKey, MapState, Phase, PlannedStep, StepState, StepStatus},
     },
     plan::{
         advance::{ActObserved, BackupView},
@@ -170,6 +171,7 @@ pub fn link_to(id: &str) -> LinkView {
 pub fn map(name: &str, state: MapState) -> TableMap {
     TableMap {
         name: name.into(),
+        table: None,
         template: Some(format!("template-of-{name}")),
         project: (state != MapState::None).then(|| format!("project-of-{name}")),
         state,
@@ -503,6 +505,12 @@ impl Case {
         }
     }
 
+    /// The operation that this world asks for exists and waits for approval, and that is seen.
+    pub fn waiting_for_approval(self) -> Self {
+        let planned = in_phase(self.planned(), Phase::AwaitingApproval, self.now);
+        self.operation(planned).later(seconds(1))
+    }
+
     pub fn operation(mut self, operation: KnownOperation) -> Self {
         self.operations.push(operation);
         self
@@ -598,10 +606,15 @@ pub fn in_phase(mut operation: KnownOperation, phase: Phase, at: Timestamp) -> K
     if phase.is_finished() {
         status.finished_at = Some(at);
     }
+    let doing = match operation.spec.action {
+        Action::Setup | Action::Link => "Installing",
+        Action::Reset => "Resetting",
+        Action::StopMaps => "Stopping maps",
+    };
     status.message = match phase {
-        Phase::Failed => Some("Installing failed: DW0815 no capacity.".into()),
+        Phase::Failed => Some(format!("{doing} failed: DW0815 no capacity.")),
         Phase::Unknown => Some("The answer was lost.".into()),
-        Phase::Running => Some("Installing since 10:00.".into()),
+        Phase::Running => Some(format!("{doing} since 10:00.")),
         _ => None,
     };
     status.reason = match (phase, operation.spec.action) {
@@ -616,6 +629,63 @@ pub fn in_phase(mut operation: KnownOperation, phase: Phase, at: Timestamp) -> K
 }
 
 // ---- what was decided ----
+
+/// Why an operation is given up.
+#[track_caller]
+pub fn voided(decision: &Decision) -> String {
+    match &decision.effect {
+        Some(Effect::Void { message, .. }) => message.clone(),
+        other => panic!("nothing is given up: {other:#?}"),
+    }
+}
+
+/// A plan, as the one who approves it reads it, for a snapshot.
+pub fn show_plan(plan: &DualWriteOperationSpec) -> String {
+    let mut text = String::new();
+    for step in &plan.steps {
+        let destructive = if step.destructive {
+            ", DESTRUCTIVE"
+        } else {
+            ""
+        };
+        let person = if step.needs_person { ", a person" } else { "" };
+        let PlannedStep {
+            name,
+            what,
+            usually_takes,
+            ..
+        } = step;
+        writeln!(
+            text,
+            "step {name} ({usually_takes}{destructive}{person})\n    {what}"
+        )
+        .unwrap();
+        if !step.maps.is_empty() {
+            writeln!(text, "    {}", step.maps.join(", ")).unwrap();
+        }
+    }
+    for loss in &plan.losses {
+        writeln!(text, "loss: {loss}").unwrap();
+    }
+    writeln!(text, "timeout: {}", plan.timeout).unwrap();
+    writeln!(text, "approval: {:?}", plan.approval).unwrap();
+    writeln!(
+        text,
+        "options: {}",
+        serde_json::to_string(&plan.options).unwrap()
+    )
+    .unwrap();
+    let relies_on = serde_json::to_value(&plan.relies_on).unwrap();
+    for (what, value) in relies_on.as_object().unwrap() {
+        match value.as_array() {
+            Some(values) => values
+                .iter()
+                .for_each(|value| writeln!(text, "relies on {what}: {value}").unwrap()),
+            None => writeln!(text, "relies on {what}: {value}").unwrap(),
+        }
+    }
+    text
+}
 
 #[track_caller]
 pub fn message(decision: &Decision, kind: ConditionType) -> String {

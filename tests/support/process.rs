@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -95,11 +96,17 @@ impl Process {
         let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let pid = read_pid(name, &mut stdout);
         let shared = Arc::<Shared>::default();
-        keep_lines(stdout, Arc::clone(&shared), |state| &mut state.stdout);
-        keep_lines(stderr, Arc::clone(&shared), |state| &mut state.stderr);
+        let readers = [
+            keep_lines(stdout, Arc::clone(&shared), |state| &mut state.stdout),
+            keep_lines(stderr, Arc::clone(&shared), |state| &mut state.stderr),
+        ];
         let exit = Arc::clone(&shared);
         std::thread::spawn(move || {
             let code = child.wait().ok().and_then(|status| status.code());
+            // Its last words first: who learns of the end asks for them.
+            for reader in readers {
+                let _ = reader.join();
+            }
             exit.change(|state| state.exit = Some(code.unwrap_or(-1)));
         });
         Self {
@@ -251,7 +258,7 @@ fn keep_lines(
     from: BufReader<impl Read + Send + 'static>,
     shared: Arc<Shared>,
     to: impl Fn(&mut State) -> &mut VecDeque<String> + Send + 'static,
-) {
+) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in from.split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).into_owned();
@@ -263,5 +270,5 @@ fn keep_lines(
                 }
             });
         }
-    });
+    })
 }

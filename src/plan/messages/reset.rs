@@ -263,6 +263,17 @@ pub const NOTHING_TO_STOP: &str = "No table map runs, so none was stopped.";
 pub const STOP_NOT_CONFIRMED: &str = "deletionPolicy: StopMaps, mode: Manage and the annotation dualwrite.dev/confirm-stop \
                                       with the connection's own name are not all set any more";
 
+/// The operator may do nothing.
+pub const ONLY_OBSERVES: &str = "the operator only observes (--observe-only)";
+
+/// The link or its maps could not be seen while a deletion waited.
+pub fn unseen_for_deletion(why: &str) -> String {
+    format!(
+        "they could not be seen within 10 minutes ({})",
+        why.trim_end_matches('.')
+    )
+}
+
 /// The operation of a deletion is recorded.
 pub const STOPPING_FOR_DELETION: &str =
     "The table maps are being stopped by a DualWriteOperation that outlives this connection.";

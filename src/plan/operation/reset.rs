@@ -1,6 +1,9 @@
 //! The plan of a reset, and that of stopping the maps: from what was read, in the order in which it is done.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{StepKind, frame};
 use crate::{
@@ -15,7 +18,7 @@ use crate::{
         maps::{self, ConnectionSetDetails, TableMap},
         messages::{self, PlanWords},
         observed::{Environment, Fact, LinkFacts, Problem, Readiness, Tier},
-        world::{KnownOperation, World},
+        world::{KnownOperation, Link, World},
     },
 };
 
@@ -50,6 +53,12 @@ impl<'a> ResetFacts<'a> {
             }
         }
         let details = &world.observed.details;
+        // While the list of environments is unread, nobody can say that the linked one is not visible.
+        if let Link::To(link) = world.link()
+            && world.visible_environment(&link.environment_id).is_none()
+        {
+            read(&world.observed.tenant)?;
+        }
         let facts = Self {
             maps: read(&world.observed.maps)?,
             set: read(&details.connection_set)?,
@@ -93,11 +102,15 @@ pub fn reset(
     let desired = world.desired;
     // Row 16 resets only a link that goes elsewhere, so the destination always changes.
     let starts = desired.mismatch.start_maps == StartMaps::AsBefore;
-    let planned = maps::planned(facts.maps, facts.prerequisites, &brought_by(world));
+    let mut brought_by = brought_by(world);
+    // One that is not offered any more brings nothing.
+    brought_by.retain(|_, solution| facts.solutions.contains(solution));
+    let planned = maps::planned(facts.maps, facts.prerequisites, &brought_by);
     let words = Words::of(world, environment, link);
     let steps = steps(&planned, facts, starts, &words.get());
     let mut spec = frame(world, environment, Action::Reset, Vec::new());
-    spec.losses = messages::losses(desired, &words.get(), &planned, &facts.set.legal_entities);
+    let companies = facts.set.companies();
+    spec.losses = messages::losses(desired, &words.get(), &planned, &companies);
     spec.timeout = seconds(
         desired
             .link_timeout
@@ -105,15 +118,13 @@ pub fn reset(
             .min(LONGEST),
     );
     spec.steps = steps;
-    spec.relies_on.connection_set = Some(set_reference(world, link, &facts.set.legal_entities));
+    spec.relies_on.connection_set = Some(set_reference(world, link, &companies));
     spec.relies_on
         .legal_entities
         .clone_from(&desired.legal_entities);
     spec.relies_on.maps = planned;
     spec.relies_on.solutions = facts.solutions.to_vec();
-    spec.relies_on
-        .integration_keys
-        .clone_from(&facts.set.integration_keys);
+    spec.relies_on.integration_keys = facts.set.keys();
     spec.options = Options {
         force: desired.mismatch.force,
         start_maps: starts,
@@ -153,6 +164,8 @@ pub fn stop_maps(
         messages::stop_cause(on_deletion)
     )];
     spec.timeout = seconds(world.desired.link_timeout);
+    // It does not depend on it, and there may be none.
+    spec.relies_on.integration.clear();
     spec.relies_on.connection_set = Some(set_reference(world, link, &[]));
     spec.relies_on.maps = planned;
     spec.options = Options {
@@ -256,11 +269,14 @@ fn brought_in(operation: &KnownOperation) -> impl Iterator<Item = (String, Strin
 }
 
 fn to_stop(maps: &[PlannedMap]) -> Vec<String> {
-    let runs = |map: &&PlannedMap| !map.state.is_stopped();
-    maps.iter()
-        .filter(runs)
-        .map(|map| map.name.clone())
-        .collect()
+    names(maps, |map| !map.state.is_stopped())
+}
+
+/// The names of some of the maps, each once.
+fn names(maps: &[PlannedMap], of: impl Fn(&PlannedMap) -> bool) -> Vec<String> {
+    let some = maps.iter().filter(|map| of(map));
+    let names: BTreeSet<&String> = some.map(|map| &map.name).collect();
+    names.into_iter().cloned().collect()
 }
 
 fn steps(
@@ -276,15 +292,13 @@ fn steps(
         step(StepKind::StopMaps, to_stop(planned)),
         plain(StepKind::Reset),
     ];
-    let solutions = facts.solutions.iter();
+    let mut seen = BTreeSet::new();
+    let solutions = facts.solutions.iter().filter(|name| seen.insert(*name));
     steps.extend(solutions.map(|name| plain(StepKind::Solution(name.clone()))));
     if !facts.set.integration_keys.is_empty() {
-        let entities = facts
-            .set
-            .integration_keys
-            .iter()
-            .map(|key| key.entity.clone());
-        steps.push(step(StepKind::IntegrationKeys, entities.collect()));
+        let keys = facts.set.keys();
+        let entities = keys.into_iter().map(|key| key.entity).collect();
+        steps.push(step(StepKind::IntegrationKeys, entities));
     }
     steps.push(plain(StepKind::InitialiseMaps));
     steps.push(plain(StepKind::MapVersions));
@@ -294,8 +308,7 @@ fn steps(
             let names = wave.iter().map(|map| map.name.clone()).collect();
             steps.push(step(StepKind::StartMaps(index + 1), names));
         }
-        let paused = planned.iter().filter(|map| map.state == MapState::Paused);
-        let paused: Vec<String> = paused.map(|map| map.name.clone()).collect();
+        let paused = names(planned, |map| map.state == MapState::Paused);
         if !paused.is_empty() {
             steps.push(step(StepKind::PauseMaps, paused));
         }
