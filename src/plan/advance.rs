@@ -84,7 +84,7 @@ pub struct Act<'a> {
 pub struct ActObserved {
     /// When the oldest read began.
     pub began: Timestamp,
-    /// Whether Power Platform integration still joins host and target; read before the first step only.
+    /// Whether Power Platform integration still joins host and target; read before the first step, and right before a reset.
     pub integrated: Fact<bool>,
     /// The application packages of the target; for Setup.
     pub applications: Fact<Vec<Package>>,

@@ -358,7 +358,7 @@ impl Operator {
         };
         let mut next = advance(&act);
         if let Some(send) = next.send.clone() {
-            next = self.send(&act, version, next, &send)?;
+            next = self.send(&act, version, &next, &send)?;
         } else {
             let status = next.status.clone();
             self.write_status(Write::Status, Some(version), &status)?;
@@ -374,7 +374,13 @@ impl Operator {
         Ok(())
     }
 
-    fn send(&mut self, act: &Act<'_>, version: u64, next: Next, send: &Send) -> Result<Next, Flow> {
+    fn send(
+        &mut self,
+        act: &Act<'_>,
+        version: u64,
+        next: &Next,
+        send: &Send,
+    ) -> Result<Next, Flow> {
         assert!(
             needs_finalizer(&act.operation.spec, &next.status),
             "an intent without a finalizer"

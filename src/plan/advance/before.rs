@@ -25,8 +25,8 @@ use crate::{
     },
 };
 
-/// How often a backup that is gone right before the reset is written at the most.
-const MOST_BACKUPS: u32 = 5;
+/// How often a backup is written at the most, if it is gone again right before the reset, or its time is over.
+pub(super) const MOST_BACKUPS: u32 = 5;
 
 /// Whether what the plan relies on holds, right before the first step; `None` when it does.
 pub(super) fn first_look(act: &Act<'_>) -> Option<Next> {

@@ -159,10 +159,11 @@ pub(super) fn start(
 /// for. One that was not tried yet, or may be tried again, is: its time may have passed while no operator ran.
 fn is_hopeless(act: &Act<'_>, step: &StepStatus, kind: &StepKind) -> bool {
     let is_refused_for_now = step.error.is_some() && step.send_before.is_none();
+    let is_written_often = *kind == StepKind::Backup && step.attempt >= before::MOST_BACKUPS;
     follow::is_past_patience(act, step, kind)
         && (is_refused_for_now
             || !reset::has_patience(kind)
-            || *kind == StepKind::Backup
+            || is_written_often
             || request(act, kind).is_none())
 }
 
