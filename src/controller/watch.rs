@@ -236,6 +236,9 @@ fn connection_controller(
                 async move {
                     // Without the operations nobody knows what is under way.
                     operations.wait().await;
+                    if !context.leadership.may_begin() {
+                        return Ok(controller::Action::requeue(AFTER_ERROR));
+                    }
                     connection::reconcile(connection, context).await
                 }
             },
@@ -269,6 +272,9 @@ fn operation_controller(
                 async move {
                     // Without the connections every operation would look abandoned.
                     connections.wait().await;
+                    if !context.leadership.may_begin() {
+                        return Ok(controller::Action::requeue(AFTER_ERROR));
+                    }
                     operation::reconcile(operation, context).await
                 }
             },

@@ -12,7 +12,13 @@
 //! An intent that is found again, after a crash or a lost answer, is never sent blindly: its effect is looked for
 //! first, and absence counts only from `sendBefore` + the request's timeout + the settle time on, twice.
 
+mod before;
+mod conclude;
+mod elsewhere;
 mod ends;
+mod failures;
+mod follow;
+mod read_back;
 mod request;
 mod requests;
 mod reset;
@@ -258,7 +264,7 @@ fn is_elder(other: &KnownOperation, than: &KnownOperation) -> bool {
 
 fn first_step(act: &Act<'_>) -> Next {
     if matches!(act.operation.spec.action, Action::Reset | Action::StopMaps)
-        && let Some(next) = reset::first_look(act)
+        && let Some(next) = before::first_look(act)
     {
         return next;
     }

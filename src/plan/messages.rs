@@ -11,6 +11,7 @@ mod mismatch;
 mod plan;
 mod reading;
 mod reset;
+mod reset_ends;
 mod setup;
 
 use jiff::Timestamp;
@@ -22,6 +23,7 @@ pub use mismatch::*;
 pub use plan::*;
 pub use reading::*;
 pub use reset::*;
+pub use reset_ends::*;
 pub use setup::*;
 
 use super::observed::Environment;

@@ -176,11 +176,6 @@ pub fn is_same_act(one: &DualWriteOperationSpec, other: &DualWriteOperationSpec)
     comparable(one) == comparable(other)
 }
 
-/// Whether a plan waits for an approval that the same act, planned now, needs no more: it would wait for ever.
-pub fn waits_in_vain(planned: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> bool {
-    planned.approval == Approval::Pending && now.approval == Approval::NotRequired
-}
-
 /// Whether a connection still asks for an act, by its spec alone.
 pub fn is_asked_for(desired: &Desired, spec: &DualWriteOperationSpec) -> bool {
     let by_operator = match spec.action {
@@ -208,93 +203,4 @@ pub fn is_asked_for(desired: &Desired, spec: &DualWriteOperationSpec) -> bool {
         }
     };
     by_operator && desired.mode == Mode::Manage && is_at_spec
-}
-
-/// What differs between the facts of a plan and those of now, in words.
-pub fn what_moved(planned: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> String {
-    let mut moved = Vec::new();
-    let mut note = |what: &str, before: String, after: String| {
-        if before != after {
-            moved.push(format!("{what} was {before} and is {after}"));
-        }
-    };
-    note(
-        "the Dataverse environment",
-        planned.target.environment_id.clone(),
-        now.target.environment_id.clone(),
-    );
-    note(
-        "Power Platform integration",
-        planned.relies_on.integration.clone(),
-        now.relies_on.integration.clone(),
-    );
-    note(
-        "the link",
-        planned.relies_on.link.clone(),
-        now.relies_on.link.clone(),
-    );
-    note(
-        "what is to be installed",
-        planned.relies_on.applications.join(", "),
-        now.relies_on.applications.join(", "),
-    );
-    note(
-        "the companies",
-        planned.relies_on.legal_entities.join(", "),
-        now.relies_on.legal_entities.join(", "),
-    );
-    note_maps(&mut moved, planned, now);
-    if planned.access != now.access {
-        moved.push("how it is reached has changed".into());
-    }
-    if planned.timeout != now.timeout {
-        note_timeout(&mut moved, planned, now);
-    }
-    if planned.options != now.options {
-        moved.push("what the connection says about how it is done has changed".into());
-    }
-    if moved.is_empty() && (planned.steps != now.steps || planned.losses != now.losses) {
-        moved.push("its steps, or what would be lost, are different now".into());
-    }
-    if moved.is_empty() && waits_in_vain(planned, now) {
-        moved.push("it needs no approval any more, and is planned anew without".into());
-    }
-    if moved.is_empty() {
-        "another operation has ended since".into()
-    } else {
-        moved.join("; ")
-    }
-}
-
-fn note_maps(
-    moved: &mut Vec<String>,
-    planned: &DualWriteOperationSpec,
-    now: &DualWriteOperationSpec,
-) {
-    let (before, after) = (&planned.relies_on, &now.relies_on);
-    if before.connection_set != after.connection_set {
-        moved.push("the connection set, or its companies, has changed".into());
-    }
-    moved.extend(moved::planned_maps(&before.maps, &after.maps));
-    if before.solutions != after.solutions {
-        moved.push(format!(
-            "the solutions were {} and are {}",
-            before.solutions.join(", "),
-            after.solutions.join(", ")
-        ));
-    }
-    if before.integration_keys != after.integration_keys {
-        moved.push("the integration keys have changed".into());
-    }
-}
-
-fn note_timeout(
-    moved: &mut Vec<String>,
-    planned: &DualWriteOperationSpec,
-    now: &DualWriteOperationSpec,
-) {
-    moved.push(format!(
-        "the time that it may take was {} and is {}",
-        planned.timeout, now.timeout
-    ));
 }

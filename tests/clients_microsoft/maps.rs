@@ -432,3 +432,14 @@ async fn no_token_reaches_an_error_or_a_map() {
     );
     assert!(!told.contains("marker"), "{told}");
 }
+
+#[tokio::test]
+async fn an_id_is_the_same_in_every_casing() {
+    let in_capitals = include_str!("../fixtures/microsoft/table-maps.json")
+        .replace(TID, &TID.to_uppercase())
+        .replace(PID, &PID.to_uppercase());
+    let maps = list(move || json(200, &in_capitals)).await.unwrap();
+    assert_eq!(maps[0].template_id.as_deref(), Some(TID));
+    assert_eq!(maps[0].project_id.as_deref(), Some(PID));
+    assert_eq!(maps[0].versions[0].template_id, TID);
+}

@@ -196,6 +196,8 @@ pub fn observed() -> impl Strategy<Value = Observed> {
                 dataverse,
                 applications,
                 link,
+                maps: Fact::Known(vec![]),
+                details: no_details(),
             };
             let base = match sane {
                 0..3 => Case::unlinked().observed,

@@ -40,7 +40,7 @@ pub struct DualWriteConnectionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applications: Vec<Application>,
 
-    /// The table maps of the link.
+    /// The table maps of the link: how many are in which state, and which of them somebody should look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maps: Option<Maps>,
 
@@ -145,6 +145,7 @@ pub struct ObservedLink {
     pub environment_id: String,
     /// The companies that take part, where they were read; at most 250.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 250))]
     pub legal_entities: Vec<String>,
     /// Since when a link of this resource has been seen, whichever it was.
     pub first_seen: Timestamp,

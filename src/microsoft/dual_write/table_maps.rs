@@ -126,8 +126,8 @@ impl TableMap {
         let versions = detail.list("templates")?.unwrap_or_default();
         Ok(Self {
             name: detail.text("tName")?.ok_or(Odd("tName"))?,
-            template_id: detail.text("tid")?,
-            project_id: detail.text("pid")?,
+            template_id: detail.id("tid")?,
+            project_id: detail.id("pid")?,
             state: TableMapState::read(detail.text("state")?),
             active: active.transpose()?.flatten(),
             versions: versions
@@ -145,7 +145,7 @@ impl TableMap {
 impl MapVersion {
     /// A version without an id cannot be asked for, so it is none.
     fn read(template: Fields<'_>) -> Result<Option<Self>, Odd> {
-        let Some(template_id) = template.text("id")? else {
+        let Some(template_id) = template.id("id")? else {
             return Ok(None);
         };
         let version = match template.get("version") {

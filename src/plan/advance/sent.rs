@@ -1,6 +1,6 @@
 //! What becomes of a step once its request was sent, or was not.
 
-use super::{Act, Next, Send, Sent, ends::keep, reset};
+use super::{Act, Next, Send, Sent, ends::keep, failures};
 use crate::{
     api::{DualWriteOperationStatus, connection::FailureClass, operation::StepState},
     plan::{messages, observed::Problem, operation::StepKind, world::after},
@@ -28,7 +28,7 @@ pub fn after_sending(
             match StepKind::parse(act.operation.spec.action, &send.step) {
                 // What Kubernetes refuses, a person can grant while the plan waits: nothing was touched yet.
                 Some(StepKind::Backup) => not_now(act, intended, index, problem),
-                Some(kind) => reset::refused(act, intended, index, &kind, problem),
+                Some(kind) => failures::refused(act, intended, index, &kind, problem),
                 None => keep(intended, Some(act.now)),
             }
         }

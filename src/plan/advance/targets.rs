@@ -47,7 +47,7 @@ pub(super) fn target<'a>(act: &Act<'a>, kind: &StepKind, step: &StepStatus) -> T
             BackupView::Missing | BackupView::Altered => Target::Missing(None),
             BackupView::Unknown(problem) => Target::Unseen(Some(problem)),
         },
-        StepKind::Reset => reset_link(act),
+        StepKind::Reset => reset_link(act, step),
         StepKind::Solution(_) => solution(act, step),
         StepKind::IntegrationKeys => integration_keys(act),
         StepKind::ByPerson => Target::Reached,
@@ -95,9 +95,12 @@ fn link<'a>(act: &Act<'a>) -> Target<'a> {
 }
 
 /// The link names the target. While it still names what it named before, the reset may be on its way.
-fn reset_link<'a>(act: &Act<'a>) -> Target<'a> {
+fn reset_link<'a>(act: &Act<'a>, step: &StepStatus) -> Target<'a> {
     let before = &act.operation.spec.relies_on.link;
     match &act.observed.link {
+        LinkView::To(link) if is_target(act, before) && is_target(act, &link.environment_id) => {
+            refreshed(act, step)
+        }
         LinkView::To(link) if is_target(act, &link.environment_id) => Target::Reached,
         LinkView::To(link) if same_id(&link.environment_id, before) => Target::Missing(None),
         LinkView::To(link) => Target::Taken(&link.environment_id),
@@ -106,6 +109,18 @@ fn reset_link<'a>(act: &Act<'a>) -> Target<'a> {
         ))),
         LinkView::Unknown(problem) => Target::Unseen(Some(problem)),
         LinkView::NotObserved | LinkView::HostDown(_) => Target::Unseen(None),
+    }
+}
+
+/// A reset that ends where it began shows in the maps alone: it takes their projects away for good.
+fn refreshed<'a>(act: &Act<'a>, step: &StepStatus) -> Target<'a> {
+    let planned = &act.operation.spec.relies_on.maps;
+    match &act.observed.maps {
+        _ if step.attempt == 0 => Target::Missing(None),
+        Fact::Unknown(problem) => Target::Unseen(Some(problem)),
+        Fact::Known(maps) => Target::of(!maps.iter().any(|map| {
+            map.project.is_some() && planned.iter().any(|was| was.project == map.project)
+        })),
     }
 }
 
@@ -167,6 +182,13 @@ pub(super) fn unreached<'m>(
         StepKind::StartMaps(wave) | StepKind::RestartMaps(wave) => reset::wave(act, *wave),
         _ => Vec::new(),
     };
+    // One whose prerequisite does not run is refused, and so may be all that are asked for with it.
+    let is_blocked = |map: &TableMap| {
+        let needed = planned(map).into_iter().flat_map(|planned| &planned.after);
+        let mut earlier =
+            needed.filter(|name| !wave.contains(&name.as_str()) && **name != map.name);
+        earlier.any(|name| reset::is_to_run(act, name) && does_not_run(maps, name))
+    };
     // A solution that came twice brings a map twice; it is enough that one of them is as it should be.
     let has_twin = |map: &TableMap, state| {
         maps.iter()
@@ -186,9 +208,13 @@ pub(super) fn unreached<'m>(
                 wave.contains(&map.name.as_str())
                     && !has_twin(map, MapState::Running)
                     && !has_twin(map, MapState::Paused)
+                    && !is_blocked(map)
             }
+            // Only what runs can be paused.
             StepKind::PauseMaps | StepKind::RepauseMaps => {
-                was(map) == Some(MapState::Paused) && !has_twin(map, MapState::Paused)
+                was(map) == Some(MapState::Paused)
+                    && map.state == MapState::Running
+                    && !has_twin(map, MapState::Paused)
             }
             StepKind::Verify if act.operation.spec.options.start_maps => {
                 was(map).is_some_and(|was| {
@@ -198,4 +224,11 @@ pub(super) fn unreached<'m>(
             _ => false,
         })
         .collect()
+}
+
+/// Whether a map is there and does not run.
+fn does_not_run(maps: &[TableMap], name: &str) -> bool {
+    let mut twins = maps.iter().filter(|map| map.name == *name).peekable();
+    twins.peek().is_some()
+        && twins.all(|map| !matches!(map.state, MapState::Running | MapState::Paused))
 }

@@ -226,6 +226,8 @@ fn worth_keeping(world: &World<'_>) -> bool {
                 | Reason::Suspended
                 | Reason::Installing
                 | Reason::Linking
+                | Reason::Resetting
+                | Reason::StoppingMaps
                 | Reason::OutcomeUnknown
         )
     })

@@ -6,9 +6,13 @@ use crate::{
     api::{
         DualWriteOperationSpec,
         connection::StartMaps,
-        operation::{Approved, MapState, PlannedMap},
+        operation::{Approval, Approved, MapState, PlannedMap},
     },
-    plan::{desired::Desired, operation::StepKind, world::KnownOperation},
+    plan::{
+        desired::Desired,
+        operation::StepKind,
+        world::{KnownOperation, Settings},
+    },
 };
 
 /// How many names a loss has at the most; a longer list is several losses.
@@ -43,7 +47,11 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
             "seconds",
         ),
         StepKind::StopMaps => (
-            format!("Stopping the {maps} table maps of {host} that run or are paused"),
+            match maps {
+                0 => format!("Making sure that no table map of {host} runs"),
+                1 => format!("Stopping the one table map of {host} that runs or is paused"),
+                _ => format!("Stopping the {maps} table maps of {host} that run or are paused"),
+            },
             "1 to 5 minutes",
         ),
         StepKind::Reset => (
@@ -58,7 +66,7 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
             "1 to 10 minutes",
         ),
         StepKind::IntegrationKeys => (
-            format!("Setting the {maps} integration keys as they were"),
+            format!("Setting {} as before", counted(maps, "integration key")),
             "seconds",
         ),
         StepKind::InitialiseMaps => (
@@ -70,11 +78,14 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
             "seconds for each",
         ),
         StepKind::StartMaps(wave) => (
-            format!("Starting {maps} table maps without initial sync, group {wave}"),
+            format!(
+                "Starting {} without initial sync, group {wave}",
+                counted(maps, "table map")
+            ),
             "1 to 5 minutes",
         ),
         StepKind::PauseMaps => (
-            format!("Pausing the {maps} table maps that were paused"),
+            format!("Pausing {} as before", counted(maps, "table map")),
             "1 minute",
         ),
         StepKind::Verify => (
@@ -93,6 +104,13 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
         | StepKind::MapVersion(_)
         | StepKind::RestartMaps(_)
         | StepKind::RepauseMaps => (kind.to_string(), "1 minute"),
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
     }
 }
 
@@ -138,8 +156,11 @@ pub fn losses(
     ));
     let dropped: Vec<&str> = companies_now
         .iter()
-        .filter(|name| !desired.legal_entities.contains(name))
         .map(String::as_str)
+        .filter(|name| {
+            let mut kept = desired.legal_entities.iter();
+            !kept.any(|kept| kept.eq_ignore_ascii_case(name))
+        })
         .collect();
     if !dropped.is_empty() {
         losses.push(format!(
@@ -217,9 +238,11 @@ pub fn reset_awaits_approval(
     plan: &DualWriteOperationSpec,
     name: &str,
     namespace: &str,
+    refused: Option<&str>,
 ) -> String {
+    let refused = refused.map(|why| format!(" {why}")).unwrap_or_default();
     format!(
-        "{} A reset is planned as DualWriteOperation {name} and waits for approval. {} Read it: kubectl describe dwo {name} -n \
+        "{} A reset is planned as DualWriteOperation {name} and waits for approval.{refused} {} Read it: kubectl describe dwo {name} -n \
          {namespace}. Approve it: {}",
         different_destination(linked, integration),
         in_short(plan),
@@ -228,11 +251,25 @@ pub fn reset_awaits_approval(
 }
 
 /// A reset would be planned, if the operator were to act.
-pub fn would_reset(linked: &str, integration: &str, plan: &DualWriteOperationSpec) -> String {
+pub fn would_reset(
+    settings: &Settings,
+    linked: &str,
+    integration: &str,
+    plan: &DualWriteOperationSpec,
+) -> String {
     let steps: Vec<&str> = plan.steps.iter().map(|step| step.what.as_str()).collect();
+    let but_for = if settings.observe_only {
+        "Without its flag --observe-only, and with spec.mode: Manage,"
+    } else {
+        "With spec.mode: Manage"
+    };
+    let how = match plan.approval {
+        Approval::NotRequired => "do without approval",
+        Approval::Pending | Approval::Approved | Approval::Rejected => "plan, for approval",
+    };
     format!(
-        "{} The operator only observes, so it makes no operation. In mode Manage it would plan, for approval: {}. What would be \
-         lost or may not come back: {}",
+        "{} The operator only observes, so it makes no operation. {but_for} it would {how}: {}. What would be lost or may not \
+         come back: {}",
         different_destination(linked, integration),
         steps.join("; "),
         plan.losses.join(" "),
@@ -256,6 +293,13 @@ pub fn plan_needs(linked: &str, integration: &str, problem: &str) -> String {
     )
 }
 
+/// There is more than one operation can carry.
+pub fn more_than_a_plan_holds(what: &str) -> String {
+    format!(
+        "There are more {what} than one operation can carry, so no reset is planned: use the wizard of the Dual-write page."
+    )
+}
+
 /// A plan starts without approval.
 pub fn starts_without_approval(linked: &str, integration: &str, name: &str) -> String {
     format!(
@@ -267,8 +311,8 @@ pub fn starts_without_approval(linked: &str, integration: &str, name: &str) -> S
 /// Why an automatic approval is not taken.
 pub fn automatic_refused(host: &str) -> String {
     format!(
-        "mismatch.approval: Automatic does not hold for {host}, which is, or may be, a production environment: approve the plan, \
-         or set mismatch.allowProduction: true."
+        "mismatch.approval: Automatic does not hold for {host}, which is, or may be, a production environment; \
+         mismatch.allowProduction: true would allow it."
     )
 }
 
@@ -281,9 +325,9 @@ pub fn plan_rejected(operation: &KnownOperation, linked: &str, integration: &str
         ..
     } = operation;
     format!(
-        "{} The plan to reset it, DualWriteOperation {name}, was rejected, and the same facts are not planned again. To plan \
-         again: kubectl annotate dwc {} -n {namespace} --overwrite dualwrite.dev/reconcile-at=\"$(date)\". To be asked no more: \
-         mismatch.policy: Report.",
+        "{} The plan of a reset, DualWriteOperation {name}, was rejected, and the same facts are not planned again. To plan again, \
+         change the spec, or: kubectl annotate dwc {} -n {namespace} --overwrite dualwrite.dev/reconcile-at=\"$(date)\". To be \
+         asked no more: mismatch.policy: Report.",
         different_destination(linked, integration),
         spec.connection.name,
     )
@@ -314,8 +358,8 @@ fn in_short(plan: &DualWriteOperationSpec) -> String {
         )
     };
     format!(
-        "It has {} table maps{back}. It is permanent and deletes alert settings, activity log and initial-sync history for good.",
-        maps.len()
+        "The link has {}{back}. A reset is permanent, and deletes alert settings, activity log and initial-sync history for good.",
+        counted(maps.len(), "table map")
     )
 }
 
