@@ -17,3 +17,14 @@ mod people;
 mod steps;
 #[path = "cluster_reset_crashes/troubles.rs"]
 mod troubles;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_in_the_middle_of_which_something_goes_wrong() {
+    let steps = steps::of_an_undisturbed_reset().await;
+    let mut cells = deaths::cells(&steps);
+    cells.extend(troubles::cells(&steps));
+    cells.extend(people::cells(&steps));
+    cells.sort_by_key(|cell| !cell.slow);
+    let cells = cells.into_iter().map(|cell| (cell.name, cell.run));
+    support::crash::all_of(steps::AT_ONCE, cells.collect()).await;
+}

@@ -1,13 +1,9 @@
 //! The process dies, or an answer is lost, at every moment of every step.
 
-use std::sync::Arc;
-
-use futures::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::steps::*;
 use crate::support::contoso::*;
-use crate::support::crash;
 use crate::support::reset::*;
 use crate::support::{Action, Match, Moment, World};
 
@@ -76,9 +72,8 @@ fn expected(step: &Step, kind: Kind) -> Expect {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_kind_of_death_at_every_step() {
-    let steps = Arc::new(of_an_undisturbed_reset().await);
+/// Every kind of death at every step.
+pub fn cells(steps: &[Step]) -> Vec<Cell> {
     let asking: Vec<&Step> = steps
         .iter()
         .filter(|step| step.asks != Asks::Nothing)
@@ -91,8 +86,9 @@ async fn every_kind_of_death_at_every_step() {
             let is_vital = step.name == "reset" && (2..9).contains(&number);
             if all() || is_chosen || is_vital {
                 let cell = at_step((*step).clone(), kind);
-                let slow = expected(step, kind) == Expect::Unknown || kind == Vanishes;
-                cells.push((!slow, format!("{}: {name}", step.name), cell.boxed()));
+                let slow = expected(step, kind) == Expect::Unknown
+                    || matches!(kind, Vanishes | Dies(After, "Intended"));
+                cells.push(Cell::new(slow, format!("{}: {name}", step.name), cell));
             }
         }
     }
@@ -101,20 +97,17 @@ async fn every_kind_of_death_at_every_step() {
             if all() || name == "before" {
                 let cell = at_step(step.clone(), Dies(moment, "Done"));
                 let name = format!("{}: dies {name} the end of the step", step.name);
-                cells.push((true, name, cell.boxed()));
+                cells.push(Cell::new(false, name, cell));
             }
         }
     }
     for (number, (name, moment, matching)) in of_the_operation().into_iter().enumerate() {
         if all() || number % 2 == 1 {
             let name = format!("the operation: dies {name}");
-            cells.push((true, name, at_write(moment, matching).boxed()));
+            cells.push(Cell::new(false, name, at_write(moment, matching)));
         }
     }
-    // Those that wait longest come first.
-    cells.sort_by_key(|(quick, _, _)| *quick);
-    let cells = cells.into_iter().map(|(_, name, cell)| (name, cell));
-    crash::all_of(AT_ONCE, cells.collect()).await;
+    cells
 }
 
 /// The writes that are no step's.

@@ -1,5 +1,7 @@
 //! The steps of a reset, from one that runs undisturbed; and the writes of a step, as the proxy sees them.
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use crate::support::contoso::NAME;
@@ -7,7 +9,25 @@ use crate::support::reset::*;
 use crate::support::{Match, World};
 
 /// So many worlds at once are carried by two cores; most of their time is waiting.
-pub const AT_ONCE: usize = 8;
+pub const AT_ONCE: usize = 10;
+
+/// One thing that goes wrong, in a world of its own.
+pub struct Cell {
+    /// It waits for half a minute or longer, so it is to begin early.
+    pub slow: bool,
+    pub name: String,
+    pub run: BoxFuture<'static, ()>,
+}
+
+impl Cell {
+    pub fn new(slow: bool, name: String, run: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self {
+            slow,
+            name,
+            run: run.boxed(),
+        }
+    }
+}
 
 /// A step of the act.
 #[derive(Clone, Debug)]

@@ -3,11 +3,8 @@
 
 use std::time::Duration;
 
-use futures::FutureExt as _;
-
 use super::steps::*;
 use crate::support::contoso::*;
-use crate::support::crash;
 use crate::support::reset::*;
 use crate::support::{Action, Moment};
 
@@ -70,11 +67,10 @@ fn troubles() -> Vec<Trouble> {
     ]
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_api_server_makes_trouble_at_every_step() {
-    let steps = of_an_undisturbed_reset().await;
-    let asking: Vec<Step> = steps
-        .into_iter()
+/// Every trouble at every step.
+pub fn cells(steps: &[Step]) -> Vec<Cell> {
+    let asking: Vec<&Step> = steps
+        .iter()
         .filter(|step| step.asks != Asks::Nothing)
         .collect();
     let mut cells = Vec::new();
@@ -84,11 +80,12 @@ async fn the_api_server_makes_trouble_at_every_step() {
             let is_vital = step.name == "reset" && matches!(number, 1 | 3 | 5);
             if all() || is_chosen || is_vital {
                 let name = format!("{}: {}", step.name, trouble.name);
-                cells.push((name, ends_well(step.clone(), trouble).boxed()));
+                let slow = matches!(trouble.action, Action::Unreachable(_));
+                cells.push(Cell::new(slow, name, ends_well((*step).clone(), trouble)));
             }
         }
     }
-    crash::all_of(AT_ONCE, cells).await;
+    cells
 }
 
 async fn ends_well(step: Step, trouble: Trouble) {

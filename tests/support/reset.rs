@@ -33,19 +33,12 @@ pub const PRODUCTS_ID: &str = "0aa5c2a1-0000-4000-8000-000000000404";
 pub const MAPS: [&str; 4] = [COMPANIES_ID, CUSTOMERS_ID, VENDORS_ID, PRODUCTS_ID];
 
 /// For a whole act, also where the machine is busy.
-pub const ACT: Duration = Duration::from_mins(1);
+pub const ACT: Duration = Duration::from_mins(2);
 /// For an act in which an absence must count first: half a minute to send, ten request timeouts, and slack.
-pub const SLOW_ACT: Duration = Duration::from_mins(2);
+pub const SLOW_ACT: Duration = Duration::from_mins(4);
 
 /// An absence counts, and a plan is made, as early as it can be.
-pub const FLAGS: [&str; 6] = [
-    "--request-timeout",
-    "1s",
-    "--settle-time",
-    "300ms",
-    "--poll-interval",
-    "100ms",
-];
+pub const FLAGS: [&str; 4] = ["--request-timeout", "1s", "--settle-time", "500ms"];
 
 // ---- Microsoft's side ----
 
