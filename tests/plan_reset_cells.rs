@@ -4,6 +4,7 @@
 
 mod plan_reset_support;
 
+use dualwrite_operator::api::operation::Phase;
 use plan_reset_support::*;
 
 fn scenario(starts: bool, with: impl FnOnce(&mut Behaviour)) -> Scenario {
@@ -12,12 +13,33 @@ fn scenario(starts: bool, with: impl FnOnce(&mut Behaviour)) -> Scenario {
     Scenario {
         operation: planned_reset(starts),
         behaviour,
+        deleted: false,
     }
 }
 
 fn through_crashes(name: &str, scenario: &Scenario) {
     let cells = scenario.answers_and_crashes();
-    run_all(name, scenario, &cells, |_, _| {});
+    run_all(name, scenario, &cells, |run, cell| {
+        // What was done, or may be asked for again, comes to a good end whenever the process dies.
+        // A request that nobody sent, or knows of, is never sent again if it is a reset or a solution.
+        let is_doomed = match cell.events[..] {
+            [(When::After(number), Event::Crash(_))] => matches!(
+                &run.writes[number],
+                Write::Intent(step) if step == "reset" || step.starts_with("solution/")
+            ),
+            _ => false,
+        };
+        let is_alive = !matches!(cell.events[..], [(When::Received(_), _)]);
+        let is_harmless = |(_, answer): &(usize, Answer)| match answer {
+            Answer::Delivered | Answer::LostDone | Answer::LostLate | Answer::BrokenDone => true,
+            // Who dies before he reads that nothing was sent cannot know it.
+            Answer::NotSent | Answer::Busy => is_alive,
+            _ => false,
+        };
+        if !is_doomed && cell.answers.iter().all(is_harmless) {
+            assert_eq!(run.phase(), Some(Phase::Succeeded), "{}", run.message());
+        }
+    });
 }
 
 #[test]

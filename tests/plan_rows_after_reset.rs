@@ -341,7 +341,7 @@ fn a_connection_whose_maps_are_stopped_says_so() {
     reads(
         &none,
         Ready,
-        &["None of 2 table maps runs", "Dual-write page"],
+        &["0 of 2 table maps run: ", "Dual-write page"],
     );
     let broken = case(vec![
         map("a", MapState::Running),

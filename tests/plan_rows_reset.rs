@@ -274,8 +274,8 @@ fn after_a_void_plan_another_one_follows_under_another_name_when_that_has_settle
         moved.clone(),
         moved.with(|case| {
             change_map(case, "customers", |map| {
-                map.version = Some("1.0.0.1".into())
-            })
+                map.version = Some("1.0.0.1".into());
+            });
         }),
     ] {
         let mut facts = facts;
@@ -289,8 +289,11 @@ fn after_a_void_plan_another_one_follows_under_another_name_when_that_has_settle
     }
 }
 
+/// What it is called, and how a pass fails to read it.
+type Unread = (&'static str, fn(&mut Case, Problem));
+
 /// Each fact of a plan that a pass may fail to read.
-const UNREAD: [(&str, fn(&mut Case, Problem)); 11] = [
+const UNREAD: [Unread; 11] = [
     ("maps", |case, why| case.observed.maps = Fact::Unknown(why)),
     ("set", |case, why| {
         case.observed.details.connection_set = Fact::Unknown(why);
@@ -305,7 +308,7 @@ const UNREAD: [(&str, fn(&mut Case, Problem)); 11] = [
         case.observed.tenant = Fact::Unknown(why);
     }),
     ("link", |case, why| {
-        case.observed.link = LinkView::Unknown(why)
+        case.observed.link = LinkView::Unknown(why);
     }),
     ("host", |case, _| {
         case.observed.link = LinkView::HostDown("502".into());
@@ -369,6 +372,28 @@ fn a_blip_of_what_a_plan_relies_on_shows_nothing() {
         ];
         expect(&later, Row::LinkedElsewhere, &expected);
     }
+}
+
+/// An outage of what a plan relies on lasts for days, with one error or another.
+#[test]
+fn a_long_outage_of_what_a_plan_relies_on_is_a_few_writes() {
+    let mut case = waiting();
+    let mut writes = 0;
+    for pass in 0..600 {
+        let why = Problem::transient(format!("GET maps: 50{}.", pass % 3));
+        case = case.maps_unknown(why);
+        let decision = case.decide();
+        assert_eq!(decision.effect, None);
+        writes += u32::from(decision.status != case.memory);
+        case = case.later(INTERVAL);
+    }
+    let expected = [
+        (Ready, "False/DifferentDestination"),
+        (Reconciling, "True/Retrying"),
+    ];
+    expect(&case.decide(), Row::LinkedElsewhere, &expected);
+    reads(&case.decide(), Ready, &["tried again by itself"]);
+    assert!(writes <= 4, "{writes}");
 }
 
 #[test]

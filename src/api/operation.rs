@@ -529,7 +529,7 @@ pub struct StepStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5000))]
     pub maps: Vec<String>,
-    /// When the effect of a request with a lost answer was first found missing.
+    /// Since when nothing, or nothing more, was seen to come of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Timestamp>,
     /// What went wrong, in words.

@@ -391,7 +391,17 @@ async fn tell(
     status: &DualWriteOperationStatus,
 ) {
     let before = operation.status.as_ref();
-    let mut events: Vec<Event> = news_of_approval(operation, status).into_iter().collect();
+    let approved = status.approved.as_ref();
+    let is_news = before.and_then(|before| before.approved.as_ref()) != approved;
+    let mut events: Vec<Event> = approved
+        .filter(|_| is_news)
+        .map(|approved| Event {
+            warning: false,
+            reason: Reason::Approved,
+            note: messages::approved(approved),
+        })
+        .into_iter()
+        .collect();
     let phase = status
         .phase
         .filter(|phase| Some(*phase) != before.and_then(|before| before.phase));
@@ -400,23 +410,6 @@ async fn tell(
         events.push(of_phase(operation.spec.action, status, phase));
     }
     report::events(context, &operation.object_ref(&()), &events).await;
-}
-
-/// That a plan was approved, when, and through which client: told once, when its act begins.
-fn news_of_approval(
-    operation: &DualWriteOperation,
-    status: &DualWriteOperationStatus,
-) -> Option<Event> {
-    let before = operation
-        .status
-        .as_ref()
-        .and_then(|before| before.approved.as_ref());
-    let approved = status.approved.as_ref().filter(|_| before.is_none())?;
-    Some(Event {
-        warning: false,
-        reason: Reason::Approved,
-        note: messages::approved(approved),
-    })
 }
 
 fn measure(

@@ -84,7 +84,7 @@ pub struct Act<'a> {
 pub struct ActObserved {
     /// When the oldest read began.
     pub began: Timestamp,
-    /// Whether Power Platform integration still joins host and target; read before the first step only.
+    /// Whether Power Platform integration still joins host and target; read before the first step, and right before a reset.
     pub integrated: Fact<bool>,
     /// The application packages of the target; for Setup.
     pub applications: Fact<Vec<Package>>,
@@ -280,12 +280,9 @@ fn first_step(act: &Act<'_>) -> Next {
     }
     let mut status = act.operation.status.clone();
     status.approved.clone_from(&act.operation.approved);
-    status.steps = act
-        .operation
-        .spec
-        .steps
-        .iter()
-        .map(|step| StepStatus::pending(&step.name))
-        .collect();
+    // What a person does is part of the plan, and no progress of ours: nobody is told that it is done.
+    let planned = act.operation.spec.steps.iter();
+    let ours = planned.filter(|step| !step.needs_person);
+    status.steps = ours.map(|step| StepStatus::pending(&step.name)).collect();
     next_step(act, status)
 }

@@ -4,12 +4,12 @@
 
 use super::{
     messages, mix,
-    observed::{Fact, Package, PackageState, Readiness, SpecEnvironment},
+    observed::{Fact, LinkFacts, Package, PackageState, Readiness, SpecEnvironment},
     world::{Absence, Integration, Link, NotSeen, World},
 };
 use crate::api::{
     Reason,
-    conditions::{ConditionType, Says},
+    conditions::{self, ConditionType, Says},
     connection::FailureClass,
 };
 
@@ -370,10 +370,19 @@ fn mismatch(world: &World<'_>) -> Option<Says> {
         )),
     };
     match mix::says(world) {
+        // What was added to it stays, too, until this can be judged again.
+        Some(_) if plain.is_none() && is_mix_said(world, link) => None,
         Some(mixed) => Some(with_mix(mixed, plain)),
         None if mix::may_hold_on(world) => None,
         None => plain,
     }
+}
+
+/// Whether a mix of this very link is said already.
+fn is_mix_said(world: &World<'_>, link: &LinkFacts) -> bool {
+    let said = conditions::find(&world.memory.conditions, ConditionType::LinkingMismatch);
+    let is_mix = said.is_some_and(|said| said.reason == Reason::SandboxProductionMix.as_ref());
+    is_mix && world.seen_before(link).is_some()
 }
 
 /// A mix is the worse news; the plain finding follows it.

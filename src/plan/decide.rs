@@ -752,14 +752,17 @@ fn reset_needs(
 ) -> Outcome {
     let reason = Reason::DifferentDestination;
     let (from, to) = ends(world, environment, link);
-    let text = messages::plan_needs(&from, &to, &problem.message);
     if problem.is_for_a_person() {
+        let text = messages::plan_needs(&from, &to, &problem.message);
         return Verdict::stalled(reason, text).keeping_plans().into();
     }
-    if matches!(
+    let text = messages::plan_needs(&from, &to, messages::TRIED_AGAIN);
+    let is_said = matches!(
         world.remembered_ready(),
         Some(Reason::DifferentDestination | Reason::PlanRejected)
-    ) {
+    );
+    let failing_since = world.memory.failure.as_ref().map(|failure| failure.since);
+    if is_said && !failing_since.is_some_and(|since| assemble::is_stale(world, since)) {
         return LastKnown::new(Says::no(reason, text), PLANNING).into();
     }
     Verdict::new(Says::no(reason, text), PLANNING)

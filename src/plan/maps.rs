@@ -10,6 +10,8 @@ use crate::api::operation::{IntegrationKey, MapState, PlannedMap};
 pub struct TableMap {
     /// Its name, which tells it from every other.
     pub name: String,
+    /// The Dataverse table that it is about.
+    pub table: Option<String>,
     /// The id of the version that is active; no request can name the map without it.
     pub template: Option<String>,
     /// The id of its project; there is none before it was initialised.

@@ -6,13 +6,15 @@ use std::{
 };
 
 use super::{ANSWERS, Answer, Behaviour, Event, Operator, When, hours, minutes, seconds};
-use dualwrite_operator::plan::world::KnownOperation;
+use dualwrite_operator::plan::{advance::Owner, world::KnownOperation};
 
 /// What is run through every cell.
 #[derive(Clone)]
 pub struct Scenario {
     pub operation: KnownOperation,
     pub behaviour: Behaviour,
+    /// Its connection is deleted, and it with it, before it has begun.
+    pub deleted: bool,
 }
 
 /// One disturbed run.
@@ -24,7 +26,12 @@ pub struct Cell {
 
 impl Scenario {
     pub fn operator(&self) -> Operator {
-        Operator::new(self.operation.clone(), self.behaviour.clone())
+        let mut run = Operator::new(self.operation.clone(), self.behaviour.clone());
+        if self.deleted {
+            run.stored.deleted = Some(run.now);
+            run.owner = Owner::Gone;
+        }
+        run
     }
 
     pub fn run(&self, cell: &Cell) -> Operator {

@@ -2,7 +2,7 @@
 
 use super::{LEGACY, Operator, hours, start};
 use dualwrite_operator::{
-    api::operation::{Action, MapState, Phase},
+    api::operation::{Action, Approval, MapState, Phase},
     plan::{advance::Request, operation::StepKind, world::after},
 };
 
@@ -79,8 +79,11 @@ impl Operator {
         if !is_over && phase != Some(Phase::Unknown) {
             // It waits: that is no end only while nothing can be seen, or while it is suspended and nothing is stopped.
             let blind = self.service.is_blind(self.now);
+            let waits_for_approval = phase == Some(Phase::AwaitingApproval)
+                && self.journal.is_empty()
+                && self.stored.spec.approval == Approval::Pending;
             assert!(
-                blind || (self.suspended_until.is_some() && left.is_empty()),
+                blind || waits_for_approval || (self.suspended_until.is_some() && left.is_empty()),
                 "it goes on for ever: {about:#?} {status:#?}"
             );
             assert!(
@@ -91,8 +94,9 @@ impl Operator {
         }
         let untouched = phase.is_none();
         assert!(untouched || !said.is_empty(), "no message: {about:#?}");
-        if self.stored.spec.action == Action::Reset {
-            self.check_maps(&left, about);
+        match self.stored.spec.action {
+            Action::Reset => self.check_maps(&left, about),
+            _ => self.check_stopped(about),
         }
         if phase == Some(Phase::Succeeded) {
             assert!(status.reason.is_none(), "{about:#?} {status:#?}");
@@ -100,6 +104,18 @@ impl Operator {
         if matches!(phase, Some(Phase::Failed | Phase::Unknown)) {
             assert!(status.reason.is_some(), "{about:#?} {status:#?}");
         }
+    }
+
+    /// Every map is stopped; or somebody is told that not all of them are.
+    fn check_stopped(&self, about: &dyn std::fmt::Debug) {
+        let said = self.message();
+        let is_done = self.stored.status.phase == Some(Phase::Succeeded);
+        let none_touched = self.not_as_before().is_empty();
+        assert!(!is_done || self.service.all_stopped(), "{said}: {about:#?}");
+        assert!(
+            is_done || none_touched || said.contains("stopped"),
+            "silent: {said}: {about:#?}"
+        );
     }
 
     fn check_maps(&self, left: &[String], about: &dyn std::fmt::Debug) {
@@ -135,7 +151,33 @@ impl Operator {
         }
     }
 
-    /// Whether a reset was sent after the request with this number.
+    /// However much has happened at once: it has ended or says that it waits, and names what is not as before.
+    pub fn check_words(&self, about: &dyn std::fmt::Debug) {
+        let status = &self.stored.status;
+        let said = self.message();
+        let left = self.not_as_before();
+        let is_over = !self.exists
+            || status.phase.is_some_and(Phase::is_finished)
+            || status.phase == Some(Phase::Unknown);
+        let may_wait = self.service.link.is_none()
+            || self.service.is_blind(self.now)
+            || self.suspended_until.is_some()
+            || self.stored.spec.approval == Approval::Pending;
+        assert!(
+            is_over || may_wait,
+            "it goes on for ever: {about:#?} {status:#?}"
+        );
+        let names_all = left.iter().all(|name| said.contains(name));
+        assert!(
+            left.is_empty() || names_all || said.contains("ConfigMap") || said.contains("stopped"),
+            "silent about {left:?}: {said}: {about:#?} {status:#?}"
+        );
+        if self.service.resets == 1 {
+            assert!(!said.contains("Nothing was reset"), "{said}: {about:#?}");
+        }
+    }
+
+    /// Whether a request was perhaps sent for this step.
     pub fn has_sent(&self, kind: &StepKind) -> bool {
         let name = kind.to_string();
         self.journal

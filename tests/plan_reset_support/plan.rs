@@ -42,6 +42,7 @@ pub fn map(name: &str, state: MapState, version: &str) -> TableMap {
     TableMap {
         name: name.into(),
         template: Some(format!("{name} {version}")),
+        table: None,
         project: (state != MapState::None).then(|| format!("project of {name}")),
         state,
         version: Some(version.into()),

@@ -41,6 +41,8 @@ pub struct Behaviour {
     pub ends: Ends,
     pub never_stop: BTreeSet<String>,
     pub never_start: BTreeSet<String>,
+    /// What it says of a request never ends.
+    pub stuck: bool,
     /// What the solutions bring.
     pub solutions: Vec<(String, Vec<TableMap>)>,
     /// It shows nothing in this time.
@@ -57,6 +59,7 @@ impl Default for Behaviour {
             ends: Ends::AtTarget,
             never_stop: BTreeSet::new(),
             never_start: BTreeSet::new(),
+            stuck: false,
             solutions: super::solutions(),
             blind: None,
         }
@@ -265,6 +268,7 @@ impl Service {
     pub fn request(&self, id: &str, now: Timestamp) -> RemoteState {
         match self.requests.get(id) {
             None => RemoteState::Gone,
+            Some(_) if self.behaviour.stuck => RemoteState::Running,
             Some((done, _)) if now < *done => RemoteState::Running,
             Some((_, Some(why))) => RemoteState::Failed(why.clone()),
             Some((_, None)) => RemoteState::Succeeded,

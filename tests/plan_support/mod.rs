@@ -171,6 +171,7 @@ pub fn link_to(id: &str) -> LinkView {
 pub fn map(name: &str, state: MapState) -> TableMap {
     TableMap {
         name: name.into(),
+        table: None,
         template: Some(format!("template-of-{name}")),
         project: (state != MapState::None).then(|| format!("project-of-{name}")),
         state,

@@ -160,6 +160,7 @@ fn integration_keys(keys: Vec<(String, Vec<String>)>) -> Vec<IntegrationKey> {
 fn table_map(map: dual_write::TableMap) -> TableMap {
     TableMap {
         name: map.name,
+        table: map.right,
         version: map
             .active
             .as_ref()

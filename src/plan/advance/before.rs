@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// How often a backup is written at the most, if it is gone again right before the reset, or its time is over.
+pub(super) const MOST_BACKUPS: u32 = 5;
+
 /// Whether what the plan relies on holds, right before the first step; `None` when it does.
 pub(super) fn first_look(act: &Act<'_>) -> Option<Next> {
     // A link that is not shown because the environment is stopped has not moved; an approval is not lost to a restart.
@@ -106,7 +109,7 @@ fn before_reset(act: &Act<'_>, status: &DualWriteOperationStatus) -> Option<Next
     match &act.observed.backup {
         BackupView::Intact => None,
         BackupView::Unknown(problem) => cannot_see(problem),
-        BackupView::Missing => Some(write_backup_again(act, status.clone())),
+        BackupView::Missing => Some(write_backup_again(act, status)),
         BackupView::Altered => {
             let why = messages::backup_altered(status.backup.as_ref());
             let reason = Some(Reason::ResetFailed);
@@ -135,10 +138,17 @@ fn moved_since_stopped(act: &Act<'_>, maps: &[TableMap]) -> Vec<String> {
     moved::planned_maps(&before.maps, &now)
 }
 
-fn write_backup_again(act: &Act<'_>, mut status: DualWriteOperationStatus) -> Next {
-    let backup = StepKind::Backup.to_string();
-    if let Some(step) = status.steps.iter_mut().find(|step| step.name == backup) {
+fn write_backup_again(act: &Act<'_>, status: &DualWriteOperationStatus) -> Next {
+    let mut status = status.clone();
+    let name = StepKind::Backup.to_string();
+    if let Some(step) = status.steps.iter_mut().find(|step| step.name == name) {
+        if step.attempt >= MOST_BACKUPS {
+            let why = messages::backup_vanishes(status.backup.as_ref());
+            return give_up(act, status, Phase::Failed, Some(Reason::ResetFailed), &why);
+        }
         step.state = StepState::Pending;
+        step.began = None;
+        step.error = None;
     }
     keep(status, Some(act.now))
 }

@@ -5,7 +5,7 @@ use super::{
     ends::finish,
     failures::{give_up, has_stopped_maps},
     follow::is_past_patience,
-    reset, steps,
+    steps,
     targets::is_target,
 };
 use crate::{
@@ -36,7 +36,7 @@ pub(super) fn away(
     let found = match &act.observed.link {
         LinkView::To(link) if is_expected(act, kind, link) => return None,
         LinkView::To(link) => Some(link),
-        LinkView::Absent if !is_for_now => None,
+        LinkView::Absent if !is_for_now || act.operation.spec.action == Action::StopMaps => None,
         LinkView::Absent | LinkView::NotObserved | LinkView::Unknown(_) | LinkView::HostDown(_) => {
             return None;
         }
@@ -101,17 +101,19 @@ fn wait_or_end(
         return steps::unseen(act, status, Some(&problem));
     }
     if let Some(ending) = status.ending.clone() {
-        let text = messages::cannot_take_back(&act.operation.spec, &ending.message, link);
+        let text = messages::cannot_take_back(&act.operation.spec, &status, &ending.message, link);
         let reason = ending.reason.as_deref();
         let reason = reason.and_then(|reason| reason.parse().ok());
         let reason = reason.or(Some(Reason::MapsNotRunning));
         return finish(act, status, Phase::Failed, reason, text);
     }
-    let text = messages::moved_after_reset(&act.operation.spec, &status, link);
-    let reason = reset::failed_reason(act.operation.spec.action);
-    let reason = match act.operation.spec.action {
-        Action::Reset => Reason::RestoreIncomplete,
-        _ => reason,
+    let spec = &act.operation.spec;
+    let (reason, text) = if spec.action == Action::StopMaps {
+        let text = messages::partly_stopped(spec, &status, &messages::another_link(link));
+        (Reason::MapsNotStopped, text)
+    } else {
+        let text = messages::moved_after_reset(spec, &status, link);
+        (Reason::RestoreIncomplete, text)
     };
     finish(act, status, Phase::Failed, Some(reason), text)
 }

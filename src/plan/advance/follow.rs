@@ -71,11 +71,12 @@ fn follow_reset(
     index: usize,
     kind: &StepKind,
 ) -> Next {
+    note_quiet(act, &mut status, index, kind);
     let step = &status.steps[index];
     let failure = match (target(act, kind, step), remote(act, step)) {
-        (Target::Reached, remote) => {
-            return if is_ripe(act, step, kind, remote) {
-                done(act, with_what_came(act, status, index, kind), index)
+        (Target::Reached, _) => {
+            return if is_ripe(act, step, kind) || is_past_patience(act, step, kind) {
+                done(act, status, index)
             } else {
                 wait_for_step(act, status, index, after(act.now, act.settings.poll))
             };
@@ -85,11 +86,11 @@ fn follow_reset(
         (_, Some(RemoteState::Failed(why))) => Some(why.clone()),
         // It has brought nothing that was not there.
         (_, Some(RemoteState::Succeeded))
-            if matches!(kind, StepKind::Solution(_)) && has_settled(act, step) =>
+            if matches!(kind, StepKind::Solution(_)) && is_quiet(act, step) =>
         {
             return done(act, status, index);
         }
-        (_, Some(RemoteState::Succeeded)) if has_settled(act, step) => Some(messages::no_effect()),
+        (_, Some(RemoteState::Succeeded)) if is_quiet(act, step) => Some(messages::no_effect()),
         (_, None | Some(RemoteState::Gone)) if is_overdue(act, step) => Some(messages::no_effect()),
         (Target::Missing(_) | Target::Moving, _) => None,
     };
@@ -108,34 +109,43 @@ fn follow_reset(
     wait_for_step(act, status, index, after(act.now, act.settings.poll))
 }
 
-/// Notes which maps a solution has brought: it is the only proof of what it holds.
-fn with_what_came(
-    act: &Act<'_>,
-    mut status: DualWriteOperationStatus,
-    index: usize,
-    kind: &StepKind,
-) -> DualWriteOperationStatus {
+/// Notes since when nothing more has come of a request that the service does not work on any more, for the list of maps lags
+/// behind what it says; and which maps a solution has brought, which is the only proof of what it holds.
+fn note_quiet(act: &Act<'_>, status: &mut DualWriteOperationStatus, index: usize, kind: &StepKind) {
+    let known = &status.steps[index];
+    let is_running = match kind {
+        StepKind::Reset => !matches!(target(act, kind, known), Target::Reached),
+        _ => remote(act, known) == Some(&RemoteState::Running),
+    };
+    let step = &mut status.steps[index];
+    let mut is_new = false;
     if let (StepKind::Solution(_), Some(maps)) = (kind, act.observed.maps.known()) {
-        let brought = appeared(maps, &status.steps[index]);
-        status.steps[index].maps = brought;
+        let brought = appeared(maps, step);
+        is_new = brought != step.maps;
+        step.maps = brought;
     }
-    status
+    if is_running {
+        step.absent_since = None;
+    } else if is_new || step.absent_since.is_none() {
+        step.absent_since = Some(act.observed.began);
+    }
+}
+
+/// Whether nothing more has come of a request for as long as a list may lag.
+fn is_quiet(act: &Act<'_>, step: &StepStatus) -> bool {
+    step.absent_since
+        .is_some_and(|since| act.observed.began >= after(since, act.settings.settle))
 }
 
 /// Whether a target state that is seen may be believed: what is shown right after a change can be what was before it, and
-/// the maps of a solution come one after the other.
-fn is_ripe(
-    act: &Act<'_>,
-    step: &StepStatus,
-    kind: &StepKind,
-    remote: Option<&RemoteState>,
-) -> bool {
-    let nothing_is_left = act.observed.maps.known().is_some_and(Vec::is_empty);
-    match (kind, remote) {
-        (StepKind::Reset, _) => nothing_is_left || has_settled(act, step),
-        (StepKind::Solution(_), Some(RemoteState::Running)) => false,
-        // The list lags behind what the service says, and what comes late would pass for the work of the next solution.
-        (StepKind::Solution(_), _) => has_settled(act, step),
+/// the maps of a solution come one after the other; a late one would pass for the work of the next solution.
+fn is_ripe(act: &Act<'_>, step: &StepStatus, kind: &StepKind) -> bool {
+    match kind {
+        // What the list shows of the maps that were there would pass for what the first solution has not brought.
+        StepKind::Reset => act.observed.maps.known().is_some_and(|maps| {
+            maps.is_empty() || (is_quiet(act, step) && !reset::keeps_a_project(act, maps))
+        }),
+        StepKind::Solution(_) => is_quiet(act, step),
         _ => true,
     }
 }

@@ -1,6 +1,9 @@
 //! The request of a step, from what was read; there is none when what it would have to name is not there.
 
-use super::{Act, MapChange, MapTarget, Request, targets::unreached};
+use super::{
+    Act, MapChange, MapTarget, Request,
+    targets::{keys_in_use, unreached},
+};
 use crate::plan::{maps::TableMap, observed::LinkView, operation::StepKind};
 
 /// The request of a step, with the names of the maps that it is about.
@@ -22,7 +25,7 @@ pub(super) fn request(act: &Act<'_>, kind: &StepKind) -> Option<(Request, Vec<St
             let set = act.observed.details.connection_set.known()?;
             plain(Request::IntegrationKeys {
                 dataverse_name: set.dataverse_name.clone()?,
-                keys: act.operation.spec.relies_on.integration_keys.clone(),
+                keys: keys_in_use(act).ok()?.into_iter().cloned().collect(),
             })
         }
         StepKind::MapVersion(name) => version(act, name),

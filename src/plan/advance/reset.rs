@@ -95,6 +95,17 @@ pub(super) fn wave<'a>(act: &Act<'a>, wave: usize) -> Vec<&'a str> {
         .collect()
 }
 
+/// Whether a map has the project that it had when the plan was made; a reset takes it away for good.
+pub(super) fn keeps_a_project(act: &Act<'_>, maps: &[TableMap]) -> bool {
+    let planned = &act.operation.spec.relies_on.maps;
+    let mut projects = maps.iter().filter_map(|map| map.project.as_ref());
+    projects.any(|project| {
+        planned
+            .iter()
+            .any(|was| was.project.as_ref() == Some(project))
+    })
+}
+
 /// Whether the plan is to have a map running, or paused, at its end.
 pub(super) fn is_to_run(act: &Act<'_>, name: &str) -> bool {
     maps::to_start(&act.operation.spec.relies_on.maps).any(|planned| planned.name == name)

@@ -25,6 +25,9 @@ pub fn after_sending(
         Sent::Refused(problem) if is_for_later(problem) => not_now(act, intended, index, problem),
         Sent::NotSent(problem) => not_now(act, intended, index, problem),
         Sent::Refused(problem) => {
+            let mut intended = intended;
+            // Nothing can arrive of it any more.
+            intended.steps[index].send_before = None;
             match StepKind::parse(act.operation.spec.action, &send.step) {
                 // What Kubernetes refuses, a person can grant while the plan waits: nothing was touched yet.
                 Some(StepKind::Backup) => not_now(act, intended, index, problem),

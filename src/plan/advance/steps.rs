@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::{
         DualWriteOperationStatus, Reason,
-        operation::{Action, Phase, StepState},
+        operation::{Action, Phase, StepState, StepStatus},
         values,
     },
     plan::{
@@ -143,7 +143,7 @@ pub(super) fn start(
         Target::Reached if *kind == StepKind::Reset => adopt(act, status, index),
         Target::Reached => done(act, status, index),
         Target::Moving => adopt(act, status, index),
-        Target::Missing(shown) if follow::is_past_patience(act, &status.steps[index], kind) => {
+        Target::Missing(shown) if is_hopeless(act, &status.steps[index], kind) => {
             follow::out_of_patience(act, status, index, kind, shown.as_deref())
         }
         Target::Missing(_) => match busy_with(act, kind) {
@@ -153,6 +153,18 @@ pub(super) fn start(
         Target::Taken(other) => failures::taken(act, status, index, kind, other),
         Target::Unseen(problem) => unseen(act, status, problem),
     }
+}
+
+/// Whether a step is over without another try: it was refused for now until its time was over, or there is nothing to ask
+/// for. One that was not tried yet, or may be tried again, is: its time may have passed while no operator ran.
+fn is_hopeless(act: &Act<'_>, step: &StepStatus, kind: &StepKind) -> bool {
+    let is_refused_for_now = step.error.is_some() && step.send_before.is_none();
+    let is_written_often = *kind == StepKind::Backup && step.attempt >= before::MOST_BACKUPS;
+    follow::is_past_patience(act, step, kind)
+        && (is_refused_for_now
+            || !reset::has_patience(kind)
+            || is_written_often
+            || request(act, kind).is_none())
 }
 
 /// Suspending, editing or deleting takes effect before a step; for a reset only as long as it can still be given up.
@@ -234,6 +246,9 @@ fn intend(
     };
     let before = after(act.now, SEND_WINDOW);
     begin(act, &mut status);
+    if reset::has_patience(kind) && follow::is_past_patience(act, &status.steps[index], kind) {
+        status.steps[index].began = Some(act.now);
+    }
     let step = &mut status.steps[index];
     step.state = StepState::Intended;
     step.attempt += 1;

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Act, BackupView, RemoteState, reset};
 use crate::{
-    api::operation::{MapState, StepStatus},
+    api::operation::{IntegrationKey, MapState, StepStatus},
     plan::{
         desired::same_id,
         maps::TableMap,
@@ -114,13 +114,10 @@ fn reset_link<'a>(act: &Act<'a>, step: &StepStatus) -> Target<'a> {
 
 /// A reset that ends where it began shows in the maps alone: it takes their projects away for good.
 fn refreshed<'a>(act: &Act<'a>, step: &StepStatus) -> Target<'a> {
-    let planned = &act.operation.spec.relies_on.maps;
     match &act.observed.maps {
         _ if step.attempt == 0 => Target::Missing(None),
         Fact::Unknown(problem) => Target::Unseen(Some(problem)),
-        Fact::Known(maps) => Target::of(!maps.iter().any(|map| {
-            map.project.is_some() && planned.iter().any(|was| was.project == map.project)
-        })),
+        Fact::Known(maps) => Target::of(!reset::keeps_a_project(act, maps)),
     }
 }
 
@@ -154,7 +151,10 @@ fn integration_keys<'a>(act: &Act<'a>) -> Target<'a> {
     match &act.observed.details.connection_set {
         Fact::Unknown(problem) => Target::Unseen(Some(problem)),
         Fact::Known(set) => {
-            let wanted = &act.operation.spec.relies_on.integration_keys;
+            let wanted = match keys_in_use(act) {
+                Ok(wanted) => wanted,
+                Err(problem) => return Target::Unseen(Some(problem)),
+            };
             Target::of(wanted.iter().all(|key| {
                 set.integration_keys.iter().any(|there| {
                     there.entity.eq_ignore_ascii_case(&key.entity) && there.fields == key.fields
@@ -162,6 +162,25 @@ fn integration_keys<'a>(act: &Act<'a>) -> Target<'a> {
             }))
         }
     }
+}
+
+/// The keys that can be put back: those of tables that maps are about. A table whose map has not come back has no schema
+/// in the new connection set, and one key that is refused takes the others with it.
+pub(super) fn keys_in_use<'a>(act: &Act<'a>) -> Result<Vec<&'a IntegrationKey>, &'a Problem> {
+    let maps = match &act.observed.maps {
+        Fact::Known(maps) => maps,
+        Fact::Unknown(problem) => return Err(problem),
+    };
+    let tables: Vec<&str> = maps.iter().filter_map(|map| map.table.as_deref()).collect();
+    let is_used = |key: &&IntegrationKey| {
+        // Where the service names no table at all, nothing is known against a key.
+        tables.is_empty()
+            || tables
+                .iter()
+                .any(|table| table.eq_ignore_ascii_case(&key.entity))
+    };
+    let keys = &act.operation.spec.relies_on.integration_keys;
+    Ok(keys.iter().filter(is_used).collect())
 }
 
 /// The maps that a step is about and that are not yet as it wants them, by name.

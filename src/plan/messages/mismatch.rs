@@ -35,9 +35,10 @@ pub fn different_destination(linked: &str, integration: &str) -> String {
 pub fn remedy_reset(desired: &Desired, linked: &str, integration: &str) -> String {
     format!(
         "{} Remedy: a reset of dual-write, on its Dual-write page ({}), links it \
-         to {integration}. That is permanent, and it deletes table maps, integration keys, company mappings, alert settings, \
-         the activity log and the history of initial syncs: note your maps and solutions first, stop all maps, and afterwards \
-         apply the solutions and start the maps again. The operator does not do that (mismatch.policy: Report).",
+         to {integration}. That is permanent, and it deletes table maps, integration keys, legal-entity mappings, alert \
+         settings, the activity log and the history of initial syncs: note your maps and solutions first, stop all maps, and afterwards \
+         apply the solutions and start the maps again. The operator does not do that (mismatch.policy: Report); with \
+         mismatch.policy: Reset it plans all of it as one act, and waits for approval.",
         different_destination(linked, integration),
         desired::admin_url(&desired.finance_operations_url),
     )

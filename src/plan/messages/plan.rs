@@ -56,8 +56,8 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
         ),
         StepKind::Reset => (
             format!(
-                "Resetting dual-write of {host}: linked to {from} before, to {to} after, for good. Deletes table maps, \
-                 integration keys, company mappings, alert settings, activity log and initial-sync history"
+                "Resetting dual-write of {host}: linked to {from} before, and for good to {to} after. Deletes table maps, \
+                 integration keys, legal-entity mappings, alert settings, activity log and initial-sync history"
             ),
             "up to 5 minutes",
         ),
@@ -70,7 +70,7 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
             "seconds",
         ),
         StepKind::InitialiseMaps => (
-            "Initialising the table maps that have come back".into(),
+            "Initialising the table maps that have come back; no data is copied".into(),
             "1 to 5 minutes",
         ),
         StepKind::MapVersions => (
@@ -94,8 +94,8 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
         ),
         StepKind::ByPerson => (
             format!(
-                "You compare the data of {host} and {to}, then start the table maps on the Dual-write page; the end of this \
-                 operation names the order (mismatch.startMaps: Never)"
+                "You compare the data of {host} and {to}, then run the table maps on the Dual-write page, with Initial sync left \
+                 out; the end of this operation names the order (mismatch.startMaps: Never)"
             ),
             "as long as you need",
         ),
@@ -168,14 +168,17 @@ pub fn losses(
             dropped.join(", ")
         ));
     }
-    losses.push(format!("Afterwards only {account} may add table maps."));
+    losses.push(format!(
+        "Afterwards only {account}, which makes the link, may add table maps."
+    ));
     if desired.mismatch.force {
         losses.push("A map that does not stop is reset while it runs (mismatch.force).".into());
     }
     if !words.from_is_visible {
         losses.push(format!(
-            "The environment {from} is not visible: if it was deleted, its maps cannot be stopped, this act ends before the \
-             reset, and only Microsoft can help."
+            "The environment {from} is not visible: if it exists, give the application a role that includes it. If it was \
+             deleted, its maps cannot be stopped; without mismatch.force this act then ends before the reset, and only \
+             Microsoft can help."
         ));
     }
     losses
@@ -212,10 +215,10 @@ pub fn approved(approved: &Approved) -> String {
     )
 }
 
-/// The command that approves a plan.
-pub fn approve_command(name: &str, namespace: &str) -> String {
+/// The command that approves a plan, or refuses it.
+fn approve_command(name: &str, namespace: &str, approval: &str) -> String {
     format!(
-        "kubectl patch dwo {name} -n {namespace} --type=merge -p '{{\"spec\":{{\"approval\":\"Approved\"}}}}'"
+        "kubectl patch dwo {name} -n {namespace} --type=merge -p '{{\"spec\":{{\"approval\":\"{approval}\"}}}}'"
     )
 }
 
@@ -225,9 +228,11 @@ pub fn plan_awaits_approval(operation: &KnownOperation) -> String {
         name, namespace, ..
     } = operation;
     format!(
-        "Nothing has been done. Read what is lost (spec.losses) and what it relies on, then approve exactly this plan: {}. To \
-         refuse it: the same with Rejected. It becomes Void when what it relies on moves.",
-        approve_command(name, namespace)
+        "Nothing has been done. Read under Losses what cannot be brought back, then approve exactly this plan: {}. To refuse \
+         it: {}. Either needs the role dualwrite-approver. The plan becomes Void when link, maps, companies, keys or solutions \
+         change before that.",
+        approve_command(name, namespace, "Approved"),
+        approve_command(name, namespace, "Rejected"),
     )
 }
 
@@ -246,7 +251,7 @@ pub fn reset_awaits_approval(
          {namespace}. Approve it: {}",
         different_destination(linked, integration),
         in_short(plan),
-        approve_command(name, namespace),
+        approve_command(name, namespace, "Approved"),
     )
 }
 
@@ -300,6 +305,9 @@ pub fn more_than_a_plan_holds(what: &str) -> String {
     )
 }
 
+/// What cannot be read is read again.
+pub const TRIED_AGAIN: &str = "this is tried again by itself.";
+
 /// A plan starts without approval.
 pub fn starts_without_approval(linked: &str, integration: &str, name: &str) -> String {
     format!(
@@ -312,7 +320,7 @@ pub fn starts_without_approval(linked: &str, integration: &str, name: &str) -> S
 pub fn automatic_refused(host: &str) -> String {
     format!(
         "mismatch.approval: Automatic does not hold for {host}, which is, or may be, a production environment; \
-         mismatch.allowProduction: true would allow it."
+         mismatch.allowProduction: true would allow it, set by somebody who may approve."
     )
 }
 
@@ -337,7 +345,7 @@ pub fn plan_rejected(operation: &KnownOperation, linked: &str, integration: &str
 pub fn stopping_mixed(name: &str) -> String {
     format!(
         "Sandbox and production are mixed, and the table maps are being stopped (mismatch.onMix: StopMaps): DualWriteOperation \
-         {name}."
+         {name}. From then on changes are not passed on until a person runs the maps again."
     )
 }
 

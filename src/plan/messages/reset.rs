@@ -6,7 +6,7 @@ use super::{act_waiting, clock, list};
 use crate::{
     api::{
         DualWriteOperationSpec, DualWriteOperationStatus,
-        operation::{Action, Backup, PlannedMap},
+        operation::{Action, Backup},
     },
     plan::{maps::TableMap, observed::Problem, operation::StepKind},
 };
@@ -77,18 +77,29 @@ pub fn version_missing(map: &TableMap, wanted: Option<&str>) -> String {
     )
 }
 
-/// A map that a solution was proven to bring has not come back.
-pub fn map_missing(map: &PlannedMap) -> String {
-    format!(
-        "map '{}' has not come back with solution {}; apply the solution again on the Dual-write page",
-        map.name,
-        map.solution.as_deref().unwrap_or("unknown")
-    )
+/// Maps that a solution was proven to bring have not come back.
+pub fn maps_missing(solution: &str, maps: &[&str], was_applied: bool) -> String {
+    let maps = list(maps, NAMES);
+    if was_applied {
+        format!(
+            "maps that have not come back with solution {solution}: {maps}; apply the solution again on the Dual-write page"
+        )
+    } else {
+        format!("maps that are missing without solution {solution}: {maps}")
+    }
 }
 
 /// The backup could not be written.
 pub fn backup_failed(why: &str) -> String {
     format!("The backup could not be written: {why}")
+}
+
+/// The backup was deleted each time that it was written.
+pub fn backup_vanishes(backup: Option<&Backup>) -> String {
+    let names = backup
+        .map(|backup| backup.config_maps.join(", "))
+        .unwrap_or_default();
+    format!("The backup in ConfigMap {names} is deleted by somebody each time that it is written.")
 }
 
 /// The reset could not be sent.
@@ -228,10 +239,12 @@ pub fn act_cannot_see(
         .steps
         .iter()
         .any(|step| step.name == stop && step.attempt > 0);
-    let meanwhile = if stopped && spec.action == Action::Reset {
-        " Meanwhile table maps are stopped: what is changed on either side is not passed on."
-    } else {
-        ""
+    let meanwhile = match spec.action {
+        Action::Reset if stopped => {
+            " Meanwhile table maps are stopped: what is changed on either side is not passed on."
+        }
+        Action::StopMaps if stopped => " Meanwhile some table maps may be stopped and others run.",
+        _ => "",
     };
     act_waiting(&format!("{}{meanwhile}", super::sentence(&problem.message)))
 }

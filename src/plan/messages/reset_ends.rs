@@ -15,35 +15,42 @@ use crate::{
 /// An act was given up, and what it had stopped runs again, apart from what is named.
 pub fn gave_up(
     spec: &DualWriteOperationSpec,
+    status: &DualWriteOperationStatus,
     why: &str,
     still: &[String],
-    missing: &[String],
 ) -> String {
     if still.is_empty() {
         return format!("{why} The table maps are in the states that they had.");
     }
-    let causes = if missing.is_empty() {
+    let causes = if status.missing.is_empty() {
         String::new()
     } else {
-        format!(" What was tried: {}.", missing.join("; "))
+        format!(" What was tried: {}.", status.missing.join("; "))
     };
     format!(
         "{why} These table maps are not in the states that they had, and what is changed on either side is not passed on: {}. \
-         Look at them on the Dual-write page ({}), in this order: {}.{causes}",
+         Start them on the Dual-write page ({}), in this order: {}.{causes}{}",
         list(still, NAMES),
         page(spec),
         start_order(spec),
+        backup_note(status),
     )
 }
 
 /// An act was given up, and what it had stopped cannot be started again, because the link is another one.
-pub fn cannot_take_back(spec: &DualWriteOperationSpec, why: &str, link: Option<&str>) -> String {
+pub fn cannot_take_back(
+    spec: &DualWriteOperationSpec,
+    status: &DualWriteOperationStatus,
+    why: &str,
+    link: Option<&str>,
+) -> String {
     format!(
         "{why} The table maps that had been stopped could not be started again: {} Look at them on the Dual-write page ({}); \
-         these ran or were paused, in the order of starting: {}.",
+         these ran or were paused, in the order of starting: {}.{}",
         super::another_link(link),
         page(spec),
         start_order(spec),
+        backup_note(status),
     )
 }
 
@@ -137,10 +144,10 @@ pub fn did_not_retarget(
     };
     let found = match link {
         Some(link) if desired::same_id(link, &spec.relies_on.link) => {
-            format!("dual-write is still linked to {link}")
+            format!("dual-write is still linked to {link}, not to")
         }
-        Some(link) => format!("dual-write is linked to {link}"),
-        None => "the service shows no link any more".to_owned(),
+        Some(link) => format!("dual-write is linked to {link}, not to"),
+        None => "no link is shown any more, neither the one that was there nor one to".to_owned(),
     };
     let stay = link.map_or_else(String::new, |link| {
         format!(
@@ -150,7 +157,7 @@ pub fn did_not_retarget(
         )
     });
     format!(
-        "{answer}, and {found}, not to '{}' ({}). The table maps may be cleared, and those that are left stay stopped.{} On the \
+        "{answer}, and {found} '{}' ({}). The table maps may be cleared, and those that are left stay stopped.{} On the \
          Dual-write page ({}) choose Reset and, as the destination, the Dataverse that Power Platform integration names. When \
          that is done: kubectl annotate dwc {connection} -n {namespace} --overwrite \
          dualwrite.dev/reconcile-at=\"$(date)\".{stay}",
@@ -216,7 +223,7 @@ pub fn reset_ended(
         ));
     }
     text.extend(forced(status));
-    text.push(of_maps(spec, status, laggards));
+    text.push(of_maps(spec, status, lost, laggards));
     text.push(backup_note(status).trim_start().to_owned());
     text.retain(|sentence| !sentence.is_empty());
     text.join(" ")
@@ -256,6 +263,7 @@ fn forced(status: &DualWriteOperationStatus) -> Option<String> {
 fn of_maps(
     spec: &DualWriteOperationSpec,
     status: &DualWriteOperationStatus,
+    lost: &[&str],
     laggards: &[String],
 ) -> String {
     let waves = maps::waves(maps::to_start(&spec.relies_on.maps));
@@ -263,10 +271,15 @@ fn of_maps(
         return "No table map ran before, and none was started.".into();
     }
     if spec.options.start_maps {
-        return if laggards.is_empty() && status.missing.is_empty() {
+        return if !laggards.is_empty() || !status.missing.is_empty() {
+            format!(
+                "Those that are stopped or come back later are started in this order: {}.",
+                order(&waves)
+            )
+        } else if lost.is_empty() {
             "The table maps are in the states that they had.".into()
         } else {
-            String::new()
+            "The others are in the states that they had.".into()
         };
     }
     format!(

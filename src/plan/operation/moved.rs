@@ -88,7 +88,7 @@ fn wishes(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<
         &before.relies_on.legal_entities,
         &now.relies_on.legal_entities,
     ));
-    moved.extend(text("mismatch.force", old.force, new.force));
+    moved.extend(text("mismatch.force", &old.force, &new.force));
     moved.extend(text(
         "mismatch.startMaps",
         start(old.start_maps),
@@ -119,7 +119,7 @@ fn is_automatic(plan: &DualWriteOperationSpec) -> bool {
     plan.approval == Approval::NotRequired
 }
 
-fn text<T: PartialEq + Display>(what: &str, before: T, now: T) -> Option<String> {
+fn text<T: PartialEq + Display + ?Sized>(what: &str, before: &T, now: &T) -> Option<String> {
     (before != now).then(|| format!("{what} was {before} and is {now}"))
 }
 

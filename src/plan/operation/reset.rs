@@ -227,7 +227,7 @@ impl<'a> Words<'a> {
             to: messages::environment(environment),
             account: desired.dual_write_service.as_ref().map_or_else(
                 || "the account used here".to_owned(),
-                |service| format!("the account of Secret '{}'", service.secret_ref.name),
+                |service| format!("the user account of Secret '{}'", service.secret_ref.name),
             ),
             from_is_visible: linked.is_some(),
         }

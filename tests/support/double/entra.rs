@@ -86,7 +86,7 @@ impl State {
         }
         let mut reply = Reply::json(&body).header("cache-control", "no-store, no-cache".to_owned());
         if self.oddities.has(Oddity::Encodings) {
-            reply.headers[0].1 = "application/json; charset=utf-8".to_owned();
+            "application/json; charset=utf-8".clone_into(&mut reply.headers[0].1);
         }
         reply.into()
     }

@@ -46,6 +46,8 @@ pub struct Map {
     pub before: Vec<String>,
     pub templates: Vec<Template>,
     pub history: Timeline<View>,
+    /// How much longer than others it takes until it is listed as it is.
+    pub late: Duration,
     /// It is listed twice.
     pub twice: bool,
     /// It passes through the states of an initial sync when it is started.
@@ -108,6 +110,7 @@ impl Map {
                 .collect(),
             templates,
             history,
+            late: Duration::ZERO,
             twice: false,
             slowly: oddities.has(Oddity::InitialStates) && original.left.starts_with("CDS"),
         }

@@ -4,6 +4,7 @@
 //!
 //! Only the binary that judges the operator against it includes this module.
 
+mod changes;
 mod entra;
 mod maps;
 mod oddity;

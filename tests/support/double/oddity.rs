@@ -19,7 +19,7 @@ pub enum Oddity {
     Throttling,
     /// 503, now and then.
     Unavailable,
-    /// Tokens end early: once in between, and once more with the reset.
+    /// Tokens end early: in between, right before the first stop, right before the reset, and with it.
     ExpiredTokens,
     /// Start answers an object, a bare id, or nothing, in turns.
     StartAnswers,
@@ -31,6 +31,18 @@ pub enum Oddity {
     LostReset,
     /// Maps come back one after the other, the list of one solution behind its completed request.
     GradualMaps,
+    /// A gateway gives up on the reset, which has taken effect.
+    GatewayTimeout,
+    /// For a while the new connection set is shown by the link and known to nobody else.
+    NotReady,
+    /// A solution brings a map twice, with different ids; only one of them can run.
+    Twins,
+    /// The first start of a map fails, the second does not.
+    FailedStart,
+    /// A sign-in page with status 200 instead of the first start.
+    SignInOnStart,
+    /// The last map of a solution is listed long after the request has completed.
+    LateMaps,
     /// A map comes back with an older version active.
     OlderVersion,
     /// A map is listed twice.
@@ -50,7 +62,7 @@ pub enum Oddity {
 pub struct Oddities(BTreeSet<Oddity>);
 
 impl Oddities {
-    /// All but a lost answer, which is a disaster and no mood.
+    /// All but what is a disaster (a lost answer of a reset) and what takes long (a sign-in page for a start).
     pub fn usual() -> Self {
         use Oddity as O;
         Self(BTreeSet::from([
@@ -72,6 +84,10 @@ impl Oddities {
             O::InitialStates,
             O::Pages,
             O::MissingSchemas,
+            O::NotReady,
+            O::LateMaps,
+            O::Twins,
+            O::FailedStart,
         ]))
     }
 

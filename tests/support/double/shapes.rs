@@ -30,7 +30,7 @@ impl State {
         let ce_name = set.ce["name"].as_str().unwrap_or_default();
         let mut ce = json!({
             "name": ce_name, "connectionSetName": set.cname, "targetType": set.ce["targetType"], "sharedEnums": [],
-            "schemas": self.schemas(set), "connectionDisplayName": "dualwrite@contoso.com",
+            "schemas": schemas(set), "connectionDisplayName": "dualwrite@contoso.com",
             "environmentDisplayName": set.ce["displayName"], "metadataUrl": null, "environmentInfo": null,
             "powerAppsEnvironment": self.cased(&set.environment), "directUrl": set.ce["directUrl"],
             "isDevInstance": set.ce["isDevInstance"], "bypassApiHubConnector": true, "needsIntegrationKey": true,
@@ -67,34 +67,6 @@ impl State {
             },
             "id": self.cased(&set.cid), "owner": "", "createdDateTime": CREATED, "tags": null,
         })
-    }
-
-    /// A table has a schema once a map needs it.
-    fn schemas(&self, set: &Set) -> Vec<Value> {
-        let now = Instant::now();
-        let there = set.maps.iter().filter(|map| map.history.at(now).is_some());
-        let schema = |map: &Map| {
-            let primary = json!({
-                "name": format!("{}id", map.right), "displayName": "Primary key", "fields": [format!("{}id", map.right)],
-                "isPrimaryKey": true, "isIntegrationKey": false,
-            });
-            let own = match set.keys.get(&map.right) {
-                Some((name, fields)) => {
-                    json!({"name": name, "displayName": "Integration key", "fields": fields, "isIntegrationKey": true, "isCustomized": true})
-                }
-                None => json!({"name": "userKeys", "displayName": null, "fields": []}),
-            };
-            // Without a key of its own a table sometimes has no list of keys at all.
-            let keys = match (set.keys.contains_key(&map.right), map.before.is_empty()) {
-                (false, true) => Value::Null,
-                _ => json!([primary, own]),
-            };
-            json!({
-                "$id": "4", "targetType": "CRM", "refreshState": "0", "name": map.right, "displayName": map.right,
-                "fields": null, "keys": keys, "tenant": contoso::TENANT, "id": format!("{}-schema", map.right), "tags": null,
-            })
-        };
-        there.map(schema).collect()
     }
 
     pub fn map_json(&self, map: &Map, view: &View, number: usize) -> Value {
@@ -182,4 +154,32 @@ impl State {
             std::time::Duration::ZERO
         }
     }
+}
+
+/// A table has a schema once a map needs it.
+fn schemas(set: &Set) -> Vec<Value> {
+    let now = Instant::now();
+    let there = set.maps.iter().filter(|map| map.history.at(now).is_some());
+    let schema = |map: &Map| {
+        let primary = json!({
+            "name": format!("{}id", map.right), "displayName": "Primary key", "fields": [format!("{}id", map.right)],
+            "isPrimaryKey": true, "isIntegrationKey": false,
+        });
+        let own = match set.keys.get(&map.right) {
+            Some((name, fields)) => {
+                json!({"name": name, "displayName": "Integration key", "fields": fields, "isIntegrationKey": true, "isCustomized": true})
+            }
+            None => json!({"name": "userKeys", "displayName": null, "fields": []}),
+        };
+        // Without a key of its own a table sometimes has no list of keys at all.
+        let keys = match (set.keys.contains_key(&map.right), map.before.is_empty()) {
+            (false, true) => Value::Null,
+            _ => json!([primary, own]),
+        };
+        json!({
+            "$id": "4", "targetType": "CRM", "refreshState": "0", "name": map.right, "displayName": map.right,
+            "fields": null, "keys": keys, "tenant": contoso::TENANT, "id": format!("{}-schema", map.right), "tags": null,
+        })
+    };
+    there.map(schema).collect()
 }

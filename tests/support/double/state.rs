@@ -1,6 +1,6 @@
 //! What the double knows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -17,9 +17,10 @@ pub const SUPPLY: &str = "FabrikamSupplyMaps";
 /// The map that nobody put into a solution.
 pub const FLEET: &str = "fabrikam_fleets - Fleet vehicles";
 
-/// How far the status of a request is behind the truth, and how far the list of maps is.
-pub const STATUS_LAG: Duration = Duration::from_millis(300);
-pub const LIST_LAG: Duration = Duration::from_millis(900);
+/// How far the status of a request is behind the truth, and how far the list of maps is. All of it together is less than
+/// the time after which the operator believes a list.
+pub const STATUS_LAG: Duration = Duration::from_millis(200);
+pub const LIST_LAG: Duration = Duration::from_millis(500);
 
 /// A table map as it is before the reset.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +136,7 @@ pub struct State {
     pub link: Timeline<Option<usize>>,
     pub requests: Vec<Request>,
     pub starts: u32,
+    ended_before: BTreeSet<String>,
     turn: u32,
     reads: u32,
 }
@@ -175,6 +177,7 @@ impl State {
             link: Timeline::new(Some(0)),
             requests: Vec::new(),
             starts: 0,
+            ended_before: BTreeSet::new(),
             turn: 0,
             reads: 0,
         }
@@ -196,6 +199,7 @@ impl State {
         if let Some(trouble) = self.trouble_for(call) {
             return trouble.into();
         }
+        self.expire_before(call);
         if !self.is_authorized(call, &audience) {
             let told = "Bearer error=\"invalid_token\", error_description=\"The token is expired\"";
             return Reply::empty(401)
@@ -213,6 +217,19 @@ impl State {
         }
     }
 
+    /// A token may end at the worst moment: right before the first stop, and right before the reset.
+    fn expire_before(&mut self, call: &Call) {
+        let name = call.segments.last().map_or("", String::as_str);
+        let is_first = !self.ended_before.contains(name);
+        if ["Start", "Reset"].contains(&name)
+            && is_first
+            && self.oddities.has(Oddity::ExpiredTokens)
+        {
+            self.ended_before.insert(name.to_owned());
+            self.expire(INTEGRATOR);
+        }
+    }
+
     /// Now and then a read fails, each time in another way.
     fn trouble_for(&mut self, call: &Call) -> Option<Reply> {
         if !call.is_read() {
@@ -227,11 +244,11 @@ impl State {
             self.trouble("sign-in pages");
             return Some(Reply::sign_in());
         }
-        if reads % 43 == 21 && self.oddities.has(Oddity::Throttling) {
+        if reads % 73 == 21 && self.oddities.has(Oddity::Throttling) {
             self.trouble("throttled, in seconds");
             return Some(Reply::throttled(false));
         }
-        if reads % 53 == 31 && self.oddities.has(Oddity::Throttling) {
+        if reads % 83 == 31 && self.oddities.has(Oddity::Throttling) {
             self.trouble("throttled, by date");
             return Some(Reply::throttled(true));
         }
