@@ -53,7 +53,7 @@ async fn a_backup_that_was_altered_ends_the_act_before_the_reset() {
         &[
             "The backup in ConfigMap",
             "is not what the operator has written",
-            "run again",
+            "in the states that they had",
         ],
     );
     is_unharmed(&world).await;

@@ -92,7 +92,7 @@ async fn a_refused_reset_is_taken_back() {
         &[
             "has refused the reset",
             "Nothing was reset or deleted",
-            "run again as before",
+            "in the states that they had",
         ],
     );
     maps_become(&world, as_before()).await;

@@ -59,7 +59,7 @@ async fn a_map_that_does_not_start_is_named_until_it_runs() {
         &operation,
         &[
             "was reset and is linked",
-            "do not run although they should",
+            "not in the states that they should have",
             CUSTOMERS,
         ],
     );

@@ -183,19 +183,30 @@ async fn observing_shows_the_plan_and_makes_none() {
     assert_eq!(requests(&world).await, Vec::<Value>::new());
 }
 
-/// What a plan relies on cannot be read: none is made, and one that waits is kept.
+/// What a plan relies on cannot be read: one that waits is kept, and does not begin although it is approved.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_makes_no_plan_and_spoils_none() {
+async fn what_cannot_be_read_spoils_no_plan_and_lets_none_begin() {
     let (world, name) = planned_world(Value::Null, json!({})).await;
-    let refused = json!({"call": "listSolutions", "times": null, "effect": {"status": 500}});
-    world.fault(refused).await;
-    let parts = ["No reset is planned, and none that waits is begun"];
-    says(&world, "Ready", "False", "DifferentDestination", &parts).await;
-    quiet(&world, INTERVAL * 2).await;
-    let kept = world.get(&format!("dwo/{name}")).await;
-    assert_eq!(kept["status"]["phase"], "AwaitingApproval");
+    let fails = json!({"call": "listSolutions", "times": null, "effect": {"status": 500}});
+    world.fault(fails).await;
+    says(
+        &world,
+        "Reconciling",
+        "True",
+        "Retrying",
+        &["listSolutions"],
+    )
+    .await;
+    approve(&world, &name).await;
+    let waits = |operation: &Value| {
+        let message = operation["status"]["message"].as_str().unwrap_or_default();
+        message.contains("Waiting to try again") && message.contains("listSolutions")
+    };
+    world.wait_for(&format!("dwo/{name}"), SOON, waits).await;
+    assert_eq!(requests(&world).await, Vec::<Value>::new());
     world.simulator().control().clear_faults().await;
-    says(&world, "Reconciling", "True", "AwaitingApproval", &[]).await;
+    let operation = ended(&world, &name, &["Succeeded"], ACT).await;
+    is_restored(&world, &operation).await;
     assert_eq!(world.operations().await.len(), 1);
 }
 
