@@ -314,6 +314,7 @@ fn what_moves_between_the_stop_and_the_reset_ends_it_and_the_maps_run_again() {
     for event in [
         Event::IntegrationMoved,
         Event::MapChanged,
+        Event::KeyChanged,
         Event::Suspended(hours(30)),
         Event::Changed,
         Event::Recreated,

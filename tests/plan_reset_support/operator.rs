@@ -76,6 +76,8 @@ pub enum Event {
     SetMoved,
     MapStarted,
     MapChanged,
+    /// Somebody changes an integration key.
+    KeyChanged,
     BackupDeleted,
     BackupAltered,
     /// Nothing of the service can be read for so long.
@@ -252,6 +254,9 @@ impl Operator {
                         map.template = Some("Groups 1.0.0.1".into());
                     }
                 }
+            }),
+            Event::KeyChanged => self.service.meddle(now, |service| {
+                service.keys.clear();
             }),
             Event::BackupDeleted => self.backup = BackupView::Missing,
             Event::BackupAltered if self.backup == BackupView::Intact => {

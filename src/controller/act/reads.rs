@@ -205,13 +205,17 @@ impl Pass<'_> {
     }
 
     async fn details(&self, service: Service<'_>, link: &LinkFacts) -> LinkDetails {
-        let is_first = self.operation.is_unstarted();
-        let is_reset = self.action() == Action::Reset;
         let mut details = LinkDetails::unread(&problem::not_read());
-        if is_reset && (is_first || self.is_at(|kind| *kind == StepKind::IntegrationKeys)) {
+        if self.action() != Action::Reset {
+            return details;
+        }
+        // All of what a plan relies on: before anything is touched, and again before anything is destroyed.
+        let is_relied_on =
+            self.operation.is_unstarted() || self.is_at(|kind| *kind == StepKind::Reset);
+        if is_relied_on || self.is_at(|kind| *kind == StepKind::IntegrationKeys) {
             details.connection_set = service.connection_set(link).await;
         }
-        if is_reset && is_first {
+        if is_relied_on {
             details.solutions = service.solutions(link).await;
         }
         details
