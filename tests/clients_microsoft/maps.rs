@@ -448,7 +448,7 @@ async fn an_id_is_the_same_in_every_casing() {
 async fn a_map_that_is_listed_twice_word_for_word_is_one() {
     let one = r#"{"detail": {"tName": "a", "tid": "1", "pid": "2", "state": "4"}}"#;
     let other = r#"{"detail": {"tName": "a", "tid": "3", "pid": "4", "state": "4"}}"#;
-    let maps = list(move || json(200, &format!("[{one}, {other}, {one}]"))).await;
+    let maps = list(move || json(200, format!("[{one}, {other}, {one}]"))).await;
     let projects: Vec<_> = maps
         .unwrap()
         .into_iter()
