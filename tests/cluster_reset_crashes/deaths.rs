@@ -110,8 +110,11 @@ pub fn cells(steps: &[Step]) -> Vec<Cell> {
     cells
 }
 
+/// A write, with its name, and on which side of it the process dies.
+type Write = (&'static str, Moment, fn() -> Match);
+
 /// The writes that are no step's.
-fn of_the_operation() -> Vec<(&'static str, Moment, fn() -> Match)> {
+fn of_the_operation() -> Vec<Write> {
     vec![
         ("before it is created", Before, creation),
         ("after it is created", After, creation),
@@ -200,7 +203,7 @@ async fn disturb(
     moment: Moment,
     action: Action,
 ) {
-    if let Some(fault) = fault(step, effect) {
+    if let Some(fault) = fault(step, &effect) {
         let fault = world.fault(fault).await;
         approve(world, plan).await;
         world
@@ -223,7 +226,7 @@ async fn die_during(world: &mut World, plan: &str, step: &Step, at: At) {
         BeforeEffect => "before",
         AfterEffect => "after",
     };
-    let Some(fault) = fault(step, json!({"hold": {"holdAt": hold_at}})) else {
+    let Some(fault) = fault(step, &json!({"hold": {"holdAt": hold_at}})) else {
         let moment = match at {
             BeforeEffect => Before,
             AfterEffect => After,

@@ -127,7 +127,7 @@ fn is_reset(name: &str) -> bool {
 }
 
 /// The fault of the request of a step, if it goes to Microsoft.
-pub fn fault(step: &Step, effect: Value) -> Option<Value> {
+pub fn fault(step: &Step, effect: &Value) -> Option<Value> {
     match &step.asks {
         Asks::Microsoft { call, after } => {
             Some(json!({"call": call, "after": after, "effect": effect}))
