@@ -28,8 +28,8 @@ const MOST_COMPANIES: usize = 250;
 /// How many maps a status names.
 const MOST_ATTENTION: usize = 20;
 
-/// How long the error of a map is shown, in bytes.
-const LONGEST_ERROR: usize = 300;
+/// How long the error of a map is shown, in bytes: Microsoft's words, and what to do.
+const LONGEST_ERROR: usize = 800;
 
 const DAY: Duration = Duration::from_hours(24);
 
