@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
+use dualwrite_operator::api::connection::CheckName;
 use dualwrite_operator::api::operation::{Action, Phase};
 use dualwrite_operator::api::{ConditionType, DualWriteConnection, Reason};
 use dualwrite_operator::microsoft::{Api, CallObserver as _, Class, catalogue};
@@ -180,6 +181,20 @@ fn every_condition_and_reason_is_explained_once() {
             "docs/conditions.md: no such thing as {name}"
         );
     }
+}
+
+#[test]
+fn every_check_is_explained_once() {
+    let explained: Vec<String> = rows(&read("docs/checks.md"))
+        .iter()
+        .skip(1)
+        .map(|row| code(&row[0]))
+        .collect();
+    let checks: Vec<String> = CheckName::iter().map(|check| check.to_string()).collect();
+    assert_eq!(
+        explained, checks,
+        "docs/checks.md (left) and the checks (right)"
+    );
 }
 
 #[test]

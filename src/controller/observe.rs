@@ -4,6 +4,7 @@
 pub mod facts;
 mod freshness;
 pub mod maps;
+mod preflight;
 pub mod problem;
 pub mod reads;
 
@@ -29,6 +30,7 @@ use crate::{
         power_platform::{self, EnvironmentList},
     },
     plan::{
+        checks::Preflight,
         desired::Desired,
         maps::{LinkDetails, TableMap},
         observed::{
@@ -83,6 +85,7 @@ struct Platform {
     list: Result<Arc<EnvironmentList>, Problem>,
     dataverse: Fact<DataverseSays>,
     applications: Fact<Vec<Package>>,
+    preflight: Preflight,
 }
 
 impl<'a> Pass<'a> {
@@ -144,7 +147,7 @@ impl<'a> Pass<'a> {
         let snapshot = self.application.environments(self.fresh.lists).await;
         let list = snapshot.list.map_err(|error| problem::of_call(&error));
         let environment = self.environment(list.as_ref()).await;
-        let (dataverse, applications) = tokio::join!(
+        let ((dataverse, preflight), applications) = tokio::join!(
             self.dataverse(&environment),
             self.applications(&environment)
         );
@@ -155,6 +158,7 @@ impl<'a> Pass<'a> {
             list,
             dataverse,
             applications,
+            preflight,
         }
     }
 
@@ -187,30 +191,59 @@ impl<'a> Pass<'a> {
         }
     }
 
-    async fn dataverse(&self, environment: &Fact<SpecEnvironment>) -> Fact<DataverseSays> {
+    /// What S's Dataverse says, and what the checks look at there if it answers.
+    async fn dataverse(
+        &self,
+        environment: &Fact<SpecEnvironment>,
+    ) -> (Fact<DataverseSays>, Preflight) {
+        let host = match self.dataverse_host(environment) {
+            Ok(host) => host,
+            Err(problem) => {
+                return (
+                    Fact::Unknown(problem),
+                    Preflight::unread(&problem::not_read()),
+                );
+            }
+        };
+        match dataverse::integration(&self.application.session, &host).await {
+            Ok(says) => (
+                Fact::Known(facts::dataverse(says)),
+                self.preflight(&host).await,
+            ),
+            Err(error) => (
+                Fact::Unknown(problem::of_call(&error)),
+                Preflight::unread(&problem::not_read()),
+            ),
+        }
+    }
+
+    async fn preflight(&self, host: &AllowedHost) -> Preflight {
+        let uid = &self.desired.uid;
+        if let Some(kept) = self.context.preflight(uid, self.fresh.preflight) {
+            return kept;
+        }
+        let read = preflight::read(&self.application.session, host).await;
+        if preflight::is_worth_keeping(&read) {
+            self.context.keep_preflight(uid, self.began, read.clone());
+        }
+        read
+    }
+
+    fn dataverse_host(&self, environment: &Fact<SpecEnvironment>) -> Result<AllowedHost, Problem> {
         let Some(environment) = usable(environment) else {
-            return Fact::Unknown(problem::not_read());
+            return Err(problem::not_read());
         };
         let host = environment
             .dataverse_url
             .as_deref()
             .and_then(values::remote_host_of);
         let Some(host) = host else {
-            return Fact::Unknown(problem::unreadable_dataverse_url(environment));
+            return Err(problem::unreadable_dataverse_url(environment));
         };
-        let host = match self.application.session.host(HostKind::Dataverse, &host) {
-            Ok(host) => host,
-            Err(refused) => {
-                return Fact::Unknown(Problem::needs_person(
-                    Reason::HostNotAllowed,
-                    refused.to_string(),
-                ));
-            }
-        };
-        match dataverse::integration(&self.application.session, &host).await {
-            Ok(says) => Fact::Known(facts::dataverse(says)),
-            Err(error) => Fact::Unknown(problem::of_call(&error)),
-        }
+        self.application
+            .session
+            .host(HostKind::Dataverse, &host)
+            .map_err(|refused| Problem::needs_person(Reason::HostNotAllowed, refused.to_string()))
     }
 
     /// The packages matter only where the environment is integrated with this host.
@@ -253,6 +286,10 @@ impl<'a> Pass<'a> {
         let (link, maps) = tokio::join!(self.with_companies(link.clone()), self.maps(&link));
         let details = self.details(&link, &maps).await;
         self.keep_slow_reads(&platform.applications, &link);
+        let account = match &self.service {
+            Ok(Some(service)) => service.account.account.clone(),
+            Ok(None) | Err(_) => None,
+        };
         let tenant = match platform.list {
             Ok(list) => Fact::Known(self.tenant(&list, &link)),
             Err(problem) => Fact::Unknown(problem),
@@ -267,6 +304,10 @@ impl<'a> Pass<'a> {
             link,
             maps,
             details,
+            preflight: Preflight {
+                account,
+                ..platform.preflight
+            },
         }
     }
 
@@ -433,6 +474,7 @@ impl Platform {
             list: Err(problem.clone()),
             dataverse: Fact::Unknown(problem::not_read()),
             applications: Fact::Unknown(problem::not_read()),
+            preflight: Preflight::unread(&problem::not_read()),
         }
     }
 }
@@ -458,6 +500,7 @@ fn unread(began: Timestamp, problem: &Problem, link: LinkView) -> Observed {
         link,
         maps: Fact::Unknown(problem.clone()),
         details: LinkDetails::unread(problem),
+        preflight: platform.preflight,
     }
 }
 

@@ -92,6 +92,16 @@ pub fn incomplete_packages() -> Problem {
     }
 }
 
+/// A list of application users that could not be read whole.
+pub fn incomplete_users() -> Problem {
+    Problem {
+        class: FailureClass::Unexpected,
+        reason: None,
+        message: "The application users of the Dataverse could not all be read, so one that is missing may exist.".into(),
+        retry_after: None,
+    }
+}
+
 /// An error of the API server in words.
 pub fn kubernetes(error: &kube::Error) -> String {
     match error {

@@ -40,7 +40,7 @@ static ENTRIES: &[Entry] = &[
         Sign::Codes(&["0x80072560"]),
         "AccessDenied",
         "this application is not a user of this Dataverse; a new organisation may answer so for some minutes.",
-        "Add the application in the Power Platform admin center, the environment, Settings, Users + permissions, Application users, with a role that may read the integration and the companies.",
+        "Add the application as an application user in the Power Platform admin center (the environment, Settings, Users + permissions, Application users), with a role that may read the integration and the companies.",
         APPLICATION_USERS,
     ),
     told(
@@ -91,7 +91,7 @@ static ENTRIES: &[Entry] = &[
         Sign::Status,
         "AccessDenied",
         "this application may not read the integration in Dataverse; a new organisation may answer so for some minutes.",
-        "Add the application, if it stays, in the Power Platform admin center, the environment, Settings, Users + permissions, Application users, with a role that may read the integration and the companies.",
+        "Add the application, if it stays so, as an application user in the Power Platform admin center (the environment, Settings, Users + permissions, Application users), with a role that may read the integration and the companies.",
         APPLICATION_USERS,
     )
     .with_status(&[401, 403]),

@@ -65,7 +65,7 @@ static ENTRIES: &[Entry] = &[
         &[700_016, 700_011],
         "ApplicationNotFound",
         "the application does not exist in this tenant.",
-        "Compare clientId in the Kubernetes Secret and spec.credentials.tenantId with the app registration in the Microsoft Entra admin center; if both are right, have an administrator of the tenant consent to it.",
+        "Compare clientId and tenantId (the Kubernetes Secret, spec.credentials) with the app registration in the Microsoft Entra admin center; if both are right, have an administrator of the tenant consent to it.",
     ),
     refused(
         &[7_000_112, 70_001, 1_000_031],
@@ -94,7 +94,7 @@ static ENTRIES: &[Entry] = &[
         &[65_001, 65_004, 650_056, 650_057, 90_008, 90_094, 90_095],
         "ConsentMissing",
         "nobody has consented to the application, or to this use of it, in this tenant.",
-        "Have a tenant administrator open the application under Enterprise applications in the Microsoft Entra admin center, Permissions, and press Grant admin consent.",
+        "Have a tenant administrator grant admin consent in the Microsoft Entra admin center: Enterprise applications, the application, Permissions.",
     ),
     refused(
         &[65_002],
@@ -199,7 +199,7 @@ static ENTRIES: &[Entry] = &[
         &[90_002, 50_059, 50_128, 90_019],
         "TenantNotFound",
         "the tenant does not exist in this cloud.",
-        "Compare spec.credentials.tenantId with the tenant's Overview in the Microsoft Entra admin center, and check spec.cloud.",
+        "Check tenantId and cloud in the spec: the tenant's Overview in the Microsoft Entra admin center shows its id.",
     ),
     refused(
         &[90_038],

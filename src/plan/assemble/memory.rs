@@ -12,10 +12,10 @@ use crate::{
             Application, Failure, FailureClass, MapAttention, Maps, ObservedDataverse,
             ObservedIntegration, ObservedLink, OperationSummary,
         },
-        operation::MapState,
+        operation::{Action, MapState, Phase},
     },
     plan::{
-        conditions as judge,
+        checks, conditions as judge,
         maps::TableMap,
         observed::{DataverseSays, Environment, Fact, Problem},
         world::{Integration, Link, World, after},
@@ -47,6 +47,7 @@ pub(super) fn remember(world: &World<'_>) -> DualWriteConnectionStatus {
     remember_maps(world, &mut status);
     remember_mix(world, &mut status);
     remember_applications(world, &mut status);
+    status.checks = checks::judge(world);
     carry_generation(&mut status.conditions, world.desired.generation);
     status
 }
@@ -115,12 +116,36 @@ fn remember_link(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
                 .map(|old| old.legal_entities.clone())
                 .unwrap_or_default(),
         },
+        linked_by: linked_by(world, &link.environment_id, same),
         first_seen: old.map_or(world.now, |old| old.first_seen),
         since: same.map_or(world.now, |old| old.since),
     });
     status.admin_url = Some(crate::plan::desired::admin_url(
         &world.desired.finance_operations_url,
     ));
+}
+
+/// Who made a link, where this operator did: noted in the pass in which its act brings the link, and kept for as long as the
+/// link is the same. A reset makes the connections anew, in the name of whoever resets.
+fn linked_by(world: &World<'_>, to: &str, same: Option<&ObservedLink>) -> Option<String> {
+    let own = world.own_operations();
+    let brings = own.first().filter(|act| {
+        let told = world.memory.operation.as_ref();
+        let news =
+            told.is_none_or(|told| (&told.name, told.phase) != (&act.name, Some(Phase::Succeeded)));
+        let is_for = crate::plan::desired::same_id(&act.spec.target.environment_id, to);
+        is_for
+            && match (act.spec.action, act.status.phase) {
+                (Action::Link | Action::Reset, Some(Phase::Running)) => same.is_none(),
+                (Action::Link, Some(Phase::Succeeded)) => news && same.is_none(),
+                (Action::Reset, Some(Phase::Succeeded)) => news,
+                _ => false,
+            }
+    });
+    match brings {
+        Some(_) => world.observed.preflight.account.clone(),
+        None => same.and_then(|same| same.linked_by.clone()),
+    }
 }
 
 /// What the maps do. Of a link that is not there, or of which nothing is read, nothing is shown.
