@@ -1,10 +1,10 @@
 //! What a connection's pass reads at Microsoft's: independent reads at once, reads that cannot change the decision
 //! skipped or less often.
 
+mod dataverse;
 pub mod facts;
 mod freshness;
 pub mod maps;
-mod preflight;
 pub mod problem;
 pub mod reads;
 
@@ -26,7 +26,7 @@ use crate::{
     microsoft::{
         AllowedHost, HostKind,
         auth::Audience,
-        dataverse, dual_write,
+        dual_write,
         power_platform::{self, EnvironmentList},
     },
     plan::{
@@ -189,61 +189,6 @@ impl<'a> Pass<'a> {
             Err(error) if error.status == Some(404) => Fact::Known(SpecEnvironment::NotFound),
             Err(error) => Fact::Unknown(problem::of_call(&error)),
         }
-    }
-
-    /// What S's Dataverse says, and what the checks look at there if it answers.
-    async fn dataverse(
-        &self,
-        environment: &Fact<SpecEnvironment>,
-    ) -> (Fact<DataverseSays>, Preflight) {
-        let host = match self.dataverse_host(environment) {
-            Ok(host) => host,
-            Err(problem) => {
-                return (
-                    Fact::Unknown(problem),
-                    Preflight::unread(&problem::not_read()),
-                );
-            }
-        };
-        match dataverse::integration(&self.application.session, &host).await {
-            Ok(says) => (
-                Fact::Known(facts::dataverse(says)),
-                self.preflight(&host).await,
-            ),
-            Err(error) => (
-                Fact::Unknown(problem::of_call(&error)),
-                Preflight::unread(&problem::not_read()),
-            ),
-        }
-    }
-
-    async fn preflight(&self, host: &AllowedHost) -> Preflight {
-        let uid = &self.desired.uid;
-        if let Some(kept) = self.context.preflight(uid, self.fresh.preflight) {
-            return kept;
-        }
-        let read = preflight::read(&self.application.session, host).await;
-        if preflight::is_worth_keeping(&read) {
-            self.context.keep_preflight(uid, self.began, read.clone());
-        }
-        read
-    }
-
-    fn dataverse_host(&self, environment: &Fact<SpecEnvironment>) -> Result<AllowedHost, Problem> {
-        let Some(environment) = usable(environment) else {
-            return Err(problem::not_read());
-        };
-        let host = environment
-            .dataverse_url
-            .as_deref()
-            .and_then(values::remote_host_of);
-        let Some(host) = host else {
-            return Err(problem::unreadable_dataverse_url(environment));
-        };
-        self.application
-            .session
-            .host(HostKind::Dataverse, &host)
-            .map_err(|refused| Problem::needs_person(Reason::HostNotAllowed, refused.to_string()))
     }
 
     /// The packages matter only where the environment is integrated with this host.
