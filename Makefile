@@ -5,7 +5,7 @@ CARGO ?= cargo
 # The control plane is built before cargo starts, never beside it: both would use
 # every core, and neither would end sooner.
 .NOTPARALLEL:
-.PHONY: help demo test lint generate control-plane bench
+.PHONY: help demo test matrix lint generate control-plane bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -17,6 +17,9 @@ demo: control-plane ## See everything once, on a throw-away control plane (KEEP=
 
 test: control-plane ## Run every test
 	$(CARGO) test --locked
+
+matrix: control-plane ## Interrupt a reset at every moment of every step (many minutes; `make test` runs some of it)
+	DUALWRITE_MATRIX=1 $(CARGO) test --locked --test cluster_reset_crashes -- --nocapture
 
 lint: ## Check format, lints and, where cargo-deny is installed, dependencies
 	$(CARGO) fmt --check

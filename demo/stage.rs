@@ -60,8 +60,15 @@ impl Stage {
     ) -> Arc<Operator> {
         let kubeconfig = control_plane.operator_kubeconfig("operator", NAMESPACE, None);
         let args = operator_args(simulator);
-        let operator =
-            Arc::new(Operator::start(&program("dualwrite-operator"), &kubeconfig, &args).await);
+        let operator = Arc::new(
+            Operator::start(
+                &program("dualwrite-operator"),
+                &kubeconfig,
+                NAMESPACE,
+                &args,
+            )
+            .await,
+        );
         self.running().operator = Some(Arc::clone(&operator));
         operator
     }
@@ -97,6 +104,8 @@ fn operator_args(simulator: &Simulator) -> Vec<String> {
         ("--min-interval", "1s"),
         ("--admin-addr", "127.0.0.1:0"),
         ("--log-format", "json"),
+        // There is one, also where the demo itself runs in a pod.
+        ("--leader-election", "false"),
     ];
     pairs
         .iter()

@@ -85,7 +85,15 @@ async fn a_connection_of_a_good_shape_is_accepted() {
             json!({"policy": "Report", "approval": "Required", "startMaps": "Never", "force": false,
                             "allowProduction": false, "onMix": "Report"}),
         ),
+        ("mismatch", json!({"policy": "Reset"})),
+        (
+            "mismatch",
+            json!({"policy": "Reset", "approval": "Automatic", "startMaps": "AsBefore", "force": true,
+                            "allowProduction": true, "onMix": "StopMaps"}),
+        ),
+        ("mismatch.onMix", json!("StopMaps")),
         ("deletionPolicy", json!("Retain")),
+        ("deletionPolicy", json!("StopMaps")),
     ];
     assert_eq!(create(&client, &connection()).await, Ok(()));
     for (path, value) in good {
@@ -95,6 +103,67 @@ async fn a_connection_of_a_good_shape_is_accepted() {
             "{path}: {value}"
         );
     }
+    // What one rule refuses together, and takes apart.
+    let twins = [
+        vec![
+            ("mismatch.policy", json!("Report")),
+            ("dualWriteService", Value::Null),
+            ("link.legalEntities", Value::Null),
+        ],
+        vec![
+            ("mismatch.policy", json!("Report")),
+            ("link.observe", json!("Never")),
+        ],
+        vec![
+            ("mismatch.policy", json!("Reset")),
+            ("link.legalEntities", json!(["USMF"])),
+        ],
+        vec![
+            ("mismatch.onMix", json!("StopMaps")),
+            ("link.legalEntities", Value::Null),
+        ],
+        vec![
+            ("mismatch.onMix", json!("Report")),
+            ("dualWriteService", Value::Null),
+        ],
+        vec![
+            ("deletionPolicy", json!("Retain")),
+            ("dualWriteService", Value::Null),
+        ],
+        vec![
+            ("deletionPolicy", json!("Retain")),
+            ("link.observe", json!("Never")),
+        ],
+    ];
+    for changes in twins {
+        assert_eq!(
+            create(&client, &changed(&changes)).await,
+            Ok(()),
+            "{changes:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_examples_are_accepted() {
+    let client = client().await;
+    let mut found = 0;
+    for text in [
+        include_str!("../examples/contoso-uat.yaml"),
+        include_str!("../examples/watch-only.yaml"),
+        include_str!("../examples/reset/contoso-uat.yaml"),
+    ] {
+        for document in serde_norway::Deserializer::from_str(text) {
+            let mut manifest: Value = serde::Deserialize::deserialize(document).unwrap();
+            if manifest["kind"] == "DualWriteConnection" {
+                manifest["metadata"]["namespace"] = json!("default");
+                manifest["metadata"]["name"] = json!("an-example");
+                assert_eq!(create(&client, &manifest).await, Ok(()), "{manifest:#}");
+                found += 1;
+            }
+        }
+    }
+    assert_eq!(found, 3);
 }
 
 /// Each with the part of the message that a person needs.
@@ -263,35 +332,32 @@ fn bad() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
         &["", "0d", "366d", "8761h", "0s", "1w", "1d12h"],
         "up to 365d",
     );
-    one("mismatch.policy", &["Reset"], "Reset is not supported yet");
+    one(
+        "mismatch.policy",
+        &["reset", ""],
+        "supported values: \"Report\", \"Reset\"",
+    );
     one(
         "mismatch.approval",
-        &["Automatic"],
-        "Automatic is not supported yet",
+        &["Never"],
+        "supported values: \"Required\", \"Automatic\"",
     );
     one(
         "mismatch.startMaps",
-        &["AsBefore"],
-        "AsBefore is not supported yet",
+        &["Always"],
+        "supported values: \"Never\", \"AsBefore\"",
     );
     one(
         "mismatch.onMix",
-        &["StopMaps"],
-        "StopMaps is not supported yet",
+        &["Stop"],
+        "supported values: \"Report\", \"StopMaps\"",
     );
     one(
         "deletionPolicy",
-        &["StopMaps"],
-        "StopMaps is not supported yet",
+        &["Delete"],
+        "supported values: \"Retain\", \"StopMaps\"",
     );
-    all.push((
-        vec![("mismatch.force", json!(true))],
-        "force is not supported yet",
-    ));
-    all.push((
-        vec![("mismatch.allowProduction", json!(true))],
-        "allowProduction is not supported yet",
-    ));
+    all.extend(without_what_it_needs());
     for name in ["Dual-write application core", "1a", "a/b", "a?b", "a%2Fb"] {
         all.push((
             vec![("setup.applications", json!([name]))],
@@ -305,6 +371,36 @@ fn bad() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
         ));
     }
     all
+}
+
+/// What destroys or stops something, without what the operator needs for it.
+fn without_what_it_needs() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
+    let reset = ("mismatch.policy", json!("Reset"));
+    let mix = ("mismatch.onMix", json!("StopMaps"));
+    let service = ("dualWriteService", Value::Null);
+    let unobserved = ("link.observe", json!("Never"));
+    let companies = |value| ("link.legalEntities", value);
+    let needs_service =
+        "mismatch.policy Reset needs dualWriteService (url and secretRef) and link.observe: Always";
+    let needs_companies = "mismatch.policy Reset needs link.legalEntities";
+    let mix_needs = "mismatch.onMix StopMaps needs dualWriteService (url and secretRef) and link.observe: Always";
+    let deletion_needs = "deletionPolicy StopMaps needs dualWriteService (url and secretRef) and link.observe: Always";
+    vec![
+        (vec![reset.clone(), service.clone()], needs_service),
+        (vec![reset.clone(), unobserved.clone()], needs_service),
+        (vec![reset.clone(), companies(Value::Null)], needs_companies),
+        (vec![reset, companies(json!([]))], needs_companies),
+        (vec![mix.clone(), service.clone()], mix_needs),
+        (vec![mix, unobserved.clone()], mix_needs),
+        (
+            vec![("deletionPolicy", json!("StopMaps")), service],
+            deletion_needs,
+        ),
+        (
+            vec![("deletionPolicy", json!("StopMaps")), unobserved],
+            deletion_needs,
+        ),
+    ]
 }
 
 #[tokio::test]
@@ -372,6 +468,160 @@ async fn the_defaults_are_those_of_the_design() {
                           "allowProduction": false, "onMix": "Report"});
     assert_eq!(spec["mismatch"], mismatch);
     assert_eq!(spec["deletionPolicy"], json!("Retain"));
+}
+
+#[tokio::test]
+async fn a_plan_of_a_reset_is_accepted_and_none_of_it_can_be_changed() {
+    let client = client().await;
+    let refusals = Refusals::default();
+    let stop = crate::plan_support::planned_stop().spec;
+    let stop = with_spec(operation(), &serde_json::to_value(stop).unwrap());
+    assert_eq!(create(&client, &stop).await, Ok(()));
+
+    let plan = serde_json::to_value(crate::plan_support::planned_reset().spec).unwrap();
+    let stored = store(&client, &with_spec(operation(), &plan), "reset").await;
+    assert_eq!(replace(&client, &stored).await, Ok(()));
+    let (relies_on, steps) = (&plan["reliesOn"], &plan["steps"]);
+    let other_map = |key: &str, value: Value| {
+        let mut maps = relies_on["maps"].clone();
+        maps[0][key] = value;
+        ("reliesOn.maps", maps)
+    };
+    let other_step = |key: &str, value: Value| {
+        let mut steps = steps.clone();
+        steps[1][key] = value;
+        ("steps", steps)
+    };
+    let other_key = |key: &str, value: Value| {
+        let mut keys = relies_on["integrationKeys"].clone();
+        keys[0][key] = value;
+        ("reliesOn.integrationKeys", keys)
+    };
+    let backwards = |list: &Value| {
+        let mut items = list.as_array().unwrap().clone();
+        assert!(items.len() > 1, "nothing to turn around: {list}");
+        items.reverse();
+        Value::Array(items)
+    };
+    let changes = [
+        ("options.force", json!(true)),
+        (
+            "options.startMaps",
+            json!(plan["options"]["startMaps"] != json!(true)),
+        ),
+        ("options.onDeletion", json!(true)),
+        ("options.stepTimeout", json!("24h")),
+        ("options", Value::Null),
+        ("reliesOn.integration", json!("another")),
+        ("reliesOn.link", json!("another")),
+        ("reliesOn.legalEntities", json!(["FRRT"])),
+        ("reliesOn.connectionSet", Value::Null),
+        ("reliesOn.connectionSet.id", json!("another")),
+        ("reliesOn.connectionSet.name", json!("another")),
+        ("reliesOn.connectionSet.legalEntities", json!(["FRRT"])),
+        (
+            "reliesOn.connectionSet.environmentVisible",
+            json!(relies_on["connectionSet"]["environmentVisible"] != json!(true)),
+        ),
+        ("reliesOn.maps", Value::Null),
+        // The order of what is done is part of the plan.
+        ("reliesOn.maps", backwards(&relies_on["maps"])),
+        ("reliesOn.solutions", backwards(&relies_on["solutions"])),
+        ("steps", backwards(steps)),
+        ("losses", backwards(&plan["losses"])),
+        other_map("name", json!("another")),
+        other_map("state", json!("None")),
+        other_map("version", json!("9.9.9.9")),
+        other_map("author", json!("another")),
+        other_map("project", json!("another")),
+        other_map("solution", json!("another")),
+        other_map("after", json!(["another"])),
+        ("reliesOn.solutions", json!(["another"])),
+        ("reliesOn.integrationKeys", Value::Null),
+        other_key("entity", json!("another")),
+        other_key("fields", json!(["another"])),
+        other_step("name", json!("another")),
+        other_step("what", json!("another")),
+        other_step("maps", json!(["another"])),
+        other_step("destructive", json!(true)),
+        other_step("needsPerson", json!(true)),
+        other_step("usuallyTakes", json!("another")),
+        ("losses", json!([])),
+    ];
+    let what_to_do = "the plan of an operation cannot be changed, only its approval: delete the operation and let the \
+                      operator plan again";
+    for (path, value) in changes {
+        let answer = replace(&client, &set(stored.clone(), path, value.clone())).await;
+        refusals.refused(&format!("{path} = {value}"), answer, what_to_do);
+        // Not under cover of an approval either.
+        let approved = set(stored.clone(), path, value.clone());
+        let answer = replace(&client, &set(approved, "approval", json!("Approved"))).await;
+        refusals.refused(&format!("{path} = {value}, approved"), answer, what_to_do);
+    }
+    for to in ["Approved", "Rejected"] {
+        let decided = set(stored.clone(), "approval", json!(to));
+        assert_eq!(replace(&client, &decided).await, Ok(()), "{to}");
+    }
+
+    // A plan without options gets none.
+    let without = store(
+        &client,
+        &set(stored.clone(), "options", Value::Null),
+        "without",
+    )
+    .await;
+    let answer = replace(&client, &set(without, "options", json!({"force": true}))).await;
+    refusals.refused("options that come later", answer, what_to_do);
+}
+
+#[tokio::test]
+async fn a_plan_is_bounded() {
+    let client = client().await;
+    let refusals = Refusals::default();
+    let plan = serde_json::to_value(crate::plan_support::planned_reset().spec).unwrap();
+    let manifest = with_spec(operation(), &plan);
+    let long = |length: usize| json!("a".repeat(length));
+    let map = |name: Value| json!({"name": name, "state": "Running"});
+    let step = json!({"name": "a", "what": "a", "destructive": false, "usuallyTakes": "a"});
+    // As long as the client keeps a text, and as many as there may be.
+    let most = [
+        ("reliesOn.maps", json!(vec![map(long(200)); 1000])),
+        ("reliesOn.maps", json!([map(long(2048))])),
+        ("reliesOn.solutions", json!(vec![long(200); 200])),
+        ("steps", json!(vec![step.clone(); 1250])),
+    ];
+    for (path, value) in most {
+        let answer = create(&client, &set(manifest.clone(), path, value)).await;
+        assert_eq!(answer, Ok(()), "{path}");
+    }
+    let too_much = [
+        ("reliesOn.maps", json!(vec![map(long(1)); 1001])),
+        ("reliesOn.maps", json!([map(long(2049))])),
+        ("reliesOn.maps", json!([map(long(0))])),
+        ("reliesOn.solutions", json!(vec![long(1); 201])),
+        ("reliesOn.solutions", json!([long(2049)])),
+        ("reliesOn.legalEntities", json!(vec![long(1); 251])),
+        ("reliesOn.legalEntities", json!([long(11)])),
+        ("reliesOn.connectionSet.id", long(2049)),
+        (
+            "reliesOn.integrationKeys",
+            json!([{"entity": "accounts", "fields": vec![long(1); 101]}]),
+        ),
+        ("steps", json!(vec![step; 1251])),
+        ("losses", json!(vec![long(1); 101])),
+        ("options.stepTimeout", long(17)),
+        ("timeout", long(17)),
+    ];
+    for (path, value) in too_much {
+        let answer = create(&client, &set(manifest.clone(), path, value)).await;
+        refusals.refused(path, answer, path.rsplit('.').next().unwrap());
+    }
+}
+
+/// A manifest with another spec.
+fn with_spec(mut manifest: Value, spec: &Value) -> Value {
+    manifest["spec"] = spec.clone();
+    manifest
 }
 
 #[tokio::test]

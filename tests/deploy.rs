@@ -2,6 +2,8 @@
 //! security, and gives each role just what it should have.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test stops where it failed
 
+#[path = "deploy/policies.rs"]
+mod policies;
 mod support;
 
 use std::path::Path;
@@ -10,7 +12,7 @@ use std::process::Command;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use support::install::{documents, kind, list};
-use support::{ControlPlane, Kubectl, OPERATOR_USER, Role, World};
+use support::{ControlPlane, Kubectl, OPERATOR_USER, Role, SYSTEM_NAMESPACE, World};
 
 const OVERLAYS: [&str; 2] = ["deploy/base", "deploy/overlays/simulator"];
 const DRY_RUN: [&str; 5] = ["apply", "--server-side", "--dry-run=server", "-f", "-"];
@@ -71,21 +73,23 @@ const LOOSENINGS: [(&str, &str); 5] = [
 
 /// Resource, verb, and who may: the operator where it was let in, the operator
 /// elsewhere, viewer, editor, approver.
-const RIGHTS: [(&str, &str, [bool; 5]); 21] = {
+const RIGHTS: [(&str, &str, [bool; 5]); 31] = {
     const Y: bool = true;
     const N: bool = false;
     [
         ("dwc", "get", [Y, Y, Y, Y, Y]),
         ("dwc", "watch", [Y, Y, Y, Y, Y]),
         ("dwc", "create", [N, N, N, Y, N]),
-        ("dwc", "patch", [N, N, N, Y, N]),
+        // Everywhere, and kept to finalizers by a policy: see policies.rs.
+        ("dwc", "patch", [Y, Y, N, Y, N]),
         ("dwc", "update", [N, N, N, Y, N]),
         ("dwc", "delete", [N, N, N, Y, N]),
         ("dwc/status", "patch", [Y, Y, N, N, N]),
         ("dwo", "get", [Y, Y, Y, Y, Y]),
         ("dwo", "list", [Y, Y, Y, Y, Y]),
         ("dwo", "create", [Y, N, N, N, N]),
-        ("dwo", "patch", [Y, N, N, N, Y]),
+        ("dwo", "patch", [Y, Y, N, N, Y]),
+        ("dwo", "approve", [N, N, N, N, Y]),
         ("dwo", "update", [N, N, N, N, N]),
         ("dwo", "delete", [Y, N, N, N, Y]),
         ("dwo/status", "patch", [Y, Y, N, N, N]),
@@ -93,6 +97,15 @@ const RIGHTS: [(&str, &str, [bool; 5]); 21] = {
         ("secrets", "get", [Y, N, N, N, N]),
         ("secrets", "list", [N, N, N, N, N]),
         ("secrets", "watch", [N, N, N, N, N]),
+        ("configmaps", "create", [Y, N, N, N, N]),
+        ("configmaps", "get", [Y, N, N, N, N]),
+        ("configmaps", "list", [Y, N, N, N, N]),
+        ("configmaps", "delete", [Y, N, N, N, N]),
+        ("configmaps", "watch", [N, N, N, N, N]),
+        ("configmaps", "patch", [N, N, N, N, N]),
+        ("configmaps", "update", [N, N, N, N, N]),
+        ("leases", "get", [N, N, N, N, N]),
+        ("leases", "create", [N, N, N, N, N]),
         ("events.events.k8s.io", "create", [Y, Y, N, N, N]),
         ("events.events.k8s.io", "patch", [Y, Y, N, N, N]),
         ("serviceaccounts/token", "create", [N, N, N, N, N]),
@@ -117,6 +130,69 @@ async fn each_role_may_do_just_what_it_should() {
             join_all(asked.map(|(kubectl, more)| kubectl.can_i(verb, resource, more))).await;
         assert_eq!(answers, expected, "{verb} {resource} {subresource}");
     }
+}
+
+/// What the election needs of the one Lease, and nothing of another.
+#[tokio::test]
+async fn the_operator_may_hold_its_own_lease_only() {
+    let admin = ControlPlane::shared().await.admin();
+    let who = [&format!("--as={OPERATOR_USER}"), "-n", SYSTEM_NAMESPACE];
+    for (verb, lease, expected) in [
+        ("create", "leases", true),
+        ("get", "leases/dualwrite-operator", true),
+        ("list", "leases/dualwrite-operator", true),
+        ("watch", "leases/dualwrite-operator", true),
+        ("update", "leases/dualwrite-operator", true),
+        ("patch", "leases/dualwrite-operator", false),
+        ("delete", "leases/dualwrite-operator", false),
+        ("get", "leases/another", false),
+        ("update", "leases/another", false),
+        ("list", "leases", false),
+    ] {
+        let may = admin.can_i(verb, lease, &who).await;
+        assert_eq!(may, expected, "{verb} {lease}");
+    }
+}
+
+#[tokio::test]
+async fn there_is_always_a_replica_to_hand_over_to() {
+    let admin = ControlPlane::shared().await.admin();
+    let objects = render(admin, "deploy/base").await;
+    let spec = find(&objects, "Deployment", "dualwrite-operator")["spec"].clone();
+    let pod = &spec["template"]["spec"];
+    assert_eq!(spec["replicas"], 2);
+    assert_eq!(
+        spec["strategy"],
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}})
+    );
+    let budget = find(&objects, "PodDisruptionBudget", "dualwrite-operator")["spec"].clone();
+    assert_eq!(budget["maxUnavailable"], 1);
+    let spread = &pod["topologySpreadConstraints"][0];
+    // Soft: both run also where there is one node.
+    assert_eq!(spread["whenUnsatisfiable"], "ScheduleAnyway");
+    for selector in [
+        &budget["selector"],
+        &spread["labelSelector"],
+        &spec["selector"],
+    ] {
+        let labels = spec["template"]["metadata"]["labels"].as_object().unwrap();
+        let wanted = selector["matchLabels"].as_object().unwrap();
+        assert!(!wanted.is_empty());
+        assert!(
+            wanted
+                .iter()
+                .all(|(key, value)| labels.get(key) == Some(value))
+        );
+    }
+    // 45 s for passes that are under way, and 5 s to release the lease.
+    assert!(pod["terminationGracePeriodSeconds"].as_u64().unwrap() > 50);
+    let env = |name: &str| {
+        let env = pod["containers"][0]["env"].as_array().unwrap();
+        let found = env.iter().find(|variable| variable["name"] == name);
+        found.map(|variable| variable["valueFrom"]["fieldRef"]["fieldPath"].clone())
+    };
+    assert_eq!(env("POD_NAME"), Some(json!("metadata.name")));
+    assert_eq!(env("POD_NAMESPACE"), Some(json!("metadata.namespace")));
 }
 
 #[tokio::test]
@@ -180,7 +256,9 @@ async fn what_the_containers_are_told_fits_together() {
     let pod = &spec["template"]["spec"];
     let (operator, simulator) = (&pod["containers"][0], &pod["initContainers"][0]);
 
-    assert_eq!(spec["strategy"]["type"], "Recreate");
+    // Each pod has a simulator, and a truth, of its own.
+    assert_eq!(spec["replicas"], 1);
+    assert_eq!(spec["strategy"], json!({"type": "Recreate"}));
     assert_eq!(operator["args"][0], "run");
     let port = |container: &Value| container["ports"][0]["containerPort"].to_string();
     assert_eq!(

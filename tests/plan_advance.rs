@@ -36,7 +36,7 @@ fn the_first_step_is_intended_before_it_is_sent() {
     assert_eq!(next.status.phase, Some(Phase::Running));
     assert_eq!(next.status.started_at, Some(start()));
     assert_eq!(next.status.deadline, Some(after(start(), minutes(90))));
-    assert!(needs_finalizer(&next.status));
+    assert!(needs_finalizer(&planned_setup().spec, &next.status));
     assert_eq!(next.status.steps[1].state, StepState::Pending);
     insta::assert_snapshot!("act_running", next.status.message.unwrap());
 }
@@ -70,7 +70,10 @@ fn a_suspended_owner_holds_an_approved_plan() {
         }
     });
     waits(&scene.next());
-    assert!(!needs_finalizer(&scene.next().status));
+    assert!(!needs_finalizer(
+        &scene.operation.spec,
+        &scene.next().status
+    ));
 }
 
 #[test]
@@ -234,7 +237,10 @@ fn one_step_a_pass_and_the_second_after_the_first() {
     let scene = scene.packages(vec![installed(CORE)]);
     waits(&scene.next());
     assert_eq!(scene.wait(), Some(0));
-    assert!(!needs_finalizer(&scene.next().status));
+    assert!(!needs_finalizer(
+        &scene.operation.spec,
+        &scene.next().status
+    ));
     assert_eq!(scene.written().next().send.unwrap().step, APP);
 }
 
@@ -322,7 +328,10 @@ fn a_refusal_is_the_end_and_keeps_microsofts_words() {
         &["DW9003 Failed to connect to CRM.", HOST, S],
     );
     assert_eq!(scene.operation.status.reconcile_at.as_deref(), Some("then"));
-    assert!(!needs_finalizer(&scene.operation.status));
+    assert!(!needs_finalizer(
+        &scene.operation.spec,
+        &scene.operation.status
+    ));
 }
 
 #[test]
@@ -341,7 +350,10 @@ fn what_was_certainly_not_done_does_not_count() {
                     (step.state, step.attempt, step.send_before),
                     (StepState::Pending, 0, None)
                 );
-                assert!(!needs_finalizer(&scene.operation.status));
+                assert!(!needs_finalizer(
+                    &scene.operation.spec,
+                    &scene.operation.status
+                ));
             }
             assert!(scene.next().send.is_some());
         }

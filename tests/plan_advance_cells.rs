@@ -65,6 +65,7 @@ fn enumerate(action: Action, steps: usize) {
     let planned = match action {
         Action::Setup => planned_setup(),
         Action::Link => planned_link(),
+        Action::Reset | Action::StopMaps => panic!("{action} has cells of its own"),
     };
     for cell in &all {
         let mut model = Model::new(*cell, &planned);

@@ -113,7 +113,13 @@ fn a_link_whose_outcome_cannot_be_known_is_unknown_until_it_appears() {
         (status.phase, status.reason.as_deref()),
         (Some(Phase::Unknown), Some("OutcomeUnknown"))
     );
-    assert_eq!((status.finished_at, needs_finalizer(status)), (None, false));
+    assert_eq!(
+        (
+            status.finished_at,
+            needs_finalizer(&scene.operation.spec, status)
+        ),
+        (None, false)
+    );
     insta::assert_snapshot!("act_unknown", status.message.clone().unwrap());
     let scene = scene.later(100_000);
     waits(&scene.next());
@@ -231,7 +237,7 @@ fn orphaned_in_flight_it_is_followed_to_the_end_of_the_step() {
         .with(|scene| scene.owner = Owner::Gone)
         .later(60);
     waits(&scene.next());
-    assert!(needs_finalizer(&scene.next().status));
+    assert!(needs_finalizer(&scene.operation.spec, &scene.next().status));
     ends(&scene.sees(link_to(S)).next(), Phase::Succeeded, &[S]);
 }
 
@@ -240,13 +246,13 @@ fn deleted_in_flight_it_is_held_ten_minutes_or_to_its_deadline() {
     let deleted = |scene: Scene| scene.with(|scene| scene.operation.deleted = Some(start()));
     let scene = deleted(Scene::link().accepted()).later(899);
     waits(&scene.next());
-    assert!(needs_finalizer(&scene.next().status));
+    assert!(needs_finalizer(&scene.operation.spec, &scene.next().status));
     let scene = deleted(Scene::link().sent(&Sent::Lost(down())))
         .sees(LinkView::Unknown(down()))
         .later(901);
     let next = scene.next();
     ends(&next, Phase::Unknown, &["deleted", "link"]);
-    assert!(!needs_finalizer(&next.status));
+    assert!(!needs_finalizer(&scene.operation.spec, &next.status));
 }
 
 #[test]

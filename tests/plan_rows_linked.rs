@@ -343,7 +343,7 @@ fn what_has_moved_is_said_when_a_plan_becomes_void() {
     };
     assert_eq!(
         message,
-        "Never started: the companies was USMF, DEMF and is FRRT."
+        "Never started: the companies were USMF, DEMF and are FRRT."
     );
 }
 

@@ -91,12 +91,12 @@ use super::values;
     )
 )]
 #[x_kube(
-    validation = Rule::new("self.link.method != 'Service' || has(self.dualWriteService)").message("link.method Service needs dualWriteService (url and secretRef): without it the operator can neither see nor make a link; or set link.method: Manual"),
+    validation = Rule::new("self.link.method != 'Service' || (has(self.dualWriteService) && self.link.observe == 'Always')").message("link.method Service needs dualWriteService (url and secretRef) and link.observe: Always: without them the operator can neither see nor make a link; or set link.method: Manual"),
     validation = Rule::new("self.link.method != 'Service' || (has(self.link.legalEntities) && size(self.link.legalEntities) > 0)").message("link.method Service needs link.legalEntities, for example [USMF]: a link is made for the companies named here"),
     validation = Rule::new("self.mismatch.policy != 'Reset' || (has(self.dualWriteService) && self.link.observe == 'Always')").message("mismatch.policy Reset needs dualWriteService (url and secretRef) and link.observe: Always: without them the operator can neither see nor reset a link; or set mismatch.policy: Report"),
     validation = Rule::new("self.mismatch.policy != 'Reset' || (has(self.link.legalEntities) && size(self.link.legalEntities) > 0)").message("mismatch.policy Reset needs link.legalEntities, for example [USMF]: a reset forgets the companies, and ends with those named here"),
-    validation = Rule::new("self.mismatch.onMix != 'StopMaps' || (has(self.dualWriteService) && self.link.observe == 'Always')").message("mismatch.onMix StopMaps needs dualWriteService (url and secretRef) and link.observe: Always: without them the operator can neither see nor stop a map"),
-    validation = Rule::new("self.deletionPolicy != 'StopMaps' || has(self.dualWriteService)").message("deletionPolicy StopMaps needs dualWriteService (url and secretRef): without it the operator cannot stop a map; or set deletionPolicy: Retain"),
+    validation = Rule::new("self.mismatch.onMix != 'StopMaps' || (has(self.dualWriteService) && self.link.observe == 'Always')").message("mismatch.onMix StopMaps needs dualWriteService (url and secretRef) and link.observe: Always: without them the operator can neither see nor stop a map; or set mismatch.onMix: Report"),
+    validation = Rule::new("self.deletionPolicy != 'StopMaps' || (has(self.dualWriteService) && self.link.observe == 'Always')").message("deletionPolicy StopMaps needs dualWriteService (url and secretRef) and link.observe: Always: without them the operator can neither see nor stop a map; or set deletionPolicy: Retain"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct DualWriteConnectionSpec {
@@ -145,8 +145,9 @@ pub struct DualWriteConnectionSpec {
     #[serde(default)]
     pub mismatch: Mismatch,
 
-    /// What happens to dual-write when this resource is deleted. Retain: nothing. StopMaps: the table maps are stopped, but
-    /// only if the resource also carries the annotation dualwrite.dev/confirm-stop with its own name as the value.
+    /// What happens to dual-write when this resource is deleted. Retain: nothing. StopMaps: the table maps are stopped, but only
+    /// if mode is Manage and the resource also carries the annotation dualwrite.dev/confirm-stop with its own name as the
+    /// value. The deletion waits for that at most ten minutes.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -347,7 +348,7 @@ pub struct Link {
     )]
     pub legal_entities: Option<Vec<String>>,
 
-    /// How long a link that the operator asked for may take, for example 15m; 30s to 24h.
+    /// How long a link that the operator asked for may take, and each step of a reset, for example 15m; 30s to 24h.
     #[serde(default = "defaults::link_timeout")]
     #[schemars(length(max = 16))]
     #[x_kube(validation = values::duration("30s", "24h"))]
@@ -397,29 +398,34 @@ pub enum LinkObservation {
 #[serde(rename_all = "camelCase")]
 pub struct Mismatch {
     /// Report: the mismatch and its remedy are shown. Reset: a DualWriteOperation is planned that resets the link to the
-    /// Dataverse that Power Platform integration names; it waits for approval.
+    /// Dataverse that Power Platform integration names, if that is the one of the spec; it waits for approval, unless
+    /// approval is Automatic.
     #[serde(default)]
     pub policy: MismatchPolicy,
 
-    /// Required: a person approves the plan of a reset. Automatic: nobody; a reset cannot be undone, so read the
-    /// documentation first. Not for production environments, unless allowProduction is true.
+    /// Required: a person approves the plan of a reset. Automatic: nobody does, and the reset starts by itself; it cannot be
+    /// undone, so read docs/reset.md first. For an environment that is, or may be, production a person is asked all the same,
+    /// unless allowProduction is true.
     #[serde(default)]
     pub approval: ApprovalPolicy,
 
-    /// Never: after a reset that changed the destination, maps stay stopped until a person has looked at the data there.
-    /// AsBefore: they are put back into the states that they had, without initial sync.
+    /// Never: after a reset that changed the destination, maps stay stopped until a person has compared the data and starts
+    /// them on the Dual-write page. AsBefore: maps that ran are started, and maps that were paused are started and paused,
+    /// without initial sync.
     #[serde(default)]
     pub start_maps: StartMaps,
 
-    /// Reset even when a map does not stop (forceReset).
+    /// true: reset even when a map does not stop within link.timeout (Microsoft's forceReset). false: then nothing is reset,
+    /// and what was stopped is started again.
     #[serde(default)]
     pub force: bool,
 
-    /// Allow approval: Automatic for a production environment, too.
+    /// true: approval: Automatic holds for an environment that is, or may be, production, too.
     #[serde(default)]
     pub allow_production: bool,
 
-    /// Report: a sandbox that is linked with a production environment is shown. StopMaps: its maps are stopped, too.
+    /// Report: a sandbox that is linked with a production environment is shown. StopMaps: its table maps are stopped as well,
+    /// without approval; a person starts them again.
     #[serde(default)]
     pub on_mix: MixPolicy,
 }
@@ -460,7 +466,7 @@ pub enum MixPolicy {
     /// Show it.
     #[default]
     Report,
-    /// Stop the maps.
+    /// Show it, and stop the maps.
     StopMaps,
 }
 
@@ -470,7 +476,7 @@ pub enum DeletionPolicy {
     /// Nothing.
     #[default]
     Retain,
-    /// The maps are stopped.
+    /// The maps are stopped, if the annotation dualwrite.dev/confirm-stop confirms it.
     StopMaps,
 }
 

@@ -65,7 +65,7 @@ pub struct DualWriteOperationSpec {
     #[schemars(length(max = 253))]
     pub finance_operations_host: String,
 
-    /// The Dataverse environment that the act ends at.
+    /// The Dataverse environment that the act ends at; for StopMaps the one that dual-write is linked to.
     pub target: Target,
 
     /// How both sides are reached: references, never secrets, so that the act can be read back after its connection is
@@ -76,15 +76,17 @@ pub struct DualWriteOperationSpec {
     pub relies_on: ReliesOn,
 
     /// The steps, in order.
-    #[schemars(length(max = 300))]
+    // Atomic, like every list of a plan: of a set or a map the API server would take another order for the same.
+    // As many as the most solutions (200) and the longest order of starting (1000 maps) make.
+    #[schemars(length(max = 1250))]
     pub steps: Vec<PlannedStep>,
 
-    /// What cannot be brought back, in words.
+    /// What is lost for good, and what may not come back, in words. Read it before you approve.
     #[serde(default)]
     #[schemars(length(max = 100))]
     pub losses: Vec<String>,
 
-    /// How long the act may take, from its first step on.
+    /// How long the act may take in all, from its first step on.
     #[schemars(length(max = 16))]
     pub timeout: String,
 
@@ -92,7 +94,8 @@ pub struct DualWriteOperationSpec {
     #[serde(default, skip_serializing_if = "Options::is_empty")]
     pub options: Options,
 
-    /// Whether a person has approved exactly this plan.
+    /// Whether a person has approved exactly this plan. Pending can become Approved or Rejected, once; it is the only field
+    /// that can be changed.
     pub approval: Approval,
 }
 
@@ -108,7 +111,7 @@ pub enum Action {
     /// Resets the link, so that it ends at the Dataverse environment that Power Platform integration names, and puts back
     /// what can be put back.
     Reset,
-    /// Stops every table map.
+    /// Stops every table map; a person starts them again.
     StopMaps,
 }
 
@@ -122,8 +125,10 @@ impl fmt::Display for Action {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionReference {
     /// Its name.
+    #[schemars(length(max = 253))]
     pub name: String,
     /// Its uid: a connection that was deleted and made again is another one.
+    #[schemars(length(max = 128))]
     pub uid: String,
     /// The generation of its spec that the plan was made from.
     pub generation: i64,
@@ -134,13 +139,17 @@ pub struct ConnectionReference {
 #[serde(rename_all = "camelCase")]
 pub struct Target {
     /// The Power Platform environment's id.
+    #[schemars(length(max = 2048))]
     pub environment_id: String,
     /// Its display name.
+    #[schemars(length(max = 2048))]
     pub environment_name: String,
     /// The address of its Dataverse.
+    #[schemars(length(max = 2048))]
     pub dataverse_url: String,
     /// The first label of the Dataverse's host name, which the dual-write service wants as a name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
     pub domain_name: Option<String>,
 }
 
@@ -151,6 +160,7 @@ pub struct Access {
     /// The Microsoft cloud.
     pub cloud: Cloud,
     /// The finance and operations environment.
+    #[schemars(length(max = 262))]
     pub finance_operations_url: String,
     /// The application identity.
     pub credentials: Credentials,
@@ -160,31 +170,36 @@ pub struct Access {
 }
 
 /// What a plan takes for true.
+// What the service names is bounded by what its client keeps of a text, 2 KiB, so that no plan is refused for a long name.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct ReliesOn {
     /// The Power Platform environment that Power Platform integration names.
+    #[schemars(length(max = 2048))]
     pub integration: String,
     /// Where dual-write is linked to: an environment's id, NotLinked, or NotObserved.
+    #[schemars(length(max = 2048))]
     pub link: String,
     /// The application packages that are to be installed, by unique name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20), inner(length(min = 1, max = 128)))]
     pub applications: Vec<String>,
     /// The companies that the link is made for, or that a reset ends with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 250), inner(length(min = 1, max = 10)))]
     pub legal_entities: Vec<String>,
     /// The link that is reset, or whose maps are stopped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection_set: Option<ConnectionSetReference>,
-    /// The table maps, by name.
+    /// The table maps, sorted by name. A name is there twice if the link has the map twice.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub maps: Vec<PlannedMap>,
     /// The solutions that bring table maps, by unique name, in the order in which they are applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 200))]
+    #[schemars(length(max = 200), inner(length(min = 1, max = 2048)))]
     pub solutions: Vec<String>,
-    /// The integration keys of Dataverse tables.
+    /// The integration keys of Dataverse tables, sorted by table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 1000))]
     pub integration_keys: Vec<IntegrationKey>,
@@ -195,12 +210,15 @@ pub struct ReliesOn {
 #[serde(rename_all = "camelCase")]
 pub struct ConnectionSetReference {
     /// The id of the connection set.
+    #[schemars(length(max = 2048))]
     pub id: String,
     /// The name of the connection set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
     pub name: Option<String>,
-    /// The companies that it has now.
+    /// The companies that take part when the plan is made; a reset forgets them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), inner(length(max = 2048)))]
     pub legal_entities: Vec<String>,
     /// Whether the Dataverse environment that it goes to is visible. If not, it may have been deleted, and then no map can
     /// be stopped without Microsoft.
@@ -213,23 +231,31 @@ pub struct ConnectionSetReference {
 #[serde(rename_all = "camelCase")]
 pub struct PlannedMap {
     /// Its name, which tells it from every other.
+    #[schemars(length(min = 1, max = 2048))]
     pub name: String,
     /// Its state; Running includes catch-up and initial write.
     pub state: MapState,
     /// The version that is active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
     pub version: Option<String>,
     /// The author of that version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
     pub author: Option<String>,
-    /// The id of its project. A reset takes it away for good, so a plan that was carried out once never holds again.
+    /// The id of its project, which it has once it was initialised. A reset takes it away for good, so a plan that was carried
+    /// out once never holds again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
     pub project: Option<String>,
-    /// The solution that is proven to bring it; unset: it may not come back.
+    /// The solution that brought it when this operator applied it. Unset: no solution is proven to bring it, so it may not
+    /// come back after a reset.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
     pub solution: Option<String>,
     /// The maps that must run before it may be started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000), inner(length(max = 2048)))]
     pub after: Vec<String>,
 }
 
@@ -277,8 +303,10 @@ impl fmt::Display for MapState {
 #[serde(rename_all = "camelCase")]
 pub struct IntegrationKey {
     /// The table.
+    #[schemars(length(min = 1, max = 2048))]
     pub entity: String,
-    /// Its key fields.
+    /// Its key fields, in order.
+    #[schemars(length(max = 100), inner(length(max = 2048)))]
     pub fields: Vec<String>,
 }
 
@@ -286,7 +314,7 @@ pub struct IntegrationKey {
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Options {
-    /// Reset even when a map does not stop (mismatch.force).
+    /// Reset even when a map does not stop in time (mismatch.force).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub force: bool,
     /// Start the maps again even though the destination has changed (mismatch.startMaps: AsBefore).
@@ -297,6 +325,7 @@ pub struct Options {
     pub on_deletion: bool,
     /// How long one step of the act may take, such as 15m (link.timeout).
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 16))]
     pub step_timeout: String,
 }
 
@@ -312,19 +341,23 @@ impl Options {
 #[serde(rename_all = "camelCase")]
 pub struct PlannedStep {
     /// The step's name, unique in the plan.
+    #[schemars(length(min = 1, max = 2200))]
     pub name: String,
     /// What it does, in words.
+    #[schemars(length(max = 32768))]
     pub what: String,
-    /// What it does that to, where the words do not name it all: maps, by name.
+    /// What it does that to, where the words do not name it all: table maps, by name; for integration-keys the tables of
+    /// Dataverse.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 1000), inner(length(max = 2048)))]
     pub maps: Vec<String>,
-    /// Whether it destroys something.
+    /// Whether it destroys something that nobody can bring back.
     pub destructive: bool,
     /// Whether a person has to do something for it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub needs_person: bool,
     /// How long it usually takes, in words.
+    #[schemars(length(max = 256))]
     pub usually_takes: String,
 }
 
@@ -351,7 +384,8 @@ pub struct DualWriteOperationStatus {
     /// The name of the step that it is at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// The steps of the plan and how far each is.
+    /// The steps of the plan and how far each is. Some are added while the act goes on: map-version for each map whose
+    /// version differs, restart-maps and repause-maps when the act is given up.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub steps: Vec<StepStatus>,
@@ -373,7 +407,7 @@ pub struct DualWriteOperationStatus {
     /// Where what a reset takes away was written down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
-    /// How the act will end once what it stopped runs again.
+    /// The act is given up, nothing was reset: how it will end once the maps that it stopped run again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
     /// What is missing although the act has gone on: a solution, a key, a map, in words.
@@ -404,6 +438,7 @@ pub struct Approved {
 #[serde(rename_all = "camelCase")]
 pub struct Backup {
     /// The ConfigMaps, in the namespace of the connection.
+    #[schemars(length(max = 100))]
     pub config_maps: Vec<String>,
     /// The SHA-256 over what they hold, in the order of their names, as hexadecimal digits.
     pub sha256: String,
@@ -488,13 +523,13 @@ pub struct StepStatus {
     pub began: Option<Timestamp>,
     /// The table maps that were there when the intent was recorded; for a solution, whose maps tell that it was applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 5000))]
     pub seen: Vec<String>,
     /// The table maps that the request named, or that a solution has brought.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 1000))]
+    #[schemars(length(max = 5000))]
     pub maps: Vec<String>,
-    /// When the effect of a request with a lost answer was first found missing.
+    /// Since when nothing, or nothing more, was seen to come of the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absent_since: Option<Timestamp>,
     /// What went wrong, in words.

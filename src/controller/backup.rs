@@ -87,7 +87,7 @@ pub async fn prune(context: &Context, operation: &KnownOperation) {
             return;
         }
     };
-    for config_map in superfluous(&found) {
+    for config_map in superfluous(&found, &operation.name) {
         let name = config_map.name_any();
         let uid = config_map.uid().unwrap_or_default();
         match report::delete_config_map(context, &operation.namespace, &name, &uid).await {
@@ -99,8 +99,9 @@ pub async fn prune(context: &Context, operation: &KnownOperation) {
     }
 }
 
-/// The parts of all but the newest backups.
-fn superfluous(found: &[ConfigMap]) -> Vec<&ConfigMap> {
+/// The parts of all but the newest backups, of which this operation's is always one: creation times have whole seconds, and
+/// clocks go wrong.
+fn superfluous<'a>(found: &'a [ConfigMap], own: &str) -> Vec<&'a ConfigMap> {
     let operation_of = |config_map: &ConfigMap| {
         config_map
             .annotations()
@@ -120,11 +121,12 @@ fn superfluous(found: &[ConfigMap]) -> Vec<&ConfigMap> {
         let at = newest.entry(operation_of(config_map)).or_default();
         *at = (*at).max(created(config_map));
     }
+    newest.remove(own);
     let mut by_age: Vec<_> = newest.into_iter().collect();
     by_age.sort_by(|one, other| (other.1, &other.0).cmp(&(one.1, &one.0)));
     let old: BTreeSet<String> = by_age
         .into_iter()
-        .skip(KEPT)
+        .skip(KEPT - 1)
         .map(|(name, _)| name)
         .collect();
     let is_old = |config_map: &&ConfigMap| old.contains(&operation_of(config_map));
@@ -230,11 +232,16 @@ mod tests {
             })
             .collect();
         found.push(stored("reset-1", "reset-1-backup-2", 100));
-        let names: Vec<String> = superfluous(&found)
+        let names: Vec<String> = superfluous(&found, "reset-7")
             .into_iter()
             .map(ResourceExt::name_any)
             .collect();
         assert_eq!(names, ["reset-2-backup", "reset-3-backup"]);
+        let all: Vec<String> = superfluous(&found, "reset-2")
+            .into_iter()
+            .map(ResourceExt::name_any)
+            .collect();
+        assert_eq!(all, ["reset-3-backup", "reset-4-backup"], "its own stays");
     }
 
     #[test]

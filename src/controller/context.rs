@@ -13,7 +13,7 @@ use super::{identities::Identities, watch::Scope};
 use crate::{
     microsoft::{HostPolicy, Http, dual_write::CallTemplate},
     plan::{checks::Preflight, observed::Package, world::Settings},
-    runtime::metrics::Metrics,
+    runtime::{leadership::Leadership, metrics::Metrics},
 };
 
 /// What the operator's administrator has set, beside what decisions depend on.
@@ -49,6 +49,8 @@ pub struct Context {
     pub options: Options,
     /// Numbers.
     pub metrics: Metrics,
+    /// Whether this replica leads, and so may begin a pass.
+    pub leadership: Leadership,
     /// The id of this process in intents.
     pub incarnation: String,
     /// What is watched: every namespace, or some.
@@ -100,6 +102,8 @@ pub struct Parts {
     pub options: Options,
     /// Numbers.
     pub metrics: Metrics,
+    /// Whether this replica leads.
+    pub leadership: Leadership,
     /// What is watched.
     pub scopes: Vec<Arc<Scope>>,
 }
@@ -116,6 +120,7 @@ impl Context {
             reset_template,
             options,
             metrics,
+            leadership,
             scopes,
         } = parts;
         Self {
@@ -134,6 +139,7 @@ impl Context {
             reset_template,
             options,
             metrics,
+            leadership,
             scopes,
         }
     }

@@ -34,8 +34,8 @@ use crate::{
         desired::Desired,
         maps::{LinkDetails, TableMap},
         observed::{
-            DataverseSays, Environment, Fact, LinkView, Observed, Package, Problem, Readiness,
-            SpecEnvironment, Tenant,
+            DataverseSays, Environment, Fact, LinkFacts, LinkView, Observed, Package, Problem,
+            Readiness, SpecEnvironment, Tenant,
         },
     },
 };
@@ -228,8 +228,11 @@ impl<'a> Pass<'a> {
 
     async fn together(self, platform: Platform, link: LinkView) -> Observed {
         let credentials = self.credentials(platform.credentials).await;
-        let (link, maps) = tokio::join!(self.with_companies(link.clone()), self.maps(&link));
+        let (mut link, maps) = tokio::join!(self.with_companies(link.clone()), self.maps(&link));
         let details = self.details(&link, &maps).await;
+        if let (LinkView::To(found), Fact::Known(set)) = (&mut link, &details.connection_set) {
+            found.legal_entities = Some(set.legal_entities.clone());
+        }
         self.keep_slow_reads(&platform.applications, &link);
         let account = match &self.service {
             Ok(Some(service)) => service.account.account.clone(),
@@ -291,7 +294,8 @@ impl<'a> Pass<'a> {
         let Some(name) = found
             .connection_set_name
             .clone()
-            .filter(|_| !self.desired.legal_entities.is_empty())
+            // What a plan relies on comes with its companies.
+            .filter(|_| !self.desired.legal_entities.is_empty() && !self.is_to_be_reset(&found))
         else {
             return link;
         };
@@ -320,15 +324,19 @@ impl<'a> Pass<'a> {
         }
     }
 
+    fn is_to_be_reset(&self, link: &LinkFacts) -> bool {
+        self.desired.mismatch.policy == MismatchPolicy::Reset
+            && !self.desired.is_spec_environment(&link.environment_id)
+    }
+
     /// What else a reset would take away; only where the spec asks for resets, and the link is not where it should be.
     async fn details(&self, link: &LinkView, maps: &Fact<Vec<TableMap>>) -> LinkDetails {
-        let is_wanted = self.desired.mismatch.policy == MismatchPolicy::Reset;
-        let (LinkView::To(link), Ok(Some(service)), Fact::Known(maps), true) =
-            (link, &self.service, maps, is_wanted)
+        let (LinkView::To(link), Ok(Some(service)), Fact::Known(maps)) =
+            (link, &self.service, maps)
         else {
             return LinkDetails::unread(&unread_details(maps));
         };
-        if self.desired.is_spec_environment(&link.environment_id) {
+        if !self.is_to_be_reset(link) {
             return LinkDetails::unread(&problem::not_read());
         }
         let service = service.of_link();

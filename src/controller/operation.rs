@@ -173,8 +173,16 @@ async fn begin(
         );
     }
     let next = advance::after_sending(&pass.act(super::now()), intent.clone(), send, &sent);
-    let written = record_outcome(pass, written, &intent, &next.status).await?;
-    Ok(Some((next, written)))
+    let written = record_outcome(pass, written, &intent, &next.status).await;
+    // Only now, so that nothing stands between an intent and its request; compared with what was before the intent, which
+    // itself may be the beginning of the act.
+    let told = if written.is_ok() {
+        &next.status
+    } else {
+        &intent
+    };
+    tell(operation, pass.context, told).await;
+    Ok(Some((next, written?)))
 }
 
 /// Writes what became of a request. While the operation carries our intent nobody else may speak of it, so whatever else
@@ -190,10 +198,7 @@ async fn record_outcome(
     let mut live = written;
     while live.status.as_ref() == Some(intent) && intent != outcome {
         match report::status(pass.context, &live.metadata, outcome).await {
-            Ok(recorded) => {
-                tell(&live, pass.context, outcome).await;
-                return Ok(recorded);
-            }
+            Ok(recorded) => return Ok(recorded),
             Err(error) if error.is_certain() || started.elapsed() > RECORD_PATIENCE => {
                 return Err(failed(error));
             }

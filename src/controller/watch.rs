@@ -26,12 +26,11 @@ use kube::{
 use super::{connection, context::Context, operation};
 use crate::{
     api::{
-        DualWriteConnection, DualWriteOperation, FIELD_MANAGER,
-        operation::{Approved, Phase},
+        DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, FIELD_MANAGER,
+        operation::{Approved, Phase, StepState, StepStatus},
         values,
     },
     plan::{
-        advance,
         desired::Desired,
         world::{Claim, KnownOperation},
     },
@@ -237,6 +236,9 @@ fn connection_controller(
                 async move {
                     // Without the operations nobody knows what is under way.
                     operations.wait().await;
+                    if !context.leadership.may_begin() {
+                        return Ok(controller::Action::requeue(AFTER_ERROR));
+                    }
                     connection::reconcile(connection, context).await
                 }
             },
@@ -270,6 +272,9 @@ fn operation_controller(
                 async move {
                     // Without the connections every operation would look abandoned.
                     connections.wait().await;
+                    if !context.leadership.may_begin() {
+                        return Ok(controller::Action::requeue(AFTER_ERROR));
+                    }
                     operation::reconcile(operation, context).await
                 }
             },
@@ -312,12 +317,7 @@ fn connection_changed(
     let gone = matches!(event, Ok(watcher::Event::Delete(_)));
     for operation in scope.operations.state() {
         let Ok(known) = &operation.0 else { continue };
-        // Before its first step, or between two: what comes next depends on the connection.
-        let idle = known.status.as_ref().is_none_or(|status| {
-            status.phase.is_none()
-                || status.phase == Some(Phase::Running)
-                    && !advance::needs_finalizer(&known.spec, status)
-        });
+        let idle = known.status.as_ref().is_none_or(waits_for_its_connection);
         if Some(&known.spec.connection.uid) == uid.as_ref() && (gone || idle) {
             send(operations, ObjectRef::from_obj(operation.as_ref()));
         }
@@ -328,6 +328,16 @@ fn connection_changed(
         if known.uid() != uid && host_of(known) == host {
             send(connections, ObjectRef::from_obj(other.as_ref()));
         }
+    }
+}
+
+/// Whether an operation is before its first step, or between two: what comes next depends on the connection.
+fn waits_for_its_connection(status: &DualWriteOperationStatus) -> bool {
+    let in_flight = |step: &StepStatus| matches!(step.state, StepState::Intended | StepState::Sent);
+    match status.phase {
+        None | Some(Phase::AwaitingApproval) => true,
+        Some(Phase::Running) => !status.steps.iter().any(in_flight),
+        Some(Phase::Succeeded | Phase::Failed | Phase::Unknown | Phase::Void) => false,
     }
 }
 

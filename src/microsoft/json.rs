@@ -45,6 +45,11 @@ impl<'a> Fields<'a> {
         Ok((!text.is_empty()).then_some(text))
     }
 
+    /// An id: [`text::id`].
+    pub(super) fn id(self, name: &'static str) -> Result<Option<String>, Odd> {
+        Ok(self.text(name)?.map(text::id))
+    }
+
     pub(super) fn flag(self, name: &'static str) -> Result<Option<bool>, Odd> {
         match self
             .text(name)?

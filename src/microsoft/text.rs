@@ -34,6 +34,18 @@ pub(super) fn kept(text: &str) -> String {
     cut(clean.trim(), KEPT).to_owned()
 }
 
+/// An id as it is kept: a UUID in lower case, anything else as it came.
+///
+/// Services and even calls of one service differ in how they write a UUID. What was read earlier is compared with what
+/// is read now in many places, and a plan must not fall because an id is written in another way.
+pub(super) fn id(text: String) -> String {
+    if text.len() == 36 && uuid::Uuid::try_parse(&text).is_ok() {
+        text.to_ascii_lowercase()
+    } else {
+        text
+    }
+}
+
 /// An excerpt for a message: one line, at most [`EXCERPT`] characters, secrets and URL queries removed.
 pub(super) fn excerpt(text: &str) -> String {
     let mut line = String::new();

@@ -12,7 +12,13 @@
 //! An intent that is found again, after a crash or a lost answer, is never sent blindly: its effect is looked for
 //! first, and absence counts only from `sendBefore` + the request's timeout + the settle time on, twice.
 
+mod before;
+mod conclude;
+mod elsewhere;
 mod ends;
+mod failures;
+mod follow;
+mod read_back;
 mod request;
 mod requests;
 mod reset;
@@ -78,7 +84,7 @@ pub struct Act<'a> {
 pub struct ActObserved {
     /// When the oldest read began.
     pub began: Timestamp,
-    /// Whether Power Platform integration still joins host and target; read before the first step only.
+    /// Whether Power Platform integration still joins host and target; read before the first step, and right before a reset.
     pub integrated: Fact<bool>,
     /// The application packages of the target; for Setup.
     pub applications: Fact<Vec<Package>>,
@@ -258,7 +264,7 @@ fn is_elder(other: &KnownOperation, than: &KnownOperation) -> bool {
 
 fn first_step(act: &Act<'_>) -> Next {
     if matches!(act.operation.spec.action, Action::Reset | Action::StopMaps)
-        && let Some(next) = reset::first_look(act)
+        && let Some(next) = before::first_look(act)
     {
         return next;
     }
@@ -274,12 +280,9 @@ fn first_step(act: &Act<'_>) -> Next {
     }
     let mut status = act.operation.status.clone();
     status.approved.clone_from(&act.operation.approved);
-    status.steps = act
-        .operation
-        .spec
-        .steps
-        .iter()
-        .map(|step| StepStatus::pending(&step.name))
-        .collect();
+    // What a person does is part of the plan, and no progress of ours: nobody is told that it is done.
+    let planned = act.operation.spec.steps.iter();
+    let ours = planned.filter(|step| !step.needs_person);
+    status.steps = ours.map(|step| StepStatus::pending(&step.name)).collect();
     next_step(act, status)
 }

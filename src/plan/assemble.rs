@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use effects::{effect, events, forget};
 use memory::{failure, newest, remember};
+pub use placing::is_stale;
 use placing::{
     apply, apply_last_known, carry_generation, end_of_patience, judge_conditions, show_outage,
 };

@@ -3,16 +3,14 @@
 //! `None` means that this pass cannot say: what was known last stays.
 
 use super::{
-    desired::same_id,
-    messages,
-    observed::{Fact, Package, PackageState, Readiness, SpecEnvironment, Tier},
-    operation,
-    world::{Absence, Integration, Link, NotSeen, World, after},
+    messages, mix,
+    observed::{Fact, LinkFacts, Package, PackageState, Readiness, SpecEnvironment},
+    world::{Absence, Integration, Link, NotSeen, World},
 };
 use crate::api::{
-    DualWriteOperationSpec, Reason,
-    conditions::{ConditionType, Says},
-    connection::{FailureClass, MixPolicy},
+    Reason,
+    conditions::{self, ConditionType, Says},
+    connection::FailureClass,
 };
 
 /// Says what a condition is, if this pass can.
@@ -371,10 +369,20 @@ fn mismatch(world: &World<'_>) -> Option<Says> {
             messages::mismatch_not_observable(),
         )),
     };
-    match mix(world) {
+    match mix::says(world) {
+        // What was added to it stays, too, until this can be judged again.
+        Some(_) if plain.is_none() && is_mix_said(world, link) => None,
         Some(mixed) => Some(with_mix(mixed, plain)),
+        None if mix::may_hold_on(world) => None,
         None => plain,
     }
+}
+
+/// Whether a mix of this very link is said already.
+fn is_mix_said(world: &World<'_>, link: &LinkFacts) -> bool {
+    let said = conditions::find(&world.memory.conditions, ConditionType::LinkingMismatch);
+    let is_mix = said.is_some_and(|said| said.reason == Reason::SandboxProductionMix.as_ref());
+    is_mix && world.seen_before(link).is_some()
 }
 
 /// A mix is the worse news; the plain finding follows it.
@@ -386,40 +394,6 @@ fn with_mix(mixed: Says, plain: Option<Says>) -> Says {
         },
         None => mixed,
     }
-}
-
-/// Whether a sandbox is linked with a production environment; said only when both tiers are known.
-pub fn mix(world: &World<'_>) -> Option<Says> {
-    let Link::To(link) = world.link() else {
-        return None;
-    };
-    let linked = world.visible_environment(&link.environment_id)?;
-    let host = world.host_tier();
-    host.mixes_with(Tier::of_environment(linked)).then(|| {
-        Says::yes(
-            Reason::SandboxProductionMix,
-            messages::mix(world.desired, host, &messages::environment(linked)),
-        )
-    })
-}
-
-/// The plan to stop the maps of a mixed link, if the resource asks for that and a second read has seen the same link.
-pub fn stop_of_a_mix(world: &World<'_>) -> Option<DualWriteOperationSpec> {
-    let (Link::To(link), Some(maps)) = (world.link(), world.observed.maps.known()) else {
-        return None;
-    };
-    let seen = world.memory.observed.link.as_ref().filter(|seen| {
-        seen.connection_set_id == link.connection_set_id
-            && same_id(&seen.environment_id, &link.environment_id)
-    });
-    let is_confirmed =
-        seen.is_some_and(|seen| world.observed.began >= after(seen.since, world.settings.settle));
-    let is_asked = world.desired.mismatch.on_mix == MixPolicy::StopMaps && world.may_act();
-    let runs = world
-        .maps_that_pass_on()
-        .is_some_and(|maps| !maps.is_empty());
-    (is_asked && is_confirmed && runs && mix(world).is_some())
-        .then(|| operation::stop_maps(world, link, maps, false))
 }
 
 /// What to say of a link that is not seen.

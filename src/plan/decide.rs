@@ -10,7 +10,8 @@ use super::{
     checks,
     conditions::{self as judge, Needed},
     maps, messages,
-    observed::{Environment, Fact, LinkFacts, Readiness, SpecEnvironment, Tier},
+    mix::{self, Stop},
+    observed::{Environment, Fact, LinkFacts, Problem, Readiness, SpecEnvironment, Tier},
     operation::{self, ResetFacts},
     verdict::{LastKnown, Outcome, Progress, Row, Verdict},
     world::{Absence, Claim, Integration, KnownOperation, Link, World, after},
@@ -71,13 +72,35 @@ fn with_stop_of_a_mix(world: &World<'_>, row: Row, outcome: Outcome) -> Outcome 
     let Outcome::Says(mut verdict) = outcome else {
         return outcome;
     };
-    if let Some(plan) = judge::stop_of_a_mix(world).filter(|_| is_free) {
-        let text = messages::stopping_mixed(&operation::name(world, &plan));
-        verdict.ready.message = format!("{text} {}", verdict.ready.message);
-        verdict.progress = Progress::Reconciling(Reason::StoppingMaps);
-        verdict.wants = Some(plan);
-        verdict.keeps_plans = false;
-    }
+    let stop = mix::stop(world).filter(|_| is_free);
+    let (ready, progress, text) = match &stop {
+        None => return Outcome::Says(verdict),
+        Some(Stop::NotBefore(due)) => {
+            verdict.look_again = verdict.look_again.into_iter().chain([*due]).min();
+            return Outcome::Says(verdict);
+        }
+        Some(Stop::Plan(plan)) => (
+            verdict.ready.clone(),
+            Progress::Reconciling(Reason::StoppingMaps),
+            messages::stopping_mixed(&operation::name(world, plan)),
+        ),
+        Some(Stop::Failed(failed)) => {
+            let reason = failed_reason(failed);
+            let text = messages::operation_failed(failed, reason);
+            (Says::no(reason, ""), Progress::Stalled(reason), text)
+        }
+    };
+    verdict.ready = Says {
+        message: format!("{text} {}", verdict.ready.message),
+        ..ready
+    };
+    verdict.progress = progress;
+    verdict.waiting = None;
+    verdict.keeps_plans = false;
+    verdict.wants = match stop {
+        Some(Stop::Plan(plan)) => Some(*plan),
+        _ => None,
+    };
     Outcome::Says(verdict)
 }
 
@@ -239,6 +262,7 @@ fn access_refused(world: &World<'_>) -> Option<Outcome> {
                 Reason::AccessDenied,
                 messages::access_denied(world.desired, problem),
             )
+            .keeping_plans()
             .into(),
         ),
         Fact::Known(SpecEnvironment::NotFound) => {
@@ -259,7 +283,7 @@ fn environment_unknown(world: &World<'_>) -> Option<Outcome> {
     Some(unknown(problem))
 }
 
-fn unknown(problem: &super::observed::Problem) -> Outcome {
+fn unknown(problem: &Problem) -> Outcome {
     LastKnown::new(
         Says::unknown(Reason::Observing, messages::first_look_failed(problem)),
         OBSERVING,
@@ -401,7 +425,7 @@ fn linked_without_integration(world: &World<'_>) -> Option<Outcome> {
         Absence::IntegrationNotSetUp,
         &text,
         || {
-            let mismatch = judge::mix(world).map_or_else(
+            let mismatch = mix::says(world).map_or_else(
                 || Says::yes(Reason::IntegrationNotSetUp, text.clone()),
                 |mixed| Says {
                     message: format!("{} {text}", mixed.message),
@@ -439,31 +463,30 @@ fn operation_failed(world: &World<'_>) -> Option<Outcome> {
     let Integration::Spec(_) = world.integration() else {
         return None;
     };
-    let newest = *world.own_operations().first()?;
-    let superseded = newest.spec.connection.generation != world.desired.generation
-        || newest.status.reconcile_at != world.desired.reconcile_at;
-    if newest.status.phase != Some(Phase::Failed) || superseded || !still_matters(world, newest) {
-        return None;
-    }
-    let fallback = match newest.spec.action {
-        Action::Setup => Reason::InstallFailed,
-        Action::Link => Reason::LinkFailed,
-        Action::Reset => Reason::ResetFailed,
-        Action::StopMaps => Reason::MapsNotStopped,
-    };
-    let reason = newest
-        .status
-        .reason
-        .as_deref()
-        .and_then(|reason| reason.parse().ok())
-        .unwrap_or(fallback);
-    let verdict = Verdict::stalled(reason, messages::operation_failed(newest));
+    let newest = world
+        .newest_failure()
+        .filter(|failed| still_matters(world, failed))?;
+    let reason = failed_reason(newest);
+    let verdict = Verdict::stalled(reason, messages::operation_failed(newest, reason));
     Some(match newest.spec.action {
         Action::Setup => verdict.with_same(ConditionType::SetupComplete).into(),
         Action::Link => verdict.with_same(ConditionType::Linked).into(),
         // Link and mismatch are as they are seen, whatever became of the act.
         Action::Reset | Action::StopMaps => verdict.into(),
     })
+}
+
+fn failed_reason(failed: &KnownOperation) -> Reason {
+    let fallback = match failed.spec.action {
+        Action::Setup => Reason::InstallFailed,
+        Action::Link => Reason::LinkFailed,
+        Action::Reset => Reason::ResetFailed,
+        Action::StopMaps => Reason::MapsNotStopped,
+    };
+    let reason = failed.status.reason.as_deref();
+    reason
+        .and_then(|reason| reason.parse().ok())
+        .unwrap_or(fallback)
 }
 
 /// A failed setup matters while setup is incomplete and nothing is linked; a failed link while it is not the link; a failed
@@ -473,7 +496,10 @@ fn still_matters(world: &World<'_>, operation: &KnownOperation) -> bool {
         Action::Setup => !world.is_linked_to_spec() && world.setup_complete() == Some(false),
         Action::Link => !world.is_linked_to_spec(),
         Action::Reset => !(world.is_linked_to_spec() && maps_run(world, operation)),
-        Action::StopMaps => judge::mix(world).is_some(),
+        Action::StopMaps => {
+            let passing = world.maps_that_pass_on();
+            mix::is_there(world) && passing.is_none_or(|maps| !maps.is_empty())
+        }
     }
 }
 
@@ -639,7 +665,9 @@ fn link_not_observed(world: &World<'_>) -> Option<Outcome> {
     let desired = world.desired;
     match world.link() {
         Link::Refused(problem) => Some(
-            Verdict::stalled(Reason::LinkNotObservable, messages::link_refused(problem)).into(),
+            Verdict::stalled(Reason::LinkNotObservable, messages::link_refused(problem))
+                .keeping_plans()
+                .into(),
         ),
         Link::NotObserved if desired.link_observation == LinkObservation::Never => {
             let says = Says::yes(Reason::ConnectedLinkUnverified, messages::link_unverified());
@@ -703,19 +731,17 @@ fn linked_elsewhere(world: &World<'_>) -> Option<Outcome> {
     else {
         return None;
     };
-    let verdict = match world.desired.mismatch.policy {
-        MismatchPolicy::Report => {
-            let (from, to) = ends(world, environment, link);
-            let text = messages::remedy_reset(world.desired, &from, &to);
-            Verdict::stalled(Reason::DifferentDestination, text)
-        }
-        MismatchPolicy::Reset => reset_verdict(world, environment, link),
-    };
+    if world.desired.mismatch.policy == MismatchPolicy::Reset {
+        return Some(reset_outcome(world, environment, link));
+    }
+    let (from, to) = ends(world, environment, link);
+    let text = messages::remedy_reset(world.desired, &from, &to);
+    let says = Says::yes(Reason::DifferentDestination, text.clone());
+    let verdict = Verdict::stalled(Reason::DifferentDestination, text);
     // A mix is worse news than the difference, and has already been said of this condition.
-    if judge::mix(world).is_some() {
+    if mix::is_there(world) {
         return Some(verdict.into());
     }
-    let says = Says::yes(Reason::DifferentDestination, verdict.ready.message.clone());
     Some(verdict.with(ConditionType::LinkingMismatch, says).into())
 }
 
@@ -726,34 +752,79 @@ fn ends(world: &World<'_>, environment: &Environment, link: &LinkFacts) -> (Stri
     (from, messages::environment(environment))
 }
 
-fn reset_verdict(world: &World<'_>, environment: &Environment, link: &LinkFacts) -> Verdict {
+fn reset_outcome(world: &World<'_>, environment: &Environment, link: &LinkFacts) -> Outcome {
+    match ResetFacts::of(world) {
+        Ok(facts) => reset_verdict(world, environment, link, &facts).into(),
+        Err(problem) => reset_needs(world, environment, link, &problem),
+    }
+}
+
+/// What a plan relies on cannot be read: one that waits goes on waiting, and a blip shows nothing.
+fn reset_needs(
+    world: &World<'_>,
+    environment: &Environment,
+    link: &LinkFacts,
+    problem: &Problem,
+) -> Outcome {
     let reason = Reason::DifferentDestination;
     let (from, to) = ends(world, environment, link);
-    let facts = match ResetFacts::of(world) {
-        Ok(facts) => facts,
-        Err(problem) => {
-            let text = messages::plan_needs(&from, &to, &problem.message);
-            return Verdict::stalled(reason, text).keeping_plans();
-        }
-    };
-    let plan = operation::reset(world, environment, link, &facts);
+    if problem.is_for_a_person() {
+        let text = messages::plan_needs(&from, &to, &problem.message);
+        return Verdict::stalled(reason, text).keeping_plans().into();
+    }
+    let text = messages::plan_needs(&from, &to, messages::TRIED_AGAIN);
+    let is_said = matches!(
+        world.remembered_ready(),
+        Some(Reason::DifferentDestination | Reason::PlanRejected)
+    );
+    let failing_since = world.memory.failure.as_ref().map(|failure| failure.since);
+    if is_said && !failing_since.is_some_and(|since| assemble::is_stale(world, since)) {
+        return LastKnown::new(Says::no(reason, text), PLANNING).into();
+    }
+    Verdict::new(Says::no(reason, text), PLANNING)
+        .keeping_plans()
+        .into()
+}
+
+const PLANNING: Progress = Progress::Reconciling(Reason::AwaitingApproval);
+
+fn reset_verdict(
+    world: &World<'_>,
+    environment: &Environment,
+    link: &LinkFacts,
+    facts: &ResetFacts<'_>,
+) -> Verdict {
+    let reason = Reason::DifferentDestination;
+    let (from, to) = ends(world, environment, link);
+    let plan = operation::reset(world, environment, link, facts);
     if !world.may_act() {
-        return Verdict::stalled(reason, messages::would_reset(&from, &to, &plan));
+        let text = messages::would_reset(world.settings, &from, &to, &plan);
+        return Verdict::stalled(reason, text);
     }
     if let Some(rejected) = rejected(world, &plan) {
         let text = messages::plan_rejected(rejected, &from, &to);
         return Verdict::stalled(Reason::PlanRejected, text);
     }
     let (since, confirmed) = world.settling_for_a_plan(Absence::LinkedElsewhere);
-    if !confirmed {
+    // What is planned already was seen twice before that.
+    if !confirmed && !is_planned(world, &plan) {
         let due = after(since, world.settings.settle);
         let text = messages::reset_is_being_planned(&from, &to, due);
-        let mut verdict = Verdict::reconciling(reason, Reason::AwaitingApproval, text)
-            .resting_on(Absence::LinkedElsewhere, since);
+        let mut verdict = Verdict::new(Says::no(reason, text), PLANNING)
+            .resting_on(Absence::LinkedElsewhere, since)
+            .keeping_plans();
         verdict.look_again = Some(due);
         return verdict;
     }
     reset_wanted(world, plan, &from, &to).resting_on(Absence::LinkedElsewhere, since)
+}
+
+/// Whether this very plan exists and waits.
+fn is_planned(world: &World<'_>, plan: &DualWriteOperationSpec) -> bool {
+    let name = operation::name(world, plan);
+    let waits = |known: &&KnownOperation| known.is_unstarted() && known.deleted.is_none();
+    let mut own = world.own_operations().into_iter().filter(waits);
+    own.any(|known| known.name == name && operation::is_same_act(plan, &known.spec))
 }
 
 /// The plan, and how it comes to be carried out.
@@ -765,10 +836,16 @@ fn reset_wanted(world: &World<'_>, plan: DualWriteOperationSpec, from: &str, to:
         return Verdict::reconciling(Reason::DifferentDestination, Reason::Resetting, text)
             .wanting(plan);
     }
-    let mut text = messages::reset_awaits_approval(from, to, &plan, &name, &desired.namespace);
-    if desired.mismatch.approval == ApprovalPolicy::Automatic {
-        text = format!("{text} {}", messages::automatic_refused(&desired.host));
-    }
+    let refused = (desired.mismatch.approval == ApprovalPolicy::Automatic)
+        .then(|| messages::automatic_refused(&desired.host));
+    let text = messages::reset_awaits_approval(
+        from,
+        to,
+        &plan,
+        &name,
+        &desired.namespace,
+        refused.as_deref(),
+    );
     Verdict::reconciling(Reason::DifferentDestination, Reason::AwaitingApproval, text)
         .waiting_for(Reason::AwaitingApproval, desired.manual_timeout)
         .wanting(plan)

@@ -5,7 +5,9 @@
 //! | no, or not any more | | the finalizer goes |
 //! | yes | no map runs, or there is no link | the finalizer goes, with an event |
 //! | yes | maps run | a `StopMaps` operation with a finalizer of its own is created; then the finalizer goes |
+//! | yes | the operator runs with --observe-only, or the connection is suspended | the finalizer goes, with a warning |
 //! | yes | cannot be seen | looked at again, for ten minutes; then the finalizer goes, with a warning |
+//! | yes | the namespace does not let the operator in | the finalizer goes, with a warning |
 
 use jiff::Timestamp;
 
@@ -48,8 +50,11 @@ pub fn is_to_be_held(desired: &Desired) -> bool {
 /// What to do with a connection that is being deleted since `deleted` and holds the finalizer.
 pub fn decide(world: &World<'_>, deleted: Timestamp) -> Deletion {
     let desired = world.desired;
-    if !is_to_be_held(desired) || !world.may_act() {
+    if !is_to_be_held(desired) {
         return left(false, messages::maps_left(messages::STOP_NOT_CONFIRMED));
+    }
+    if !world.may_act() {
+        return left(true, messages::maps_left(messages::ONLY_OBSERVES));
     }
     if desired.suspend {
         return left(true, messages::maps_left("the connection was suspended"));
@@ -75,7 +80,7 @@ pub fn decide(world: &World<'_>, deleted: Timestamp) -> Deletion {
             }
         }
         (Link::Absent, _) => left(false, messages::NOTHING_TO_STOP.into()),
-        _ if is_over => left(true, messages::maps_left(&why_unseen(world))),
+        _ if is_over || is_shut_out(world) => left(true, messages::maps_left(&why_unseen(world))),
         _ => Deletion::Wait(after(world.now, world.settings.poll).min(until)),
     }
 }
@@ -96,20 +101,16 @@ fn left(warning: bool, note: String) -> Deletion {
     })
 }
 
+/// Whether the namespace does not let the operator in any more. That is somebody's decision, or the end of the namespace,
+/// which must not wait for us.
+fn is_shut_out(world: &World<'_>) -> bool {
+    let mut problems = world.observed.problems();
+    problems.any(|problem| problem.reason == Some(Reason::NamespaceNotGranted))
+}
+
 /// Why the maps could not be seen, as far as it is known.
 fn why_unseen(world: &World<'_>) -> String {
-    let problems = world
-        .observed
-        .problems()
-        .map(|problem| problem.message.as_str());
-    let of_maps = world
-        .observed
-        .maps
-        .problem()
-        .map(|problem| problem.message.as_str());
-    problems
-        .chain(of_maps)
-        .next()
-        .unwrap_or("the link was not seen")
-        .to_owned()
+    let problem = world.observed.problems().next();
+    let why = problem.map_or("the link was not seen", |problem| &problem.message);
+    messages::unseen_for_deletion(why)
 }

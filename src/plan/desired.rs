@@ -19,6 +19,10 @@ use crate::api::{
 pub const DEFAULT_APPLICATIONS: [&str; 2] = ["DualWriteCoreAnchor", "msdyn_DualWriteAppCoreAnchor"];
 
 /// A connection's wishes and who it is.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a wish of its own, as the spec has it"
+)]
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(
     clippy::struct_excessive_bools,

@@ -1,6 +1,6 @@
 //! Table maps: what is read of them, and what a plan makes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::observed::{Fact, Problem};
 use crate::api::operation::{IntegrationKey, MapState, PlannedMap};
@@ -10,6 +10,8 @@ use crate::api::operation::{IntegrationKey, MapState, PlannedMap};
 pub struct TableMap {
     /// Its name, which tells it from every other.
     pub name: String,
+    /// The Dataverse table that it is about.
+    pub table: Option<String>,
     /// The id of the version that is active; no request can name the map without it.
     pub template: Option<String>,
     /// The id of its project; there is none before it was initialised.
@@ -70,6 +72,23 @@ pub struct ConnectionSetDetails {
     pub integration_keys: Vec<IntegrationKey>,
 }
 
+impl ConnectionSetDetails {
+    /// The companies in an order of ours: that in which the service lists them is no fact.
+    pub fn companies(&self) -> Vec<String> {
+        let mut companies = self.legal_entities.clone();
+        companies.sort();
+        companies.dedup();
+        companies
+    }
+
+    /// The integration keys in an order of ours. The order of the fields of a key is that of the key.
+    pub fn keys(&self) -> Vec<IntegrationKey> {
+        let mut keys = self.integration_keys.clone();
+        keys.sort_by(|one, other| (&one.entity, &one.fields).cmp(&(&other.entity, &other.fields)));
+        keys
+    }
+}
+
 /// What a plan takes for true of the maps that were read, by name; whatever a plan does not depend on is left out.
 pub fn planned(
     maps: &[TableMap],
@@ -88,14 +107,29 @@ pub fn planned(
             after: prerequisites.get(&map.name).cloned().unwrap_or_default(),
         })
         .collect();
-    planned.sort_by(|one, other| one.name.cmp(&other.name));
+    // Of maps with the same name, too: the order in which the service lists them is no fact.
+    planned.sort_by(|one, other| key(one).cmp(&key(other)));
     planned
 }
 
-/// The maps in the order in which they are started: each wave needs only maps of earlier ones. Maps that wait for each
+fn key(map: &PlannedMap) -> impl Ord + '_ {
+    (
+        &map.name,
+        map.state,
+        &map.version,
+        &map.author,
+        &map.project,
+    )
+}
+
+/// The maps in the order in which they are started, each name once: each wave needs only maps of earlier ones. Maps that wait for each
 /// other in a circle come last, together: somebody has to be first.
 pub fn waves<'a>(maps: impl IntoIterator<Item = &'a PlannedMap>) -> Vec<Vec<&'a PlannedMap>> {
-    let mut left: Vec<&PlannedMap> = maps.into_iter().collect();
+    let mut seen = BTreeSet::new();
+    let mut left: Vec<&PlannedMap> = maps
+        .into_iter()
+        .filter(|map| seen.insert(map.name.as_str()))
+        .collect();
     let mut waves = Vec::new();
     while !left.is_empty() {
         let names: Vec<&str> = left.iter().map(|map| map.name.as_str()).collect();

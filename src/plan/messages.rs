@@ -12,6 +12,7 @@ mod mismatch;
 mod plan;
 mod reading;
 mod reset;
+mod reset_ends;
 mod setup;
 
 use jiff::Timestamp;
@@ -24,6 +25,7 @@ pub use mismatch::*;
 pub use plan::*;
 pub use reading::*;
 pub use reset::*;
+pub use reset_ends::*;
 pub use setup::*;
 
 use super::observed::Environment;

@@ -7,6 +7,7 @@
 //! | [`maps`] | table maps: what is read of them, and what a plan makes of it |
 //! | [`world`] | everything that one decision looks at, and the names that the design gives to parts of it |
 //! | [`decide`] | the decision table: one function a row, first match wins |
+//! | [`mix`] | the mix of sandbox and production, over all rows |
 //! | [`deletion`] | what the deletion of a resource does |
 //! | [`conditions`] | what each condition says of an observation, whatever row matches |
 //! | [`checks`] | what can be seen before a link is made, and how to mend it |
@@ -28,6 +29,7 @@ pub mod deletion;
 pub mod desired;
 pub mod maps;
 pub mod messages;
+pub mod mix;
 pub mod observed;
 pub mod operation;
 pub mod retry;

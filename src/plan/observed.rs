@@ -120,6 +120,10 @@ impl Observed {
             self.dataverse.problem(),
             self.applications.problem(),
             link,
+            self.maps.problem(),
+            self.details.connection_set.problem(),
+            self.details.solutions.problem(),
+            self.details.prerequisites.problem(),
         ]
         .into_iter()
         .flatten()

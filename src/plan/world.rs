@@ -19,7 +19,7 @@ use crate::api::{
     DualWriteConnection, DualWriteConnectionStatus, DualWriteOperationSpec,
     DualWriteOperationStatus, Reason,
     conditions::{self, ConditionType, Status},
-    connection::{IntegrationKind, Mode},
+    connection::{IntegrationKind, Mode, ObservedLink},
     operation::{Approved, Phase},
 };
 
@@ -367,6 +367,15 @@ impl World<'_> {
         }
     }
 
+    /// What is remembered of this very link, if it was seen before.
+    pub fn seen_before(&self, link: &LinkFacts) -> Option<&ObservedLink> {
+        let seen = self.memory.observed.link.as_ref();
+        seen.filter(|seen| {
+            seen.connection_set_id == link.connection_set_id
+                && super::desired::same_id(&seen.environment_id, &link.environment_id)
+        })
+    }
+
     /// Whether L = S.
     pub fn is_linked_to_spec(&self) -> bool {
         matches!(self.link(), Link::To(link) if self.desired.is_spec_environment(&link.environment_id))
@@ -445,6 +454,15 @@ impl World<'_> {
             .collect();
         own.sort_by(|one, other| (other.created, &other.uid).cmp(&(one.created, &one.uid)));
         own
+    }
+
+    /// The newest operation of this connection, if it has failed and neither the spec nor somebody has asked for anything
+    /// since.
+    pub fn newest_failure(&self) -> Option<&KnownOperation> {
+        let newest = *self.own_operations().first()?;
+        let is_superseded = newest.spec.connection.generation != self.desired.generation
+            || newest.status.reconcile_at != self.desired.reconcile_at;
+        (newest.status.phase == Some(Phase::Failed) && !is_superseded).then_some(newest)
     }
 
     /// When something was last changed at Microsoft's for this host: reads count only from then on.

@@ -14,14 +14,19 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use super::metrics::Metrics;
-use crate::controller::watch::Shutdown;
+use super::{
+    leadership::{Leadership, Standing},
+    metrics::Metrics,
+};
 
 /// What the admin server shows.
 #[derive(Clone)]
 pub struct Admin {
+    /// Whether this replica leads. One that stands by is ready: it does all that it is there for, and rollouts and the
+    /// `PodDisruptionBudget` count on it.
+    pub leadership: Leadership,
     /// Whether the stores hold what the API server has.
-    pub ready: Arc<AtomicBool>,
+    pub listed: Arc<AtomicBool>,
     /// The numbers.
     pub metrics: Metrics,
 }
@@ -30,25 +35,26 @@ pub struct Admin {
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(listener: TcpListener, admin: Admin, shutdown: Shutdown) -> std::io::Result<()> {
+pub async fn serve(listener: TcpListener, admin: Admin) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .with_state(admin);
-    axum::serve(listener, routes)
-        .with_graceful_shutdown(shutdown)
-        .await
+    axum::serve(listener, routes).await
 }
 
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    if admin.ready.load(Ordering::Relaxed) {
-        (StatusCode::OK, "ok")
-    } else {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the resources have not been listed yet",
-        )
+    let why_not = match admin.leadership.standing() {
+        Standing::StandingBy => None,
+        Standing::Leading(_) if admin.listed.load(Ordering::Relaxed) => None,
+        Standing::Leading(_) => Some("the resources have not been listed yet"),
+        Standing::Undecided => Some("the lease has not been read yet"),
+        Standing::Lost => Some("the lease is lost, and this process ends"),
+    };
+    match why_not {
+        None => (StatusCode::OK, "ok"),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, why),
     }
 }
 

@@ -99,6 +99,20 @@ pub struct Run {
     )]
     pub admin_addr: SocketAddr,
 
+    /// Let one of several replicas lead, by a Lease; if not said, true in a pod and false outside of one
+    #[arg(
+        long,
+        env = "DUALWRITE_LEADER_ELECTION",
+        value_name = "BOOL",
+        num_args = 0..=1,
+        default_missing_value = "true"
+    )]
+    pub leader_election: Option<bool>,
+
+    /// How long a leader that is not heard of stays the leader; whole seconds from 3s to 5m
+    #[arg(long, env = "DUALWRITE_LEASE_DURATION", default_value = "15s", value_parser = lease_duration)]
+    pub lease_duration: Duration,
+
     /// Create no operation, whatever the resources say
     #[arg(long, env = "DUALWRITE_OBSERVE_ONLY")]
     pub observe_only: bool,
@@ -139,6 +153,18 @@ fn duration(text: &str) -> Result<Duration, String> {
         .map_err(|error| format!("write a duration such as 30s or 5m ({error})"))
 }
 
+/// A Lease counts in whole seconds. A shorter one is lost at each hiccup of the API server; with a longer one nobody
+/// leads for minutes after a crash.
+fn lease_duration(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
+    let bounds = Duration::from_secs(3)..=Duration::from_secs(300);
+    if bounds.contains(&duration) && duration.subsec_nanos() == 0 {
+        Ok(duration)
+    } else {
+        Err("write whole seconds from 3s to 5m".into())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +188,45 @@ mod tests {
                 argument.get_env().is_some(),
                 "{} is not in the environment",
                 argument.get_id()
+            );
+        }
+    }
+
+    fn parsed(args: &[&str]) -> Result<Run, String> {
+        let program = ["dualwrite-operator", "run"];
+        let cli =
+            Cli::try_parse_from(program.iter().chain(args)).map_err(|error| error.to_string())?;
+        match cli.command {
+            Command::Run(run) => Ok(*run),
+            Command::Crd(_) => Err("not `run`".into()),
+        }
+    }
+
+    #[test]
+    fn leader_election_can_be_said_either_way_or_not() {
+        let elects = |args: &[&str]| parsed(args).map(|run| run.leader_election);
+        assert_eq!(elects(&[]), Ok(None));
+        assert_eq!(
+            elects(&["--leader-election", "--observe-only"]),
+            Ok(Some(true))
+        );
+        assert_eq!(elects(&["--leader-election=true"]), Ok(Some(true)));
+        assert_eq!(elects(&["--leader-election", "false"]), Ok(Some(false)));
+        assert_eq!(elects(&["--leader-election=false"]), Ok(Some(false)));
+        assert!(elects(&["--leader-election=maybe"]).is_err());
+    }
+
+    #[test]
+    fn a_lease_lasts_whole_seconds_within_bounds() {
+        let lasts = |text: &str| parsed(&["--lease-duration", text]).map(|run| run.lease_duration);
+        for (text, seconds) in [("3s", 3), ("15s", 15), ("5m", 300)] {
+            assert_eq!(lasts(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["0s", "2s", "2999ms", "3500ms", "301s", "1h"] {
+            let refused = lasts(text).err().unwrap_or_default();
+            assert!(
+                refused.contains("whole seconds from 3s to 5m"),
+                "{text}: {refused}"
             );
         }
     }

@@ -10,7 +10,11 @@ use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
     metrics::{
-        MetricType, counter::Counter, family::Family, gauge::ConstGauge, histogram::Histogram,
+        MetricType,
+        counter::Counter,
+        family::Family,
+        gauge::{ConstGauge, Gauge},
+        histogram::Histogram,
     },
     registry::Registry,
 };
@@ -57,6 +61,7 @@ pub struct Metrics(Arc<Inner>);
 
 struct Inner {
     registry: Mutex<Registry>,
+    leader: Gauge,
     passes: Family<PassLabels, Counter>,
     pass_seconds: Family<KindLabel, Histogram, fn() -> Histogram>,
     calls: Family<CallLabels, Counter>,
@@ -79,6 +84,12 @@ fn long_seconds() -> Histogram {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("dualwrite");
+        let leader = Gauge::default();
+        registry.register(
+            "leader",
+            "Whether this replica leads: 1, or 0 while it stands by",
+            leader.clone(),
+        );
         let passes = Family::default();
         registry.register(
             "reconciles",
@@ -108,6 +119,7 @@ impl Default for Metrics {
         registry.register("operation_seconds", help, operation_seconds.clone());
         Self(Arc::new(Inner {
             registry: Mutex::new(registry),
+            leader,
             passes,
             pass_seconds,
             calls,
@@ -122,6 +134,11 @@ impl Metrics {
     pub fn show_conditions(&self, scopes: Vec<Arc<Scope>>) {
         self.registry()
             .register_collector(Box::new(Conditions { scopes }));
+    }
+
+    /// Whether this replica leads.
+    pub fn leads(&self, leads: bool) {
+        self.0.leader.set(i64::from(leads));
     }
 
     /// Starts to measure a pass.

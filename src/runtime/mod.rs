@@ -1,7 +1,9 @@
-//! The process: flags, logs, metrics, the admin server and shutdown.
+//! The process: flags, logs, metrics, the admin server, leader election and shutdown.
 
 pub mod admin;
 pub mod cli;
+pub mod election;
+pub mod leadership;
 pub mod metrics;
 pub mod run;
 pub mod telemetry;

@@ -15,14 +15,18 @@ use kube::{
     Client, Config,
     runtime::events::{Recorder, Reporter},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Notify};
 
-use super::{admin, cli, metrics::Metrics};
+use super::{
+    admin, cli,
+    leadership::{self, Candidate, Leadership},
+    metrics::Metrics,
+};
 use crate::{
     api::FIELD_MANAGER,
     controller::{
         context::{Context, Options, Parts},
-        watch::{self, Shutdown},
+        watch::{self, Shutdown, Unwatched},
     },
     microsoft::{
         HostPolicy, Http, HttpOptions,
@@ -57,6 +61,11 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
         .collect();
     metrics.show_conditions(scopes.clone());
     let client = client().await?;
+    let candidate = candidate(&flags, &client, &metrics);
+    let leadership = candidate.as_ref().map_or_else(
+        || Leadership::without_election(&metrics),
+        Candidate::leadership,
+    );
     let reporter = Reporter {
         controller: FIELD_MANAGER.into(),
         instance: std::env::var("POD_NAME").ok(),
@@ -72,39 +81,110 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
         reset_template: reset_template(&flags)?,
         options: options(&flags),
         metrics: metrics.clone(),
-        scopes: scopes.clone(),
+        leadership: leadership.clone(),
+        scopes,
     }));
 
-    let ready = Arc::new(AtomicBool::new(false));
-    let admin = admin::serve(
-        listener,
-        admin::Admin {
-            ready: Arc::clone(&ready),
-            metrics,
-        },
-        shutdown.clone(),
-    );
-    let readiness = async {
-        future::join_all(scopes.iter().map(|scope| scope.wait_until_ready())).await;
-        ready.store(true, Ordering::Relaxed);
-        tracing::info!("watching");
+    let listed = Arc::new(AtomicBool::new(false));
+    let admin = admin::Admin {
+        leadership,
+        listed: Arc::clone(&listed),
+        metrics,
     };
-    let controllers = future::join_all(
-        unwatched
-            .into_iter()
-            .map(|unwatched| watch::run(Arc::clone(&context), unwatched, shutdown.clone())),
-    );
-    let all = async {
-        let (served, _, ()) = future::join3(admin, controllers, readiness).await;
-        served.context("the admin server has failed")
+    let work = Work {
+        context,
+        unwatched,
+        listed,
+        shutdown,
     };
     tokio::select! {
-        ended = all => ended,
-        () = shutdown.clone().then(|()| tokio::time::sleep(GRACE)) => {
-            tracing::warn!("some passes did not end in time; the next process goes on with them");
+        served = admin::serve(listener, admin) => served.context("the admin server has failed"),
+        ended = lead(candidate, work) => ended,
+    }
+}
+
+/// What only the leader does.
+struct Work {
+    context: Arc<Context>,
+    unwatched: Vec<Unwatched>,
+    listed: Arc<AtomicBool>,
+    /// The end of the process.
+    shutdown: Shutdown,
+}
+
+/// Stands by until this replica leads, works for as long as it does, and lets go only when nothing is under way.
+async fn lead(candidate: Option<Candidate>, work: Work) -> anyhow::Result<()> {
+    let shutdown = work.shutdown.clone();
+    let Some(mut candidate) = candidate else {
+        work.until(shutdown).await;
+        return Ok(());
+    };
+    tokio::select! {
+        biased;
+        () = shutdown.clone() => return Ok(()),
+        () = candidate.win() => {}
+    }
+    let lost = Arc::new(Notify::new());
+    let stop = {
+        let lost = Arc::clone(&lost);
+        async move {
+            tokio::select! {
+                () = shutdown => {}
+                () = lost.notified() => {}
+            }
+        }
+    };
+    let mut working = Box::pin(work.until(stop.boxed().shared()));
+    tokio::select! {
+        () = &mut working => {
+            candidate.release().await;
             Ok(())
         }
+        () = candidate.keep() => {
+            lost.notify_one();
+            working.await;
+            anyhow::bail!("the lease is lost; this replica starts again and stands by")
+        }
     }
+}
+
+impl Work {
+    /// Works until told to stop, and completes the passes that are under way then.
+    async fn until(self, stop: Shutdown) {
+        let scopes = self.context.scopes.clone();
+        let readiness = async {
+            future::join_all(scopes.iter().map(|scope| scope.wait_until_ready())).await;
+            self.listed.store(true, Ordering::Relaxed);
+            tracing::info!("watching");
+            future::pending::<()>().await;
+        };
+        let controllers = future::join_all(
+            self.unwatched
+                .into_iter()
+                .map(|unwatched| watch::run(Arc::clone(&self.context), unwatched, stop.clone())),
+        );
+        tokio::select! {
+            _ended = controllers => {}
+            () = readiness => {}
+            () = stop.clone().then(|()| tokio::time::sleep(GRACE)) => {
+                tracing::warn!("some passes did not end in time; the next process goes on with them");
+            }
+        }
+    }
+}
+
+/// This replica in the election; `None` without one.
+fn candidate(flags: &cli::Run, client: &Client, metrics: &Metrics) -> Option<Candidate> {
+    let elects = flags.leader_election.unwrap_or_else(leadership::in_a_pod);
+    let namespace = leadership::own_namespace(&flags.service_account);
+    elects.then(|| {
+        Candidate::new(
+            client.clone(),
+            &namespace,
+            flags.lease_duration,
+            metrics.clone(),
+        )
+    })
 }
 
 /// SIGTERM or SIGINT.

@@ -432,3 +432,27 @@ async fn no_token_reaches_an_error_or_a_map() {
     );
     assert!(!told.contains("marker"), "{told}");
 }
+
+#[tokio::test]
+async fn an_id_is_the_same_in_every_casing() {
+    let in_capitals = include_str!("../fixtures/microsoft/table-maps.json")
+        .replace(TID, &TID.to_uppercase())
+        .replace(PID, &PID.to_uppercase());
+    let maps = list(move || json(200, &in_capitals)).await.unwrap();
+    assert_eq!(maps[0].template_id.as_deref(), Some(TID));
+    assert_eq!(maps[0].project_id.as_deref(), Some(PID));
+    assert_eq!(maps[0].versions[0].template_id, TID);
+}
+
+#[tokio::test]
+async fn a_map_that_is_listed_twice_word_for_word_is_one() {
+    let one = r#"{"detail": {"tName": "a", "tid": "1", "pid": "2", "state": "4"}}"#;
+    let other = r#"{"detail": {"tName": "a", "tid": "3", "pid": "4", "state": "4"}}"#;
+    let maps = list(move || json(200, &format!("[{one}, {other}, {one}]"))).await;
+    let projects: Vec<_> = maps
+        .unwrap()
+        .into_iter()
+        .map(|map| map.project_id)
+        .collect();
+    assert_eq!(projects, [Some("2".into()), Some("4".into())]);
+}

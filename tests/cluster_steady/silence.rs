@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::contoso::*;
+use crate::support::reset::{asks, drifted, with_maps};
 use crate::support::{ControlPlane, Options, World};
 
 const TEN_INTERVALS: std::time::Duration = std::time::Duration::from_secs(11);
@@ -61,9 +62,44 @@ async fn nothing_is_written_while_nothing_changes() {
         case("no role", application(json!({"environments": "none"})), json!({}), good, ("False", "AccessDenied")),
         case("an account without a role", both(set_up(), account(refused)), json!({}), good, ("False", "LinkNotObservable")),
         case("not integrated", not_integrated(), json!({}), good, ("False", "NotIntegrated")),
+        case("maps run", with_maps(SPEC), json!({}), good, ("True", "Connected")),
+        case("a mismatch with maps", drifted(), json!({}), good, ("False", "DifferentDestination")),
         case("unconfirmed", both(linked(SPEC), application(json!({"dataverse": "none"}))), json!({}), good, ("True", "Connected")),
     ];
-    side_by_side(cases, 8, stays_silent).await;
+    side_by_side(cases, 10, stays_silent).await;
+}
+
+/// A plan waits for approval, for as long as it takes: nothing is written, and only reads are sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_waits_is_silent() {
+    let world = world(drifted()).await;
+    connect(&world, asks()).await;
+    let plan = crate::support::reset::plan(&world).await;
+    says(&world, "Reconciling", "True", "AwaitingApproval", &[]).await;
+    quiet(&world, INTERVAL * 2).await;
+    let what = format!("dwo/{plan}");
+    let version = async || {
+        let plan = world.get(&what).await;
+        plan["metadata"]["resourceVersion"].clone()
+    };
+    let before = version().await;
+    let control = world.simulator().control();
+    control.clear_calls().await;
+    world.no_writes_during(TEN_INTERVALS).await;
+    assert_eq!(version().await, before);
+    assert_eq!(mutations(&world).await, Vec::<String>::new());
+    let calls = world.calls().await;
+    let count = |name: &str| calls[name].as_u64().unwrap_or(0);
+    // What the plan relies on is read each time, the order of the maps once.
+    for each in ["getLink", "listMaps", "listSolutions", "getConnectionSet"] {
+        assert!((8..=13).contains(&count(each)), "{each}: {calls:#}");
+    }
+    assert_eq!(count("getPrerequisites"), 0, "{calls:#}");
+    assert_eq!(count("resetLink") + count("startMaps"), 0, "{calls:#}");
+    assert_eq!(
+        control.state().await["financeOperations"][HOST]["link"]["environmentId"],
+        SANDBOX
+    );
 }
 
 /// What the API server counts itself, where nobody else is: not one write in ten intervals.
@@ -153,6 +189,13 @@ async fn calls_are_few_and_shared() {
     assert!(
         (9..=13).contains(&count("listEnvironments")),
         "one list for both: {calls:#}"
+    );
+    // Maps change by themselves, so they are read each time.
+    assert!((20..=21).contains(&count("listMaps")), "{calls:#}");
+    assert_eq!(
+        count("listSolutions") + count("getPrerequisites"),
+        0,
+        "{calls:#}"
     );
     // Every sixth interval.
     assert!(count("listApplicationPackages") <= 4, "{calls:#}");

@@ -5,19 +5,23 @@
     clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs,
 )]
 
-use std::{fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 
 use dualwrite_operator::{
     api::{
-        DualWriteConnection, DualWriteConnectionStatus, DualWriteOperationStatus, Reason,
+        DualWriteConnection, DualWriteConnectionStatus, DualWriteOperationSpec,
+        DualWriteOperationStatus, Reason,
         conditions::{self, ConditionType},
-        connection::{FailureClass, IntegrationKind},
-        operation::{Action, Phase, StepState, StepStatus},
+        connection::{FailureClass, IntegrationKind, MismatchPolicy, MixPolicy},
+        operation::{Action, IntegrationKey, MapState, Phase, PlannedStep, StepState, StepStatus},
     },
     plan::{
+        advance::{ActObserved, BackupView},
         assemble::{Decision, Effect},
+        checks::Preflight,
         decide::decide,
         desired::Desired,
+        maps::{ConnectionSetDetails, LinkDetails, MapVersion, TableMap},
         observed::{
             DataverseSays, Environment, Fact, FinanceOperationsReference, LinkFacts, LinkView,
             Observed, Package, PackageState, Problem, Readiness, SpecEnvironment, Tenant,
@@ -164,6 +168,91 @@ pub fn link_to(id: &str) -> LinkView {
     })
 }
 
+/// A table map of version 1.0.0.1, with a project unless it was never started.
+pub fn map(name: &str, state: MapState) -> TableMap {
+    TableMap {
+        name: name.into(),
+        table: None,
+        template: Some(format!("template-of-{name}")),
+        project: (state != MapState::None).then(|| format!("project-of-{name}")),
+        state,
+        version: Some("1.0.0.1".into()),
+        author: Some("Microsoft".into()),
+        versions: vec![MapVersion {
+            template: format!("template-of-{name}"),
+            author: Some("Microsoft".into()),
+            version: "1.0.0.1".into(),
+        }],
+        error: None,
+    }
+}
+
+/// Maps in each of the usual states; customers need groups, and groups currencies.
+pub fn some_maps() -> Vec<TableMap> {
+    vec![
+        map("currencies", MapState::Running),
+        map("customers", MapState::Running),
+        map("groups", MapState::Paused),
+        map("units", MapState::Stopped),
+        map("vendors", MapState::None),
+    ]
+}
+
+/// The details of [`some_maps`]: companies, one integration key, two solutions, prerequisites.
+pub fn some_details() -> LinkDetails {
+    LinkDetails {
+        connection_set: Fact::Known(ConnectionSetDetails {
+            dataverse_name: Some("contoso".into()),
+            legal_entities: vec!["DEMF".into(), "FRRT".into(), "USMF".into()],
+            integration_keys: vec![integration_key("accounts", &["accountnumber", "company"])],
+        }),
+        solutions: Fact::Known(vec!["DualWriteBase".into(), "ContosoMaps".into()]),
+        prerequisites: Fact::Known(prerequisites(&[
+            ("customers", &["groups"]),
+            ("groups", &["currencies"]),
+        ])),
+    }
+}
+
+pub fn integration_key(entity: &str, fields: &[&str]) -> IntegrationKey {
+    IntegrationKey {
+        entity: entity.into(),
+        fields: fields.iter().map(|field| (*field).to_owned()).collect(),
+    }
+}
+
+pub fn prerequisites(all: &[(&str, &[&str])]) -> BTreeMap<String, Vec<String>> {
+    all.iter()
+        .map(|(name, before)| {
+            let before = before.iter().map(|name| (*name).to_owned()).collect();
+            ((*name).to_owned(), before)
+        })
+        .collect()
+}
+
+/// A link without companies, keys, solutions and prerequisites.
+pub fn no_details() -> LinkDetails {
+    LinkDetails {
+        connection_set: Fact::Known(ConnectionSetDetails::default()),
+        solutions: Fact::Known(vec![]),
+        prerequisites: Fact::Known(BTreeMap::new()),
+    }
+}
+
+/// What an act sees that is not about a reset.
+pub fn nothing_to_reset() -> ActObserved {
+    ActObserved {
+        began: start(),
+        integrated: Fact::Known(true),
+        applications: Fact::Known(vec![]),
+        remote: Fact::Unknown(busy()),
+        link: LinkView::Absent,
+        maps: Fact::Known(vec![]),
+        details: no_details(),
+        backup: BackupView::Missing,
+    }
+}
+
 pub fn down() -> Problem {
     Problem::transient("GET environments: 503 Service Unavailable.")
 }
@@ -204,6 +293,9 @@ impl Case {
                     package(APP, PackageState::Installed),
                 ]),
                 link: link_to(S),
+                maps: Fact::Known(vec![]),
+                details: no_details(),
+                preflight: Preflight::unread(&busy()),
             },
             operations: Vec::new(),
             rivals: Vec::new(),
@@ -249,6 +341,23 @@ impl Case {
 
     pub fn packages_unknown(mut self, why: Problem) -> Self {
         self.observed.applications = Fact::Unknown(why);
+        self
+    }
+
+    /// The table maps of the link.
+    pub fn maps(mut self, maps: Vec<TableMap>) -> Self {
+        self.observed.maps = Fact::Known(maps);
+        self
+    }
+
+    pub fn maps_unknown(mut self, why: Problem) -> Self {
+        self.observed.maps = Fact::Unknown(why);
+        self
+    }
+
+    /// What else a reset would take away.
+    pub fn details(mut self, details: LinkDetails) -> Self {
+        self.observed.details = details;
         self
     }
 
@@ -318,6 +427,8 @@ impl Case {
         self.observed.dataverse = Fact::Unknown(why.clone());
         self.observed.applications = Fact::Unknown(why.clone());
         self.observed.link = LinkView::Unknown(why.clone());
+        self.observed.maps = Fact::Unknown(why.clone());
+        self.observed.details = LinkDetails::unread(why);
         self
     }
 
@@ -392,7 +503,14 @@ impl Case {
             deleted: None,
             spec: *spec,
             status: DualWriteOperationStatus::default(),
+            approved: None,
         }
+    }
+
+    /// The operation that this world asks for exists and waits for approval, and that is seen.
+    pub fn waiting_for_approval(self) -> Self {
+        let planned = in_phase(self.planned(), Phase::AwaitingApproval, self.now);
+        self.operation(planned).later(seconds(1))
     }
 
     pub fn operation(mut self, operation: KnownOperation) -> Self {
@@ -407,6 +525,36 @@ pub fn planned_setup() -> KnownOperation {
 
 pub fn planned_link() -> KnownOperation {
     by_service(Case::unlinked()).settled().planned()
+}
+
+/// Linked to E instead of S, with maps, and a reset is to be planned; by one read.
+pub fn to_reset() -> Case {
+    with_policy_reset(Case::happy().link(link_to(E)))
+        .maps(some_maps())
+        .details(some_details())
+}
+
+pub fn with_policy_reset(case: Case) -> Case {
+    case.with(|case| case.desired.mismatch.policy = MismatchPolicy::Reset)
+}
+
+pub fn planned_reset() -> KnownOperation {
+    to_reset().settled().planned()
+}
+
+/// A sandbox that is linked with production, whose maps are to be stopped; by one read.
+pub fn mixed() -> Case {
+    Case::happy()
+        .link(link_to(E))
+        .maps(some_maps())
+        .with(|case| {
+            case.tenant().linked = Some(in_production(other_environment()));
+            case.desired.mismatch.on_mix = MixPolicy::StopMaps;
+        })
+}
+
+pub fn planned_stop() -> KnownOperation {
+    mixed().settled().planned()
 }
 
 pub const DEVELOPMENT: &str = "contosodev.cloudax.dynamics.com";
@@ -460,15 +608,22 @@ pub fn in_phase(mut operation: KnownOperation, phase: Phase, at: Timestamp) -> K
     if phase.is_finished() {
         status.finished_at = Some(at);
     }
+    let doing = match operation.spec.action {
+        Action::Setup | Action::Link => "Installing",
+        Action::Reset => "Resetting",
+        Action::StopMaps => "Stopping maps",
+    };
     status.message = match phase {
-        Phase::Failed => Some("Installing failed: DW0815 no capacity.".into()),
+        Phase::Failed => Some(format!("{doing} failed: DW0815 no capacity.")),
         Phase::Unknown => Some("The answer was lost.".into()),
-        Phase::Running => Some("Installing since 10:00.".into()),
+        Phase::Running => Some(format!("{doing} since 10:00.")),
         _ => None,
     };
     status.reason = match (phase, operation.spec.action) {
         (Phase::Failed, Action::Setup) => Some("InstallFailed".into()),
         (Phase::Failed, Action::Link) => Some("LinkFailed".into()),
+        (Phase::Failed, Action::Reset) => Some("ResetFailed".into()),
+        (Phase::Failed, Action::StopMaps) => Some("MapsNotStopped".into()),
         (Phase::Unknown, _) => Some("OutcomeUnknown".into()),
         _ => None,
     };
@@ -476,6 +631,63 @@ pub fn in_phase(mut operation: KnownOperation, phase: Phase, at: Timestamp) -> K
 }
 
 // ---- what was decided ----
+
+/// Why an operation is given up.
+#[track_caller]
+pub fn voided(decision: &Decision) -> String {
+    match &decision.effect {
+        Some(Effect::Void { message, .. }) => message.clone(),
+        other => panic!("nothing is given up: {other:#?}"),
+    }
+}
+
+/// A plan, as the one who approves it reads it, for a snapshot.
+pub fn show_plan(plan: &DualWriteOperationSpec) -> String {
+    let mut text = String::new();
+    for step in &plan.steps {
+        let destructive = if step.destructive {
+            ", DESTRUCTIVE"
+        } else {
+            ""
+        };
+        let person = if step.needs_person { ", a person" } else { "" };
+        let PlannedStep {
+            name,
+            what,
+            usually_takes,
+            ..
+        } = step;
+        writeln!(
+            text,
+            "step {name} ({usually_takes}{destructive}{person})\n    {what}"
+        )
+        .unwrap();
+        if !step.maps.is_empty() {
+            writeln!(text, "    {}", step.maps.join(", ")).unwrap();
+        }
+    }
+    for loss in &plan.losses {
+        writeln!(text, "loss: {loss}").unwrap();
+    }
+    writeln!(text, "timeout: {}", plan.timeout).unwrap();
+    writeln!(text, "approval: {:?}", plan.approval).unwrap();
+    writeln!(
+        text,
+        "options: {}",
+        serde_json::to_string(&plan.options).unwrap()
+    )
+    .unwrap();
+    let relies_on = serde_json::to_value(&plan.relies_on).unwrap();
+    for (what, value) in relies_on.as_object().unwrap() {
+        match value.as_array() {
+            Some(values) => values
+                .iter()
+                .for_each(|value| writeln!(text, "relies on {what}: {value}").unwrap()),
+            None => writeln!(text, "relies on {what}: {value}").unwrap(),
+        }
+    }
+    text
+}
 
 #[track_caller]
 pub fn message(decision: &Decision, kind: ConditionType) -> String {

@@ -214,6 +214,7 @@ impl Model {
                 applications: Fact::Unknown(down()),
                 remote: Fact::Unknown(down()),
                 link: LinkView::Unknown(down()),
+                ..nothing_to_reset()
             };
         }
         ActObserved {
@@ -222,6 +223,7 @@ impl Model {
             applications: Fact::Known(packages.collect()),
             remote: remote.map_or_else(|| Fact::Unknown(busy()), Fact::Known),
             link,
+            ..nothing_to_reset()
         }
     }
 
@@ -285,8 +287,8 @@ impl Model {
 
     pub fn request_timeout(&self) -> Duration {
         match self.cell.action {
-            Action::Setup => self.settings.request_timeout,
-            Action::Link => self.settings.request_timeout * LINK_TIMEOUT_FACTOR,
+            Action::Setup | Action::StopMaps => self.settings.request_timeout,
+            Action::Link | Action::Reset => self.settings.request_timeout * LINK_TIMEOUT_FACTOR,
         }
     }
 
@@ -330,7 +332,7 @@ impl Model {
                 return Flow::Dead;
             }
             assert!(
-                needs_finalizer(&next.status),
+                needs_finalizer(&self.stored.spec, &next.status),
                 "an intent without a finalizer"
             );
             self.stored.status = next.status.clone();
@@ -471,7 +473,7 @@ impl Model {
             Phase::Unknown => {
                 assert_eq!(cell.action, Action::Link, "{cell:#?}");
                 assert!(!happened, "unknown although the link is there: {cell:#?}");
-                assert!(!needs_finalizer(status), "{cell:#?}");
+                assert!(!needs_finalizer(&self.stored.spec, status), "{cell:#?}");
                 self.check_late_success();
             }
             other => panic!("ended {other}: {cell:#?}"),

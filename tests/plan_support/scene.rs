@@ -30,6 +30,7 @@ impl Scene {
                 applications: Fact::Known(vec![]),
                 remote: Fact::Unknown(busy()),
                 link: LinkView::Absent,
+                ..nothing_to_reset()
             },
             owner: Owner::Present {
                 suspended: false,

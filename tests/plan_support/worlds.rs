@@ -4,11 +4,14 @@ use dualwrite_operator::{
     api::{
         Reason,
         connection::{
-            FailureClass, IntegrationKind, LinkMethod, LinkObservation, Mode, SetupMethod, Since,
+            ApprovalPolicy, FailureClass, IntegrationKind, LinkMethod, LinkObservation, Mismatch,
+            MismatchPolicy, MixPolicy, Mode, SetupMethod, Since, StartMaps,
         },
-        operation::Phase,
+        operation::{Approval, MapState, Phase},
     },
     plan::{
+        checks::Preflight,
+        maps::{ConnectionSetDetails, LinkDetails, TableMap},
         observed::{
             DataverseSays, Environment, Fact, FinanceOperationsReference, LinkFacts, LinkView,
             Observed, Package, PackageState, Problem, Readiness, SpecEnvironment, Tenant,
@@ -172,9 +175,70 @@ fn link() -> impl Strategy<Value = LinkView> {
     ]
 }
 
+const MAPS: [&str; 5] = ["currencies", "customers", "groups", "units", "vendors"];
+
+fn table_map() -> impl Strategy<Value = TableMap> {
+    let state = select(vec![
+        MapState::None,
+        MapState::Stopped,
+        MapState::Running,
+        MapState::Running,
+        MapState::Paused,
+        MapState::NotRunning,
+        MapState::Other,
+    ]);
+    (select(MAPS.to_vec()), state, any::<bool>(), any::<bool>()).prop_map(
+        |(name, state, version, error)| TableMap {
+            version: version.then(|| "1.0".into()),
+            error: error.then(|| "A field is missing.".into()),
+            ..map(name, state)
+        },
+    )
+}
+
+/// Prerequisites of any map, circles and itself included.
+fn prerequisites_by_chance()
+-> impl Strategy<Value = std::collections::BTreeMap<String, Vec<String>>> {
+    vec((select(MAPS.to_vec()), select(MAPS.to_vec())), 0..5).prop_map(|pairs| {
+        let mut all = std::collections::BTreeMap::<String, Vec<String>>::new();
+        for (name, before) in pairs {
+            all.entry(name.into()).or_default().push(before.into());
+        }
+        all
+    })
+}
+
+fn details() -> impl Strategy<Value = LinkDetails> {
+    let companies = vec(select(vec!["USMF", "DEMF", "FRRT"]), 0..4);
+    let keys = vec(select(vec!["accounts", "contacts"]), 0..3);
+    let solutions = vec(select(vec!["DualWriteBase", "ContosoMaps"]), 0..3);
+    let set = (companies, keys).prop_map(|(companies, keys)| ConnectionSetDetails {
+        dataverse_name: Some("contoso".into()),
+        legal_entities: companies.into_iter().map(str::to_owned).collect(),
+        integration_keys: keys
+            .into_iter()
+            .map(|entity| integration_key(entity, &["id"]))
+            .collect(),
+    });
+    let solutions =
+        solutions.prop_map(|names| names.into_iter().map(str::to_owned).collect::<Vec<_>>());
+    let any = (fact(set), fact(solutions), fact(prerequisites_by_chance())).prop_map(
+        |(connection_set, solutions, prerequisites)| LinkDetails {
+            connection_set,
+            solutions,
+            prerequisites,
+        },
+    );
+    let known = prerequisites_by_chance().prop_map(|prerequisites| LinkDetails {
+        prerequisites: Fact::Known(prerequisites),
+        ..some_details()
+    });
+    prop_oneof![2 => known, 1 => any]
+}
+
 /// What a pass may see; mostly a sane world, so that every row is met.
 pub fn observed() -> impl Strategy<Value = Observed> {
-    let sane = 0..6;
+    let sane = 0..8;
     let any = (
         fact(Just(())),
         fact(prop_oneof![
@@ -185,9 +249,14 @@ pub fn observed() -> impl Strategy<Value = Observed> {
         fact(says()),
         fact(packages()),
         link(),
+        fact(vec(table_map(), 0..6)),
+        details(),
     );
     (sane, any).prop_map(
-        |(sane, (credentials, environment, tenant, dataverse, applications, link))| {
+        |(
+            sane,
+            (credentials, environment, tenant, dataverse, applications, link, maps, details),
+        )| {
             let mut observed = Observed {
                 began: start(),
                 credentials,
@@ -196,20 +265,59 @@ pub fn observed() -> impl Strategy<Value = Observed> {
                 dataverse,
                 applications,
                 link,
+                maps,
+                details,
+                preflight: Preflight::unread(&busy()),
             };
             let base = match sane {
                 0..3 => Case::unlinked().observed,
                 3 => Case::nothing().observed,
+                4 => to_reset().observed,
+                5 => mixed().observed,
                 _ => return observed,
             };
             observed.credentials = base.credentials;
             observed.environment = base.environment;
             observed.tenant = base.tenant;
             observed.dataverse = base.dataverse;
-            if sane == 0 {
-                observed.applications = base.applications;
+            match sane {
+                0 => observed.applications = base.applications,
+                4 | 5 => observed.link = base.link,
+                _ => {}
             }
             observed
+        },
+    )
+}
+
+const PLANNED: [fn() -> KnownOperation; 4] =
+    [planned_link, planned_setup, planned_reset, planned_stop];
+
+fn mismatch() -> impl Strategy<Value = Mismatch> {
+    any::<[bool; 6]>().prop_map(
+        |[reset, automatic, as_before, force, allow_production, stop]| Mismatch {
+            policy: if reset {
+                MismatchPolicy::Reset
+            } else {
+                MismatchPolicy::Report
+            },
+            approval: if automatic {
+                ApprovalPolicy::Automatic
+            } else {
+                ApprovalPolicy::Required
+            },
+            start_maps: if as_before {
+                StartMaps::AsBefore
+            } else {
+                StartMaps::Never
+            },
+            force,
+            allow_production,
+            on_mix: if stop {
+                MixPolicy::StopMaps
+            } else {
+                MixPolicy::Report
+            },
         },
     )
 }
@@ -226,7 +334,7 @@ fn operation() -> impl Strategy<Value = KnownOperation> {
         Some(Phase::Void),
     ]);
     (
-        any::<bool>(),
+        0..4_usize,
         phase,
         prop::bool::weighted(0.8),
         prop::bool::weighted(0.9),
@@ -236,13 +344,13 @@ fn operation() -> impl Strategy<Value = KnownOperation> {
         any::<u16>(),
     )
         .prop_map(
-            |(link, phase, own, here, generation, created, deleted, number)| {
+            |(action, phase, own, here, generation, created, deleted, number)| {
                 let at = start() + SignedDuration::from_secs(created);
-                let mut operation = if link {
-                    planned_link()
-                } else {
-                    planned_setup()
-                };
+                let mut operation = PLANNED[action]();
+                if operation.spec.approval == Approval::Pending && number % 3 > 0 {
+                    operation.spec.approval =
+                        [Approval::Approved, Approval::Rejected][number as usize % 2];
+                }
                 if let Some(phase) = phase {
                     operation = in_phase(operation, phase, at);
                 }
@@ -343,6 +451,9 @@ pub fn worlds() -> impl Strategy<Value = Case> {
         "NotLinked",
         "NotLinked",
         "NotLinked",
+        "LinkedElsewhere",
+        "LinkedElsewhere",
+        "LinkedElsewhere",
         "NotIntegrated",
         "SourcesDisagree",
         "nonsense",
@@ -351,7 +462,7 @@ pub fn worlds() -> impl Strategy<Value = Case> {
     let few = prop_oneof![2 => vec(operation(), 0..1), 1 => vec(operation(), 1..4)];
     let rivals = prop_oneof![5 => vec(rival(), 0..1), 1 => vec(rival(), 1..2)];
     (
-        wishes(),
+        (wishes(), mismatch(), any::<bool>()),
         past(),
         observed(),
         few,
@@ -360,7 +471,8 @@ pub fn worlds() -> impl Strategy<Value = Case> {
         0_i64..200,
     )
         .prop_map(
-            |(mut case, past, observed, operations, rivals, settling, age)| {
+            |((mut case, mismatch, steady), past, observed, operations, rivals, settling, age)| {
+                case.desired.mismatch = mismatch;
                 for (seen, then) in past {
                     case.observed = Observed {
                         began: case.now,
@@ -373,6 +485,14 @@ pub fn worlds() -> impl Strategy<Value = Case> {
                     began: case.now - SignedDuration::from_secs(age.max(100) - 100),
                     ..observed
                 };
+                // Half of the worlds were seen before, as they are.
+                if steady {
+                    case.memory = case.decide().status;
+                    case = case.with(|case| {
+                        case.now = after(case.now, SETTLE);
+                        case.observed.began = case.now;
+                    });
+                }
                 case.operations = operations;
                 case.rivals = rivals;
                 if let Some((what, ago)) = settling {

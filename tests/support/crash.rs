@@ -267,6 +267,7 @@ pub async fn all_of(at_once: usize, cells: Vec<(String, BoxFuture<'static, ()>)>
         })
         .collect();
     let (mut failed, count) = (Vec::new(), running.len());
+    println!("{count} cells, {at_once} at a time");
     for (name, task) in running {
         match task.await {
             Ok(took) => println!("  {:5.1} s  {name}", took.as_secs_f64()),

@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::control_plane::SYSTEM_NAMESPACE;
+use super::control_plane::{OPERATOR_USER, SYSTEM_NAMESPACE};
 use super::kubectl::Kubectl;
 
-/// Applies the CRDs and the roles, and returns a token for the operator's
+/// A connection, an operation that waits for approval, and an editor.
+pub const PROBES: &str = include_str!("policy-probes.yaml");
+
+/// Applies the CRDs, the roles and the policies, and returns a token for the operator's
 /// `ServiceAccount`. Not the Deployment: nothing here runs pods.
 pub fn install(admin: &Kubectl) -> String {
     let roles = rendered(admin, "deploy/base")
@@ -41,6 +44,7 @@ pub fn install(admin: &Kubectl) -> String {
             .ok();
     }
     wait_until_discovered(admin, &crds);
+    wait_until_policies_hold(admin);
     let token = [
         "create",
         "token",
@@ -76,6 +80,65 @@ fn wait_until_discovered(admin: &Kubectl, crds: &[Value]) {
         // Discovery cannot be watched.
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The API server heeds a policy and its binding a moment after they were made. Each of
+/// those that deploy/ ships is asked something that nothing else refuses.
+fn wait_until_policies_hold(admin: &Kubectl) {
+    let apply = ["apply", "--server-side", "-f", "-"];
+    admin.run_blocking(&apply, PROBES).ok();
+    let patch = |what: &'static str, patch: &'static str, user: &str| {
+        let user = format!("--as={user}");
+        [
+            "patch",
+            what,
+            "policy-probe",
+            "--type=merge",
+            "--dry-run=server",
+            "-p",
+            patch,
+            &user,
+        ]
+        .map(str::to_owned)
+    };
+    let probes = [
+        (
+            "dualwrite-approval",
+            patch("dwo", r#"{"spec":{"approval":"Approved"}}"#, OPERATOR_USER),
+        ),
+        (
+            "dualwrite-operator",
+            patch("dwc", r#"{"spec":{"suspend":true}}"#, OPERATOR_USER),
+        ),
+        (
+            "dualwrite-automatic-approval",
+            patch(
+                "dwc",
+                r#"{"spec":{"mismatch":{"allowProduction":true}}}"#,
+                "policy-probe",
+            ),
+        ),
+    ];
+    let deadline = Instant::now() + Duration::from_secs(30);
+    for (policy, args) in probes {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        loop {
+            let answer = admin.run_blocking(&args, "");
+            if answer
+                .stderr
+                .contains(&format!("ValidatingAdmissionPolicy '{policy}'"))
+            {
+                break;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{policy} does not hold: {answer:?}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+    let delete = ["delete", "--wait=false", "-f", "-"];
+    admin.run_blocking(&delete, PROBES).ok();
 }
 
 /// What `kubectl kustomize` makes of a folder of this repository.

@@ -28,6 +28,7 @@ pub mod kubectl;
 pub mod namespace;
 pub mod operator;
 pub mod process;
+pub mod reset;
 pub mod simulator;
 pub mod wait;
 pub mod world;

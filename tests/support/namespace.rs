@@ -10,7 +10,7 @@ use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 
 use super::control_plane::{OPERATOR_USER, SYSTEM_NAMESPACE};
-use super::wait;
+use super::{install, kubectl::Kubectl, wait};
 
 /// The roles that deploy/ ships for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +60,20 @@ pub async fn opt_in(client: &Client, namespace: &str) {
     )
     .await;
     wait_until_allowed(client, namespace, OPERATOR_USER, ["", "secrets", "get"]).await;
+}
+
+/// What deploy/base lets the operator do with its lease, in this namespace: each world
+/// has an election of its own.
+pub async fn let_elect(client: &Client, admin: &Kubectl, namespace: &str) {
+    let mut objects = install::rendered(admin, "deploy/base");
+    objects.retain(|object| object["metadata"]["name"] == "dualwrite-operator-leases");
+    assert_eq!(objects.len(), 2, "a Role and its binding: {objects:#?}");
+    for object in &mut objects {
+        object["metadata"]["namespace"] = namespace.into();
+    }
+    admin.apply(&install::list(&objects)).await.ok();
+    let create = ["coordination.k8s.io", "leases", "create"];
+    wait_until_allowed(client, namespace, OPERATOR_USER, create).await;
 }
 
 async fn bind(client: &Client, namespace: &str, name: &str, role: &str, subject: Value) {

@@ -19,11 +19,20 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Starts `PROGRAM run ARGS` and waits until its admin server listens, which
-    /// is the one thing that its log is asked for.
-    pub async fn start(program: &Path, kubeconfig: &Path, args: &[String]) -> Self {
+    /// Starts `PROGRAM run ARGS` as if in a pod of this namespace, and waits until its
+    /// admin server listens, which is the one thing that its log is asked for.
+    pub async fn start(
+        program: &Path,
+        kubeconfig: &Path,
+        namespace: &str,
+        args: &[String],
+    ) -> Self {
         let mut command = Command::new(program);
-        command.arg("run").args(args).env("KUBECONFIG", kubeconfig);
+        command
+            .arg("run")
+            .args(args)
+            .env("KUBECONFIG", kubeconfig)
+            .env("POD_NAMESPACE", namespace);
         let process = Process::start("the operator", &command, None);
         let admin = process
             .until(START_TIMEOUT, |state| {

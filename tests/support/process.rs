@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -17,7 +18,7 @@ const KEPT_LINES: usize = 50_000;
 /// What the operator or a cluster's own tools would otherwise pick up from the
 /// developer's machine: proxies break loopback addresses, and a kubeconfig or a
 /// setting of the same name must come from the test alone.
-const FOREIGN_VARIABLES: [&str; 9] = [
+const FOREIGN_VARIABLES: [&str; 12] = [
     "http_proxy",
     "https_proxy",
     "all_proxy",
@@ -27,6 +28,10 @@ const FOREIGN_VARIABLES: [&str; 9] = [
     "ALL_PROXY",
     "NO_PROXY",
     "KUBECONFIG",
+    // Where the tests themselves run in a pod.
+    "KUBERNETES_SERVICE_HOST",
+    "POD_NAME",
+    "POD_NAMESPACE",
 ];
 
 /// A running program under `supervise.sh`, with its output kept line by line.
@@ -91,11 +96,17 @@ impl Process {
         let stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let pid = read_pid(name, &mut stdout);
         let shared = Arc::<Shared>::default();
-        keep_lines(stdout, Arc::clone(&shared), |state| &mut state.stdout);
-        keep_lines(stderr, Arc::clone(&shared), |state| &mut state.stderr);
+        let readers = [
+            keep_lines(stdout, Arc::clone(&shared), |state| &mut state.stdout),
+            keep_lines(stderr, Arc::clone(&shared), |state| &mut state.stderr),
+        ];
         let exit = Arc::clone(&shared);
         std::thread::spawn(move || {
             let code = child.wait().ok().and_then(|status| status.code());
+            // Its last words first: who learns of the end asks for them.
+            for reader in readers {
+                let _ = reader.join();
+            }
             exit.change(|state| state.exit = Some(code.unwrap_or(-1)));
         });
         Self {
@@ -247,7 +258,7 @@ fn keep_lines(
     from: BufReader<impl Read + Send + 'static>,
     shared: Arc<Shared>,
     to: impl Fn(&mut State) -> &mut VecDeque<String> + Send + 'static,
-) {
+) -> JoinHandle<()> {
     std::thread::spawn(move || {
         for line in from.split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line).into_owned();
@@ -259,5 +270,5 @@ fn keep_lines(
                 }
             });
         }
-    });
+    })
 }

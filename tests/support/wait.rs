@@ -37,6 +37,7 @@ impl Target {
                 "dualwriteoperations",
             ),
             "event" => ("events.k8s.io", "v1", "Event", "events"),
+            "configmap" => ("", "v1", "ConfigMap", "configmaps"),
             "secret" => ("", "v1", "Secret", "secrets"),
             "lease" => ("coordination.k8s.io", "v1", "Lease", "leases"),
             other => panic!("the harness does not know the kind {other:?}"),

@@ -1,6 +1,6 @@
 //! The world of one test: a namespace, a simulator and an operator of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use kube::Client;
@@ -15,8 +15,9 @@ use super::operator::{Operator, program};
 use super::simulator::Simulator;
 use super::{dump, kubeconfig, wait};
 
-/// Fast, and otherwise as in production.
-const OPERATOR_DEFAULTS: [&str; 12] = [
+/// Fast, and otherwise as in production, but without leader election, also where the
+/// tests themselves run in a pod.
+const OPERATOR_DEFAULTS: [&str; 14] = [
     "--poll-interval",
     "200ms",
     "--settle-time",
@@ -29,6 +30,8 @@ const OPERATOR_DEFAULTS: [&str; 12] = [
     "127.0.0.1:0",
     "--log-format",
     "json",
+    "--leader-election",
+    "false",
 ];
 
 /// How a world is made.
@@ -310,8 +313,7 @@ impl World {
         );
         self.keep_log();
         let args = replace_flags(&self.operator_args, args);
-        let operator =
-            Operator::start(&self.operator_program, &self.operator_kubeconfig, &args).await;
+        let operator = self.run_operator(&self.operator_kubeconfig, &args).await;
         self.api.set_operator(operator.killer());
         self.operator = Some(operator);
     }
@@ -319,7 +321,22 @@ impl World {
     /// One more operator on the same namespace, by mistake; it ends when dropped.
     pub async fn another_operator(&self, args: &[&str]) -> Operator {
         let args = replace_flags(&self.operator_args, args);
-        Operator::start(&self.operator_program, &self.operator_kubeconfig, &args).await
+        self.run_operator(&self.operator_kubeconfig, &args).await
+    }
+
+    /// One more operator that reaches the API server without the proxy, so that what
+    /// the proxy does meets the first one alone; it ends when dropped.
+    pub async fn replica(&self, args: &[&str]) -> Operator {
+        let name = format!("{}-replica", self.namespace);
+        let kubeconfig = self
+            .control_plane
+            .operator_kubeconfig(&name, &self.namespace, None);
+        let args = replace_flags(&self.operator_args, args);
+        self.run_operator(&kubeconfig, &args).await
+    }
+
+    async fn run_operator(&self, kubeconfig: &Path, args: &[String]) -> Operator {
+        Operator::start(&self.operator_program, kubeconfig, &self.namespace, args).await
     }
 
     pub fn operator(&self) -> &Operator {

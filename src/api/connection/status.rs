@@ -45,7 +45,7 @@ pub struct DualWriteConnectionStatus {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub checks: Vec<Check>,
 
-    /// The table maps of the link.
+    /// The table maps of the link: how many are in which state, and which of them somebody should look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maps: Option<Maps>,
 
@@ -150,6 +150,7 @@ pub struct ObservedLink {
     pub environment_id: String,
     /// The companies that take part, where they were read; at most 250.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 250))]
     pub legal_entities: Vec<String>,
     /// The account with which this operator made the link; unset where somebody else made it. Only this account can add
     /// table maps.

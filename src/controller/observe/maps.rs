@@ -1,6 +1,6 @@
 //! Reads of table maps and of what else a reset takes away, for both controllers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -57,10 +57,14 @@ impl Service<'_> {
         }
     }
 
-    /// The solutions that bring maps.
+    /// The solutions that bring maps, each once: none is applied twice.
     pub async fn solutions(self, link: &LinkFacts) -> Fact<Vec<String>> {
         match dual_write::solutions(self.session, self.host, &link.connection_set_id).await {
-            Ok(solutions) => Fact::Known(solutions),
+            Ok(mut solutions) => {
+                let mut seen = HashSet::new();
+                solutions.retain(|name| seen.insert(name.to_ascii_lowercase()));
+                Fact::Known(solutions)
+            }
             Err(error) => Fact::Unknown(problem::of_call(&error)),
         }
     }
@@ -156,6 +160,7 @@ fn integration_keys(keys: Vec<(String, Vec<String>)>) -> Vec<IntegrationKey> {
 fn table_map(map: dual_write::TableMap) -> TableMap {
     TableMap {
         name: map.name,
+        table: map.right,
         version: map
             .active
             .as_ref()

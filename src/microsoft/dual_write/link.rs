@@ -81,10 +81,10 @@ impl Entry {
     fn read(fields: Fields<'_>) -> Result<Self, Odd> {
         let cname = fields.text("cname")?;
         let (environment_id, display_name) = (
-            fields.text("powerAppsEnvironment")?,
+            fields.id("powerAppsEnvironment")?,
             fields.text("displayName")?,
         );
-        let link = fields.text("cid")?.map(|cid| Link {
+        let link = fields.id("cid")?.map(|cid| Link {
             cid,
             cname,
             environment_id,

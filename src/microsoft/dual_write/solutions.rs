@@ -119,6 +119,6 @@ pub async fn prerequisites(
     let answer = to.ask(&path, json!([template_id])).await?;
     let sequences: Vec<Vec<String>> = serde_json::from_value(answer.json()?)
         .map_err(|_| answer.unexpected("the answer is not a list of lists of template ids."))?;
-    let kept = |ids: Vec<String>| ids.iter().map(|id| text::kept(id)).collect();
+    let kept = |ids: Vec<String>| ids.iter().map(|id| text::id(text::kept(id))).collect();
     Ok(sequences.into_iter().map(kept).collect())
 }

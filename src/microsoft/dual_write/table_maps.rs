@@ -85,7 +85,7 @@ impl TableMapState {
 /// `GET api/DualWriteManagement/1.0/Entities?targetType=AX&cid={cid}`
 ///
 /// [O Dual-write-automations, toolbAX]. The list can lag behind what requests say, by minutes. A map can be there
-/// twice, when two solutions were applied at once.
+/// twice, with different ids, when two solutions were applied at once; an entry that is there twice word for word is one.
 ///
 /// # Errors
 /// Everything that is not a list of maps with names: a map that is not understood must not look like one that is not
@@ -109,9 +109,15 @@ pub async fn table_maps(
     let maps = body
         .as_array()
         .ok_or_else(|| answer.unexpected("the answer is not a list of table maps."))?;
-    maps.iter()
-        .map(|map| TableMap::read(map).map_err(|odd| answer.unexpected(format!("{odd}."))))
-        .collect()
+    let mut found: Vec<TableMap> = Vec::with_capacity(maps.len());
+    for map in maps {
+        let map = TableMap::read(map).map_err(|odd| answer.unexpected(format!("{odd}.")))?;
+        // The same project once more is no second map: a request that named it twice would fail.
+        if !found.contains(&map) {
+            found.push(map);
+        }
+    }
+    Ok(found)
 }
 
 impl TableMap {
@@ -126,8 +132,8 @@ impl TableMap {
         let versions = detail.list("templates")?.unwrap_or_default();
         Ok(Self {
             name: detail.text("tName")?.ok_or(Odd("tName"))?,
-            template_id: detail.text("tid")?,
-            project_id: detail.text("pid")?,
+            template_id: detail.id("tid")?,
+            project_id: detail.id("pid")?,
             state: TableMapState::read(detail.text("state")?),
             active: active.transpose()?.flatten(),
             versions: versions
@@ -145,7 +151,7 @@ impl TableMap {
 impl MapVersion {
     /// A version without an id cannot be asked for, so it is none.
     fn read(template: Fields<'_>) -> Result<Option<Self>, Odd> {
-        let Some(template_id) = template.text("id")? else {
+        let Some(template_id) = template.id("id")? else {
             return Ok(None);
         };
         let version = match template.get("version") {

@@ -96,7 +96,7 @@ impl Environment {
             .map(FinOpsMetadata::read)
             .transpose()?;
         Ok(Self {
-            id: fields.text("id")?.ok_or(Odd("id"))?,
+            id: fields.id("id")?.ok_or(Odd("id"))?,
             display_name: fields.text("displayName")?,
             kind: fields.text("type")?,
             state: fields.text("state")?,

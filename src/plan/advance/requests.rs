@@ -1,17 +1,13 @@
 //! The request of a step, from what was read; there is none when what it would have to name is not there.
 
-use super::{Act, MapChange, MapTarget, Request, targets::unreached};
-use crate::{
-    api::{DualWriteOperationStatus, operation::StepState},
-    plan::{maps::TableMap, observed::LinkView, operation::StepKind},
+use super::{
+    Act, MapChange, MapTarget, Request,
+    targets::{keys_in_use, unreached},
 };
+use crate::plan::{maps::TableMap, observed::LinkView, operation::StepKind};
 
 /// The request of a step, with the names of the maps that it is about.
-pub(super) fn request(
-    act: &Act<'_>,
-    status: &DualWriteOperationStatus,
-    kind: &StepKind,
-) -> Option<(Request, Vec<String>)> {
+pub(super) fn request(act: &Act<'_>, kind: &StepKind) -> Option<(Request, Vec<String>)> {
     let plain = |request| Some((request, Vec::new()));
     match kind {
         StepKind::Package(name) => plain(Request::Install(name.clone())),
@@ -19,7 +15,7 @@ pub(super) fn request(
         StepKind::Backup => plain(Request::Backup),
         StepKind::Reset => plain(Request::Reset {
             set: connection_set(act)?,
-            force: is_forced(act, status),
+            force: is_forced(act),
         }),
         StepKind::Solution(name) => plain(Request::Solution {
             set: connection_set(act)?,
@@ -29,7 +25,7 @@ pub(super) fn request(
             let set = act.observed.details.connection_set.known()?;
             plain(Request::IntegrationKeys {
                 dataverse_name: set.dataverse_name.clone()?,
-                keys: act.operation.spec.relies_on.integration_keys.clone(),
+                keys: keys_in_use(act).ok()?.into_iter().cloned().collect(),
             })
         }
         StepKind::MapVersion(name) => version(act, name),
@@ -48,18 +44,17 @@ fn connection_set(act: &Act<'_>) -> Option<String> {
     }
 }
 
-/// Whether the reset goes on although a map does not stop.
-fn is_forced(act: &Act<'_>, status: &DualWriteOperationStatus) -> bool {
-    let unstopped = status
-        .steps
-        .iter()
-        .any(|step| step.name == StepKind::StopMaps.to_string() && step.state == StepState::Failed);
-    unstopped && act.operation.spec.options.force
+/// Whether the reset goes on although a map is not stopped.
+fn is_forced(act: &Act<'_>) -> bool {
+    let maps = act.observed.maps.known();
+    let runs = maps.is_some_and(|maps| maps.iter().any(|map| !map.state.is_stopped()));
+    runs && act.operation.spec.options.force
 }
 
 fn version(act: &Act<'_>, name: &str) -> Option<(Request, Vec<String>)> {
     let maps = act.observed.maps.known()?;
-    let map = maps.iter().find(|map| map.name == name)?;
+    let kind = StepKind::MapVersion(name.to_owned());
+    let map = *unreached(act, &kind, maps).first()?;
     let version = super::reset::planned_version(act, map)?;
     let request = Request::Version {
         set: connection_set(act)?,

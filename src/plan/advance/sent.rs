@@ -1,6 +1,6 @@
 //! What becomes of a step once its request was sent, or was not.
 
-use super::{Act, Next, Send, Sent, ends::keep, reset};
+use super::{Act, Next, Send, Sent, ends::keep, failures};
 use crate::{
     api::{DualWriteOperationStatus, connection::FailureClass, operation::StepState},
     plan::{messages, observed::Problem, operation::StepKind, world::after},
@@ -25,10 +25,13 @@ pub fn after_sending(
         Sent::Refused(problem) if is_for_later(problem) => not_now(act, intended, index, problem),
         Sent::NotSent(problem) => not_now(act, intended, index, problem),
         Sent::Refused(problem) => {
+            let mut intended = intended;
+            // Nothing can arrive of it any more.
+            intended.steps[index].send_before = None;
             match StepKind::parse(act.operation.spec.action, &send.step) {
                 // What Kubernetes refuses, a person can grant while the plan waits: nothing was touched yet.
                 Some(StepKind::Backup) => not_now(act, intended, index, problem),
-                Some(kind) => reset::refused(act, intended, index, &kind, problem),
+                Some(kind) => failures::refused(act, intended, index, &kind, problem),
                 None => keep(intended, Some(act.now)),
             }
         }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Act, DELETION_PATIENCE, LINK_TIMEOUT_FACTOR, NO_LONGER_ASKED_FOR, Next, Owner, RemoteState,
-    SEND_WINDOW, Send,
-    ends::{done, fail, finish, keep, settled, succeed, timed_out, void_with},
+    Act, DELETION_PATIENCE, NO_LONGER_ASKED_FOR, Next, Owner, SEND_WINDOW, Send, before, conclude,
+    elsewhere,
+    ends::{done, finish, keep, settled, succeed, void_with},
+    failures, follow, read_back,
     requests::request,
     reset,
-    targets::{Target, appeared, target},
+    targets::{Target, target},
 };
 use crate::{
     api::{
@@ -26,9 +27,6 @@ use crate::{
     },
 };
 
-/// How many requests for what may be asked for again are sent at the most.
-const ATTEMPTS: u32 = 2;
-
 /// The states of a package that mean that something is being done in its environment [D].
 const BUSY_STATES: [&str; 5] = [
     "InstallRequested",
@@ -38,52 +36,13 @@ const BUSY_STATES: [&str; 5] = [
     "Uninstalling",
 ];
 
-/// How often the request of a step may be sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Repeat {
-    /// Once; if what became of it cannot be known, a person has to look.
-    Never,
-    /// Once; if what became of it cannot be known, it is missing, and the act goes on without it.
-    NeverButGoOn,
-    /// It sets a state, so a second time does no more than the first.
-    Once,
-    /// It is our own Kubernetes object.
-    Always,
-}
-
-const fn repeat(kind: &StepKind) -> Repeat {
-    match kind {
-        StepKind::Link | StepKind::Reset => Repeat::Never,
-        StepKind::Solution(_) => Repeat::NeverButGoOn,
-        StepKind::Backup => Repeat::Always,
-        StepKind::Package(_)
-        | StepKind::StopMaps
-        | StepKind::IntegrationKeys
-        | StepKind::InitialiseMaps
-        | StepKind::MapVersions
-        | StepKind::MapVersion(_)
-        | StepKind::StartMaps(_)
-        | StepKind::PauseMaps
-        | StepKind::Verify
-        | StepKind::RestartMaps(_)
-        | StepKind::RepauseMaps
-        | StepKind::ByPerson => Repeat::Once,
-    }
-}
-
-fn may_repeat(kind: &StepKind, step: &StepStatus) -> bool {
-    match repeat(kind) {
-        Repeat::Never | Repeat::NeverButGoOn => false,
-        Repeat::Once => step.attempt < ATTEMPTS,
-        Repeat::Always => true,
-    }
-}
-
 pub(super) fn running(act: &Act<'_>) -> Next {
     let next = next_step(act, act.operation.status.clone());
     // Patience is judged after what this pass has seen: a success that comes late counts.
-    let undecided = next.status.phase == Some(Phase::Running);
-    if undecided && next.send.is_none() && is_beyond_patience(act) {
+    let is_stuck = next.status.phase == Some(Phase::Running)
+        && next.send.is_none()
+        && next.status.steps == act.operation.status.steps;
+    if is_stuck && is_beyond_patience(act) {
         return finish(
             act,
             act.operation.status.clone(),
@@ -95,17 +54,25 @@ pub(super) fn running(act: &Act<'_>) -> Next {
     next
 }
 
-/// Whether an operation that is being deleted has been held long enough.
+/// Whether an operation that is being deleted has been held long enough. The step that it is at has its own time in any
+/// case: after a long absence of the operator there may be maps to start again.
 fn is_beyond_patience(act: &Act<'_>) -> bool {
-    let deadline = act.operation.status.deadline.unwrap_or(Timestamp::MIN);
-    act.operation
-        .deleted
-        .is_some_and(|deleted| act.now >= after(deleted, DELETION_PATIENCE).max(deadline))
+    let status = &act.operation.status;
+    let deadline = status.deadline.unwrap_or(Timestamp::MIN);
+    let step = status
+        .steps
+        .iter()
+        .find(|step| Some(&step.name) == status.step.as_ref());
+    let of_step = step
+        .and_then(|step| step.began)
+        .map_or(Timestamp::MIN, |began| after(began, reset::patience(act)));
+    act.operation.deleted.is_some_and(|deleted| {
+        act.now >= after(deleted, DELETION_PATIENCE).max(deadline).max(of_step)
+    })
 }
 
 fn abandoned(act: &Act<'_>) -> String {
-    let step = act.operation.status.step.clone().unwrap_or_default();
-    messages::abandoned(&step, act.operation.status.backup.as_ref())
+    messages::abandoned(&act.operation.spec, &act.operation.status)
 }
 
 /// Goes on with the first step that is neither done nor given up.
@@ -114,21 +81,24 @@ pub(super) fn next_step(act: &Act<'_>, mut status: DualWriteOperationStatus) -> 
     let undoing = status.ending.is_some();
     let next = status.steps.iter().position(|step| {
         let is_open = !matches!(step.state, StepState::Done | StepState::Failed);
-        is_open && (!undoing || reset::is_undoing(action, &step.name))
+        let is_ours = StepKind::parse(action, &step.name) != Some(StepKind::ByPerson);
+        is_open && is_ours && (!undoing || reset::is_undoing(action, &step.name))
     });
     let Some(index) = next else {
         return concluded(act, status);
     };
     let name = status.steps[index].name.clone();
     let Some(kind) = StepKind::parse(action, &name) else {
-        let why = messages::unknown_step(&name);
-        return fail(act, status, index, &why, reset::failed_reason(action));
+        return failures::unknown(act, status, index, &name);
     };
     status.step = Some(name);
+    if let Some(next) = elsewhere::away(act, &status, index, &kind) {
+        return next;
+    }
     match status.steps[index].state {
         StepState::Pending => start(act, status, index, &kind),
-        StepState::Intended => read_back(act, status, index, &kind),
-        StepState::Sent => follow(act, status, index, &kind),
+        StepState::Intended => read_back::read_back(act, status, index, &kind),
+        StepState::Sent => follow::follow(act, status, index, &kind),
         StepState::Done | StepState::Failed | StepState::Unknown => settled(act),
     }
 }
@@ -146,12 +116,12 @@ fn concluded(act: &Act<'_>, status: DualWriteOperationStatus) -> Next {
                 succeed(act, status)
             }
         }
-        Action::Reset | Action::StopMaps => reset::conclude(act, status),
+        Action::Reset | Action::StopMaps => conclude::conclude(act, status),
     }
 }
 
 /// A step that nothing was done for: done already, under way already, or to be intended now.
-fn start(
+pub(super) fn start(
     act: &Act<'_>,
     mut status: DualWriteOperationStatus,
     index: usize,
@@ -162,25 +132,39 @@ fn start(
     {
         return next;
     }
-    if let Some(next) = reset::prepare(act, &status, index, kind) {
-        return next;
-    }
     if reset::has_patience(kind) {
         status.steps[index].began.get_or_insert(act.now);
     }
+    if let Some(next) = before::prepare(act, &status, index, kind) {
+        return next;
+    }
     match target(act, kind, &status.steps[index]) {
+        // Somebody else has reset it, perhaps this very moment.
+        Target::Reached if *kind == StepKind::Reset => adopt(act, status, index),
         Target::Reached => done(act, status, index),
         Target::Moving => adopt(act, status, index),
-        Target::Missing(_) if is_past_patience(act, &status.steps[index], kind) => {
-            out_of_patience(act, status, index, kind)
+        Target::Missing(shown) if is_hopeless(act, &status.steps[index], kind) => {
+            follow::out_of_patience(act, status, index, kind, shown.as_deref())
         }
         Target::Missing(_) => match busy_with(act, kind) {
             Some(other) => wait_for_environment(act, status, other),
             None => intend(act, status, index, kind),
         },
-        Target::Taken(other) => reset::taken(act, status, index, kind, other),
+        Target::Taken(other) => failures::taken(act, status, index, kind, other),
         Target::Unseen(problem) => unseen(act, status, problem),
     }
+}
+
+/// Whether a step is over without another try: it was refused for now until its time was over, or there is nothing to ask
+/// for. One that was not tried yet, or may be tried again, is: its time may have passed while no operator ran.
+fn is_hopeless(act: &Act<'_>, step: &StepStatus, kind: &StepKind) -> bool {
+    let is_refused_for_now = step.error.is_some() && step.send_before.is_none();
+    let is_written_often = *kind == StepKind::Backup && step.attempt >= before::MOST_BACKUPS;
+    follow::is_past_patience(act, step, kind)
+        && (is_refused_for_now
+            || !reset::has_patience(kind)
+            || is_written_often
+            || request(act, kind).is_none())
 }
 
 /// Suspending, editing or deleting takes effect before a step; for a reset only as long as it can still be given up.
@@ -195,7 +179,7 @@ fn held_back(act: &Act<'_>, status: &DualWriteOperationStatus) -> Option<Next> {
         Owner::Changed => NO_LONGER_ASKED_FOR,
         Owner::Present {
             suspended: true, ..
-        } if act.operation.spec.action == Action::Reset && reset::has_stopped_maps(status) => {
+        } if act.operation.spec.action == Action::Reset && failures::has_stopped_maps(status) => {
             "the connection was suspended"
         }
         Owner::Present {
@@ -205,10 +189,16 @@ fn held_back(act: &Act<'_>, status: &DualWriteOperationStatus) -> Option<Next> {
             suspended: false, ..
         } => return None,
     };
-    Some(if act.operation.spec.action == Action::Reset {
-        reset::give_up(act, status.clone(), Phase::Void, None, why)
-    } else {
-        void_with(act, status.clone(), why)
+    Some(match act.operation.spec.action {
+        Action::Reset => failures::give_up(act, status.clone(), Phase::Void, None, why),
+        // What is stopped stays stopped, so somebody has to know.
+        Action::StopMaps if failures::has_stopped_maps(status) => {
+            let text =
+                messages::partly_stopped(&act.operation.spec, status, &messages::sentence(why));
+            let reason = Some(Reason::MapsNotStopped);
+            finish(act, status.clone(), Phase::Failed, reason, text)
+        }
+        Action::Setup | Action::Link | Action::StopMaps => void_with(act, status.clone(), why),
     })
 }
 
@@ -251,17 +241,21 @@ fn intend(
     index: usize,
     kind: &StepKind,
 ) -> Next {
-    let Some((request, maps)) = request(act, &status, kind) else {
-        return reset::without_request(act, status, index);
+    let Some((request, maps)) = request(act, kind) else {
+        return before::without_request(act, status, index);
     };
     let before = after(act.now, SEND_WINDOW);
     begin(act, &mut status);
+    if reset::has_patience(kind) && follow::is_past_patience(act, &status.steps[index], kind) {
+        status.steps[index].began = Some(act.now);
+    }
     let step = &mut status.steps[index];
     step.state = StepState::Intended;
     step.attempt += 1;
     step.incarnation = Some(act.incarnation.to_owned());
     step.send_before = Some(before);
     step.remote_id = None;
+    step.sent_at = None;
     step.absent_since = None;
     step.error = None;
     step.maps = maps;
@@ -305,6 +299,9 @@ pub(super) fn running_message(
         .iter()
         .find(|known| known.name == step)
         .and_then(|known| known.began);
+    if let Some(ending) = &status.ending {
+        return messages::undoing(&ending.message);
+    }
     let (since, deadline) = match began {
         Some(began) => (began, after(began, reset::patience(act))),
         None => (
@@ -312,12 +309,31 @@ pub(super) fn running_message(
             status.deadline.unwrap_or(act.now),
         ),
     };
-    messages::act_running(&act.operation.spec, step, since, deadline)
+    let spec = &act.operation.spec;
+    if spec.steps.iter().all(|planned| planned.name != step) {
+        return messages::unplanned_running(step, since, deadline);
+    }
+    messages::act_running(spec, step, since, deadline)
+}
+
+/// Looks again later, and says what is waited for: what was said of an obstacle holds no longer.
+pub(super) fn wait_for_step(
+    act: &Act<'_>,
+    mut status: DualWriteOperationStatus,
+    index: usize,
+    until: Timestamp,
+) -> Next {
+    if matches!(act.operation.spec.action, Action::Reset | Action::StopMaps) {
+        let name = status.steps[index].name.clone();
+        status.message = Some(running_message(act, &status, &name));
+    }
+    keep(status, Some(until))
 }
 
 /// Somebody, perhaps an earlier incarnation of ours, has started it: it is followed like one of our own.
 pub(super) fn adopt(act: &Act<'_>, mut status: DualWriteOperationStatus, index: usize) -> Next {
     begin(act, &mut status);
+    status.reason = None;
     let step = &mut status.steps[index];
     step.state = StepState::Sent;
     step.sent_at.get_or_insert(act.now);
@@ -327,287 +343,17 @@ pub(super) fn adopt(act: &Act<'_>, mut status: DualWriteOperationStatus, index: 
     keep(status, Some(after(act.now, act.settings.poll)))
 }
 
-/// An intent of which nobody knows whether its request was sent.
-fn read_back(
-    act: &Act<'_>,
-    mut status: DualWriteOperationStatus,
-    index: usize,
-    kind: &StepKind,
-) -> Next {
-    let failure = match target(act, kind, &status.steps[index]) {
-        // It may still be going on: a reset that names its target, a solution of which the first maps have come.
-        Target::Reached if matches!(kind, StepKind::Reset | StepKind::Solution(_)) => {
-            return adopt(act, status, index);
-        }
-        Target::Reached => return done(act, status, index),
-        Target::Moving => return adopt(act, status, index),
-        Target::Taken(other) => return reset::taken(act, status, index, kind, other),
-        Target::Unseen(problem) => return unseen(act, status, problem),
-        Target::Missing(failure) => failure,
-    };
-    // Our own object is made again as often as it takes; a second time finds the first.
-    if repeat(kind) == Repeat::Always {
-        return absent(act, status, index, kind);
-    }
-    let counts_from = absence_counts_from(act, kind, &status.steps[index]);
-    if act.observed.began < counts_from {
-        let soon = after(act.now, act.settings.poll);
-        return keep(status, Some(soon.min(counts_from.max(act.now))));
-    }
-    match status.steps[index].absent_since {
-        None => {
-            status.steps[index].absent_since = Some(act.observed.began);
-            keep(status, Some(after(act.observed.began, act.settings.settle)))
-        }
-        Some(since) if act.observed.began < after(since, act.settings.settle) => {
-            keep(status, Some(after(since, act.settings.settle)))
-        }
-        // A failed installation is no absence: it may be what became of our request.
-        Some(_) => match (kind, failure) {
-            (StepKind::Package(_), Some(why)) => {
-                fail(act, status, index, &why, Reason::InstallFailed)
-            }
-            _ => absent(act, status, index, kind),
-        },
-    }
-}
-
-/// From when on a missing effect says that there will be none.
-fn absence_counts_from(act: &Act<'_>, kind: &StepKind, step: &StepStatus) -> Timestamp {
-    let timeout = match kind {
-        StepKind::Link | StepKind::Reset => act.settings.request_timeout * LINK_TIMEOUT_FACTOR,
-        _ => act.settings.request_timeout,
-    };
-    after(
-        after(step.send_before.unwrap_or(Timestamp::MIN), timeout),
-        act.settings.settle,
-    )
-}
-
-/// The effect is missing for good: what sets a state may be asked for once more, a link or a reset never.
-fn absent(
-    act: &Act<'_>,
-    mut status: DualWriteOperationStatus,
-    index: usize,
-    kind: &StepKind,
-) -> Next {
-    let step = &mut status.steps[index];
-    if may_repeat(kind, step) {
-        step.state = StepState::Pending;
-        return start(act, status, index, kind);
-    }
-    match kind {
-        StepKind::Package(_) => fail(
-            act,
-            status,
-            index,
-            &messages::install_lost_twice(),
-            Reason::InstallFailed,
-        ),
-        StepKind::Link => {
-            let sent = step.send_before.unwrap_or(act.now);
-            let message =
-                messages::link_outcome_unknown(&act.operation.spec, sent, step.error.as_deref());
-            outcome_unknown(act, status, index, message)
-        }
-        StepKind::Reset if !is_past_patience(act, step, kind) => {
-            keep(status, Some(after(act.now, act.settings.poll)))
-        }
-        StepKind::Reset => {
-            let sent = step.send_before.unwrap_or(act.now);
-            let why = step.error.clone();
-            let message =
-                messages::reset_outcome_unknown(&act.operation.spec, &status, sent, why.as_deref());
-            outcome_unknown(act, status, index, message)
-        }
-        _ => reset::exhausted(act, status, index, kind, &messages::answer_lost()),
-    }
-}
-
-fn outcome_unknown(
-    act: &Act<'_>,
-    mut status: DualWriteOperationStatus,
-    index: usize,
-    message: String,
-) -> Next {
-    status.steps[index].state = StepState::Unknown;
-    let reason = Some(Reason::OutcomeUnknown);
-    finish(act, status, Phase::Unknown, reason, message)
-}
-
-/// A request that was accepted, or that somebody else has made: followed until the target state is read back.
-fn follow(act: &Act<'_>, status: DualWriteOperationStatus, index: usize, kind: &StepKind) -> Next {
-    match kind {
-        StepKind::Package(_) | StepKind::Link => follow_setup(act, status, index, kind),
-        _ => follow_reset(act, status, index, kind),
-    }
-}
-
-fn remote<'a>(act: &Act<'a>, step: &StepStatus) -> Option<&'a RemoteState> {
-    step.remote_id
-        .as_ref()
-        .and_then(|_| act.observed.remote.known())
-}
-
-fn follow_setup(
-    act: &Act<'_>,
-    status: DualWriteOperationStatus,
-    index: usize,
-    kind: &StepKind,
-) -> Next {
-    let step = &status.steps[index];
-    let reason = reset::failed_reason(act.operation.spec.action);
-    match (target(act, kind, step), remote(act, step)) {
-        (Target::Reached, _) => done(act, status, index),
-        (Target::Taken(other), _) => reset::taken(act, status, index, kind, other),
-        (_, Some(RemoteState::Failed(why))) => fail(act, status, index, why, reason),
-        // Without Microsoft's id only the package tells; an old failure may still show for a moment after a new request.
-        (Target::Missing(Some(why)), None | Some(RemoteState::Gone))
-            if is_readable(act, step) && has_settled(act, step) =>
-        {
-            fail(act, status, index, &why, Reason::InstallFailed)
-        }
-        (Target::Missing(_) | Target::Moving, _) if is_past_patience(act, step, kind) => {
-            timed_out(act, status, index)
-        }
-        (Target::Unseen(_) | Target::Missing(_) | Target::Moving, _) => {
-            keep(status, Some(after(act.now, act.settings.poll)))
-        }
-    }
-}
-
-fn follow_reset(
-    act: &Act<'_>,
-    mut status: DualWriteOperationStatus,
-    index: usize,
-    kind: &StepKind,
-) -> Next {
-    let step = &status.steps[index];
-    let failure = match (target(act, kind, step), remote(act, step)) {
-        (Target::Reached, remote) => {
-            return if is_ripe(act, step, kind, remote) {
-                done(act, with_what_came(act, status, index, kind), index)
-            } else {
-                keep(status, Some(after(act.now, act.settings.poll)))
-            };
-        }
-        (Target::Taken(other), _) => return reset::taken(act, status, index, kind, other),
-        (Target::Unseen(problem), _) => return unseen(act, status, problem),
-        (_, Some(RemoteState::Failed(why))) => Some(why.clone()),
-        // It has brought nothing that was not there.
-        (_, Some(RemoteState::Succeeded))
-            if matches!(kind, StepKind::Solution(_)) && has_settled(act, step) =>
-        {
-            return done(act, status, index);
-        }
-        (_, Some(RemoteState::Succeeded)) if has_settled(act, step) => Some(messages::no_effect()),
-        (_, None | Some(RemoteState::Gone)) if is_overdue(act, step) => Some(messages::no_effect()),
-        (Target::Missing(_) | Target::Moving, _) => None,
-    };
-    let is_refused = matches!(remote(act, step), Some(RemoteState::Failed(_)));
-    let is_over = is_past_patience(act, step, kind);
-    if let Some(why) = failure.clone().filter(|_| may_repeat(kind, step)) {
-        let step = &mut status.steps[index];
-        step.state = StepState::Pending;
-        step.error = Some(why);
-        return keep(status, Some(act.now));
-    }
-    if is_over || (is_refused && *kind != StepKind::Reset) {
-        let why = failure.unwrap_or_else(|| messages::took_too_long(reset::patience(act)));
-        return reset::exhausted(act, status, index, kind, &why);
-    }
-    keep(status, Some(after(act.now, act.settings.poll)))
-}
-
-/// Notes which maps a solution has brought: it is the only proof of what it holds.
-fn with_what_came(
-    act: &Act<'_>,
-    mut status: DualWriteOperationStatus,
-    index: usize,
-    kind: &StepKind,
-) -> DualWriteOperationStatus {
-    if let (StepKind::Solution(_), Some(maps)) = (kind, act.observed.maps.known()) {
-        let brought = appeared(maps, &status.steps[index]);
-        status.steps[index].maps = brought;
-    }
-    status
-}
-
-/// Whether a target state that is seen may be believed: what is shown right after a change can be what was before it, and
-/// the maps of a solution come one after the other.
-fn is_ripe(
-    act: &Act<'_>,
-    step: &StepStatus,
-    kind: &StepKind,
-    remote: Option<&RemoteState>,
-) -> bool {
-    let nothing_is_left = act.observed.maps.known().is_some_and(Vec::is_empty);
-    match (kind, remote) {
-        (StepKind::Reset, _) => nothing_is_left || has_settled(act, step),
-        (StepKind::Solution(_), Some(RemoteState::Running)) => false,
-        (StepKind::Solution(_), Some(RemoteState::Succeeded)) => true,
-        (StepKind::Solution(_), _) => has_settled(act, step),
-        _ => true,
-    }
-}
-
-fn has_settled(act: &Act<'_>, step: &StepStatus) -> bool {
-    act.observed.began >= settled_after(act, step)
-}
-
-/// Whether a request that was accepted without an id has had long enough to show.
-fn is_overdue(act: &Act<'_>, step: &StepStatus) -> bool {
-    let sent = step.sent_at.unwrap_or(act.now);
-    let enough = (reset::patience(act) / 3).max(act.settings.settle);
-    act.observed.began >= after(sent, enough)
-}
-
-/// Whether the package list is all there is to go by: no id, or one that Microsoft has forgotten.
-fn is_readable(act: &Act<'_>, step: &StepStatus) -> bool {
-    step.remote_id.is_none() || act.observed.remote.known() == Some(&RemoteState::Gone)
-}
-
-fn settled_after(act: &Act<'_>, step: &StepStatus) -> Timestamp {
-    after(step.sent_at.unwrap_or(act.now), act.settings.settle)
-}
-
-/// Whether a good read past the end of a step's time was made.
-fn is_past_patience(act: &Act<'_>, step: &StepStatus, kind: &StepKind) -> bool {
-    let end = if reset::has_patience(kind) {
-        // The time of a reset counts from its answer, which itself may take minutes.
-        let from = step
-            .sent_at
-            .filter(|_| *kind == StepKind::Reset)
-            .or(step.began);
-        from.map(|from| after(from, reset::patience(act)))
-    } else {
-        act.operation.status.deadline
-    };
-    end.is_some_and(|end| act.observed.began > end)
-}
-
-fn out_of_patience(
-    act: &Act<'_>,
-    status: DualWriteOperationStatus,
-    index: usize,
-    kind: &StepKind,
-) -> Next {
-    if !reset::has_patience(kind) {
-        return timed_out(act, status, index);
-    }
-    let why = status.steps[index]
-        .error
-        .clone()
-        .unwrap_or_else(|| messages::took_too_long(reset::patience(act)));
-    reset::exhausted(act, status, index, kind, &why)
-}
-
 /// What decides could not be read. In the middle of a reset the reader must know that maps are stopped meanwhile.
 pub(super) fn unseen(
     act: &Act<'_>,
     mut status: DualWriteOperationStatus,
     problem: Option<&Problem>,
 ) -> Next {
+    if let Some(next) =
+        problem.and_then(|problem| failures::unseen_for_too_long(act, &status, problem))
+    {
+        return next;
+    }
     if let (Action::Reset | Action::StopMaps, Some(problem)) = (act.operation.spec.action, problem)
     {
         let text = messages::act_cannot_see(&act.operation.spec, &status, problem);

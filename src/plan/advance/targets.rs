@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{Act, BackupView, RemoteState, reset};
 use crate::{
-    api::operation::{MapState, StepStatus},
+    api::operation::{IntegrationKey, MapState, StepStatus},
     plan::{
         desired::same_id,
         maps::TableMap,
@@ -47,7 +47,7 @@ pub(super) fn target<'a>(act: &Act<'a>, kind: &StepKind, step: &StepStatus) -> T
             BackupView::Missing | BackupView::Altered => Target::Missing(None),
             BackupView::Unknown(problem) => Target::Unseen(Some(problem)),
         },
-        StepKind::Reset => reset_link(act),
+        StepKind::Reset => reset_link(act, step),
         StepKind::Solution(_) => solution(act, step),
         StepKind::IntegrationKeys => integration_keys(act),
         StepKind::ByPerson => Target::Reached,
@@ -95,9 +95,12 @@ fn link<'a>(act: &Act<'a>) -> Target<'a> {
 }
 
 /// The link names the target. While it still names what it named before, the reset may be on its way.
-fn reset_link<'a>(act: &Act<'a>) -> Target<'a> {
+fn reset_link<'a>(act: &Act<'a>, step: &StepStatus) -> Target<'a> {
     let before = &act.operation.spec.relies_on.link;
     match &act.observed.link {
+        LinkView::To(link) if is_target(act, before) && is_target(act, &link.environment_id) => {
+            refreshed(act, step)
+        }
         LinkView::To(link) if is_target(act, &link.environment_id) => Target::Reached,
         LinkView::To(link) if same_id(&link.environment_id, before) => Target::Missing(None),
         LinkView::To(link) => Target::Taken(&link.environment_id),
@@ -106,6 +109,15 @@ fn reset_link<'a>(act: &Act<'a>) -> Target<'a> {
         ))),
         LinkView::Unknown(problem) => Target::Unseen(Some(problem)),
         LinkView::NotObserved | LinkView::HostDown(_) => Target::Unseen(None),
+    }
+}
+
+/// A reset that ends where it began shows in the maps alone: it takes their projects away for good.
+fn refreshed<'a>(act: &Act<'a>, step: &StepStatus) -> Target<'a> {
+    match &act.observed.maps {
+        _ if step.attempt == 0 => Target::Missing(None),
+        Fact::Unknown(problem) => Target::Unseen(Some(problem)),
+        Fact::Known(maps) => Target::of(!reset::keeps_a_project(act, maps)),
     }
 }
 
@@ -139,7 +151,10 @@ fn integration_keys<'a>(act: &Act<'a>) -> Target<'a> {
     match &act.observed.details.connection_set {
         Fact::Unknown(problem) => Target::Unseen(Some(problem)),
         Fact::Known(set) => {
-            let wanted = &act.operation.spec.relies_on.integration_keys;
+            let wanted = match keys_in_use(act) {
+                Ok(wanted) => wanted,
+                Err(problem) => return Target::Unseen(Some(problem)),
+            };
             Target::of(wanted.iter().all(|key| {
                 set.integration_keys.iter().any(|there| {
                     there.entity.eq_ignore_ascii_case(&key.entity) && there.fields == key.fields
@@ -147,6 +162,25 @@ fn integration_keys<'a>(act: &Act<'a>) -> Target<'a> {
             }))
         }
     }
+}
+
+/// The keys that can be put back: those of tables that maps are about. A table whose map has not come back has no schema
+/// in the new connection set, and one key that is refused takes the others with it.
+pub(super) fn keys_in_use<'a>(act: &Act<'a>) -> Result<Vec<&'a IntegrationKey>, &'a Problem> {
+    let maps = match &act.observed.maps {
+        Fact::Known(maps) => maps,
+        Fact::Unknown(problem) => return Err(problem),
+    };
+    let tables: Vec<&str> = maps.iter().filter_map(|map| map.table.as_deref()).collect();
+    let is_used = |key: &&IntegrationKey| {
+        // Where the service names no table at all, nothing is known against a key.
+        tables.is_empty()
+            || tables
+                .iter()
+                .any(|table| table.eq_ignore_ascii_case(&key.entity))
+    };
+    let keys = &act.operation.spec.relies_on.integration_keys;
+    Ok(keys.iter().filter(is_used).collect())
 }
 
 /// The maps that a step is about and that are not yet as it wants them, by name.
@@ -167,6 +201,13 @@ pub(super) fn unreached<'m>(
         StepKind::StartMaps(wave) | StepKind::RestartMaps(wave) => reset::wave(act, *wave),
         _ => Vec::new(),
     };
+    // One whose prerequisite does not run is refused, and so may be all that are asked for with it.
+    let is_blocked = |map: &TableMap| {
+        let needed = planned(map).into_iter().flat_map(|planned| &planned.after);
+        let mut earlier =
+            needed.filter(|name| !wave.contains(&name.as_str()) && **name != map.name);
+        earlier.any(|name| reset::is_to_run(act, name) && does_not_run(maps, name))
+    };
     // A solution that came twice brings a map twice; it is enough that one of them is as it should be.
     let has_twin = |map: &TableMap, state| {
         maps.iter()
@@ -186,9 +227,13 @@ pub(super) fn unreached<'m>(
                 wave.contains(&map.name.as_str())
                     && !has_twin(map, MapState::Running)
                     && !has_twin(map, MapState::Paused)
+                    && !is_blocked(map)
             }
+            // Only what runs can be paused.
             StepKind::PauseMaps | StepKind::RepauseMaps => {
-                was(map) == Some(MapState::Paused) && !has_twin(map, MapState::Paused)
+                was(map) == Some(MapState::Paused)
+                    && map.state == MapState::Running
+                    && !has_twin(map, MapState::Paused)
             }
             StepKind::Verify if act.operation.spec.options.start_maps => {
                 was(map).is_some_and(|was| {
@@ -198,4 +243,11 @@ pub(super) fn unreached<'m>(
             _ => false,
         })
         .collect()
+}
+
+/// Whether a map is there and does not run.
+fn does_not_run(maps: &[TableMap], name: &str) -> bool {
+    let mut twins = maps.iter().filter(|map| map.name == *name).peekable();
+    twins.peek().is_some()
+        && twins.all(|map| !matches!(map.state, MapState::Running | MapState::Paused))
 }

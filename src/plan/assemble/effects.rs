@@ -5,12 +5,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::{Effect, Event};
 use crate::{
     api::{
-        DualWriteConnectionStatus, DualWriteOperationSpec,
+        DualWriteConnectionStatus, DualWriteOperationSpec, Reason,
         conditions::{self, ConditionType, Status},
-        operation::StepState,
+        operation::{Action, Approval, StepState},
     },
     plan::{
-        messages, operation,
+        messages,
+        operation::{self, moved},
         verdict::{Row, Verdict},
         world::{KnownOperation, World},
     },
@@ -37,11 +38,18 @@ pub(super) fn effect(world: &World<'_>, row: Row, verdict: &Verdict) -> Option<E
         .map(|spec| (operation::name(world, spec), spec));
     let mut obsolete = unstarted.filter(|operation| {
         wanted.as_ref().is_none_or(|(name, spec)| {
-            *name != operation.name || !operation::is_same_act(spec, &operation.spec)
+            *name != operation.name
+                || !operation::is_same_act(spec, &operation.spec)
+                || needs_another_approval(operation, spec)
         })
     });
     if let Some(operation) = obsolete.next() {
-        let message = messages::void(&why_void(operation, wanted.map(|(_, spec)| spec)));
+        let message = messages::void(&why_void(
+            world,
+            operation,
+            wanted.map(|(_, spec)| spec),
+            verdict.ready.reason,
+        ));
         return Some(Effect::Void {
             name: operation.name.clone(),
             message,
@@ -55,10 +63,30 @@ pub(super) fn effect(world: &World<'_>, row: Row, verdict: &Verdict) -> Option<E
     })
 }
 
-fn why_void(operation: &KnownOperation, wanted: Option<&DualWriteOperationSpec>) -> String {
-    match wanted.filter(|wanted| wanted.action == operation.spec.action) {
-        Some(wanted) => operation::what_moved(&operation.spec, wanted),
-        None => "the connection no longer asks for it".into(),
+/// Whether the spec says by now that a person must approve, or that nobody must; what was approved stays approved.
+fn needs_another_approval(operation: &KnownOperation, wanted: &DualWriteOperationSpec) -> bool {
+    let is_automatic = |approval| approval == Approval::NotRequired;
+    let approval = operation.spec.approval;
+    approval != Approval::Approved && is_automatic(approval) != is_automatic(wanted.approval)
+}
+
+fn why_void(
+    world: &World<'_>,
+    operation: &KnownOperation,
+    wanted: Option<&DualWriteOperationSpec>,
+    ready: Reason,
+) -> String {
+    match wanted {
+        Some(wanted) if wanted.action == operation.spec.action => {
+            moved::between_plans(&operation.spec, wanted)
+        }
+        Some(wanted) if wanted.action == Action::StopMaps => {
+            messages::MAPS_ARE_STOPPED_FIRST.into()
+        }
+        _ if world.desired.deleting || !operation::is_asked_for(world.desired, &operation.spec) => {
+            "the connection no longer asks for it".into()
+        }
+        _ => messages::overtaken(ready),
     }
 }
 
@@ -108,10 +136,13 @@ pub(super) fn events(world: &World<'_>, status: &DualWriteConnectionStatus) -> V
             Status::True,
         );
         let said = events
-            .iter()
-            .any(|said: &Event| said.reason.as_ref() == mismatch.reason);
-        if bad && !said {
-            events.extend(event(mismatch, true));
+            .iter_mut()
+            .find(|said: &&mut Event| said.reason.as_ref() == mismatch.reason);
+        match said {
+            // It is bad news, also while something is done about it.
+            Some(said) => said.warning |= bad,
+            None if bad => events.extend(event(mismatch, true)),
+            None => {}
         }
     }
     events

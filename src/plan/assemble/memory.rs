@@ -15,8 +15,9 @@ use crate::{
         operation::{Action, MapState, Phase},
     },
     plan::{
-        checks, conditions as judge,
+        checks,
         maps::TableMap,
+        mix,
         observed::{DataverseSays, Environment, Fact, Problem},
         world::{Integration, Link, World, after},
     },
@@ -101,11 +102,8 @@ fn remember_dataverse(world: &World<'_>, status: &mut DualWriteConnectionStatus)
 /// A link that was seen stays in memory when it is seen no more: it is never made again by itself.
 fn remember_link(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
     let Link::To(link) = world.link() else { return };
-    let old = status.observed.link.as_ref();
-    let same = old.filter(|old| {
-        old.connection_set_id == link.connection_set_id
-            && crate::plan::desired::same_id(&old.environment_id, &link.environment_id)
-    });
+    let old = world.memory.observed.link.as_ref();
+    let same = world.seen_before(link);
     status.observed.link = Some(ObservedLink {
         connection_set_id: link.connection_set_id.clone(),
         connection_set_name: link.connection_set_name.clone(),
@@ -152,6 +150,10 @@ fn linked_by(world: &World<'_>, to: &str, same: Option<&ObservedLink>) -> Option
 fn remember_maps(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
     match (world.link(), &world.observed.maps) {
         (Link::To(_), Fact::Known(maps)) => status.maps = Some(counted(maps)),
+        // What was counted belongs to the link that was seen then.
+        (Link::To(link), Fact::Unknown(_)) if world.seen_before(link).is_none() => {
+            status.maps = None;
+        }
         (Link::To(_) | Link::Unknown(_) | Link::NotSeen(_), _) => {}
         (Link::NotObserved | Link::Refused(_) | Link::Absent, _) => status.maps = None,
     }
@@ -192,11 +194,10 @@ fn counted(maps: &[TableMap]) -> Maps {
 /// When a mix of sandbox and production was told last; it is told again every day.
 fn remember_mix(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
     let told = world.memory.mix_told_at;
-    status.mix_told_at = match (judge::mix(world), told) {
+    status.mix_told_at = match (mix::says(world), told) {
         (Some(_), Some(told)) if world.now < after(told, DAY) => Some(told),
         (Some(_), _) => Some(world.now),
-        (None, _) if matches!(world.link(), Link::To(_)) => None,
-        (None, told) => told,
+        (None, told) => told.filter(|_| mix::may_hold_on(world)),
     };
 }
 

@@ -78,7 +78,7 @@ fn fallback(
 }
 
 /// Whether something last seen at `since` is too old to be shown as it was.
-fn is_stale(world: &World<'_>, since: Timestamp) -> bool {
+pub fn is_stale(world: &World<'_>, since: Timestamp) -> bool {
     world.now >= after(since, (world.desired.interval * 3).max(STALE_AFTER))
 }
 
@@ -226,6 +226,8 @@ fn worth_keeping(world: &World<'_>) -> bool {
                 | Reason::Suspended
                 | Reason::Installing
                 | Reason::Linking
+                | Reason::Resetting
+                | Reason::StoppingMaps
                 | Reason::OutcomeUnknown
         )
     })

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::clock;
 use crate::{
-    api::{DualWriteOperationSpec, operation::Action},
-    plan::world::KnownOperation,
+    api::{DualWriteOperationSpec, Reason, operation::Action},
+    plan::{desired, world::KnownOperation},
 };
 
 /// An operation is planned and will start.
@@ -33,7 +33,10 @@ pub fn under_way(operation: &KnownOperation, mine: bool, shown: bool) -> String 
         .clone()
         .unwrap_or_else(|| format!("{} is under way.", word(operation.spec.action)));
     if mine {
-        return format!("{said} Each step: kubectl describe dwo {}", operation.name);
+        return format!(
+            "{said} Each step: kubectl describe dwo {} -n {}",
+            operation.name, operation.namespace
+        );
     }
     format!(
         "An operation of another DualWriteConnection for {} is not finished ({} {}); nothing else starts until it is.",
@@ -47,25 +50,47 @@ pub fn outcome_unknown(operation: &KnownOperation, shown: bool) -> String {
         return hidden(operation, "has an outcome that is not known");
     }
     let said = operation.status.message.clone().unwrap_or_default();
-    format!(
-        "{said} Check in LCS whether it happened, then let go of the operation: kubectl delete dwo {} -n {}",
-        operation.name, operation.namespace
-    )
-    .trim_start()
-    .to_owned()
+    let delete = delete_command(operation);
+    let then = match operation.spec.action {
+        Action::Setup | Action::Link => {
+            format!("Check in LCS whether it happened, then let go of the operation: {delete}")
+        }
+        Action::Reset | Action::StopMaps => format!(
+            "Check on the Dual-write page ({}) where dual-write is linked to and which table maps run. To let go of the operation, \
+             so that putting them back is up to you: {delete}",
+            desired::admin_url(&operation.spec.access.finance_operations_url)
+        ),
+    };
+    format!("{said} {then}").trim_start().to_owned()
 }
 
 /// An operation has failed.
-pub fn operation_failed(operation: &KnownOperation) -> String {
+pub fn operation_failed(operation: &KnownOperation, reason: Reason) -> String {
     let said = operation
         .status
         .message
         .clone()
         .unwrap_or_else(|| format!("{} has failed.", word(operation.spec.action)));
+    let delete = delete_command(operation);
+    match (operation.spec.action, reason) {
+        // It names the commands itself, each with what comes before it.
+        (Action::Reset, Reason::ResetDidNotRetarget) => said,
+        // There is nothing to try again: the link is where it should be.
+        (Action::Reset, Reason::MapsNotRunning | Reason::RestoreIncomplete) => format!(
+            "{said} This is shown until the table maps that ran before run again. To be done with it sooner: {delete}"
+        ),
+        _ => format!(
+            "{said} To try again: kubectl annotate dwc {} -n {} --overwrite dualwrite.dev/reconcile-at=\"$(date)\", or change \
+             the spec, or {delete}",
+            operation.spec.connection.name, operation.namespace
+        ),
+    }
+}
+
+fn delete_command(operation: &KnownOperation) -> String {
     format!(
-        "{said} To try again: kubectl annotate dwc {} -n {} --overwrite dualwrite.dev/reconcile-at=\"$(date)\", or change the \
-         spec, or kubectl delete dwo {} -n {}",
-        operation.spec.connection.name, operation.namespace, operation.name, operation.namespace
+        "kubectl delete dwo {} -n {}",
+        operation.name, operation.namespace
     )
 }
 
@@ -95,6 +120,17 @@ pub const fn word(action: Action) -> &'static str {
 pub fn void(why: &str) -> String {
     format!("Never started: {}.", why.trim_end_matches('.'))
 }
+
+/// A plan is given up because its connection shows something else by now.
+pub fn overtaken(ready: Reason) -> String {
+    format!(
+        "what it relies on does not hold any more; the connection's condition Ready says why ({ready})"
+    )
+}
+
+/// A plan is given up because table maps are stopped before anything else.
+pub const MAPS_ARE_STOPPED_FIRST: &str = "the table maps are stopped first, because sandbox and production are mixed; it is \
+                                          planned again afterwards";
 
 /// Why an operation was given up between its steps.
 pub fn given_up(done: usize, steps: usize, why: &str) -> String {

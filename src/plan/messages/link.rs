@@ -156,6 +156,10 @@ fn of_maps(maps: &[TableMap]) -> String {
     };
     match running {
         running if running == total => format!("All {total} table maps run."),
+        0 => format!(
+            "0 of {total} table maps run: what is changed on either side is not passed on until they are started on the \
+             Dual-write page.{needs}"
+        ),
         running => format!("{running} of {total} table maps run.{needs}"),
     }
 }

@@ -1,9 +1,12 @@
 //! Sentences about a link that is not where it should be.
 
 use super::LCS_MISMATCH;
-use crate::plan::{
-    desired::{self, Desired},
-    observed::Tier,
+use crate::{
+    api::connection::MixPolicy,
+    plan::{
+        desired::{self, Desired},
+        observed::Tier,
+    },
 };
 
 /// Link and integration agree.
@@ -32,9 +35,10 @@ pub fn different_destination(linked: &str, integration: &str) -> String {
 pub fn remedy_reset(desired: &Desired, linked: &str, integration: &str) -> String {
     format!(
         "{} Remedy: a reset of dual-write, on its Dual-write page ({}), links it \
-         to {integration}. That is permanent, and it deletes table maps, integration keys, company mappings, alert settings, \
-         the activity log and the history of initial syncs: note your maps and solutions first, stop all maps, and afterwards \
-         apply the solutions and start the maps again. The operator changes nothing (mismatch.policy: Report).",
+         to {integration}. That is permanent, and it deletes table maps, integration keys, legal-entity mappings, alert \
+         settings, the activity log and the history of initial syncs: note your maps and solutions first, stop all maps, and afterwards \
+         apply the solutions and start the maps again. The operator does not do that (mismatch.policy: Report); with \
+         mismatch.policy: Reset it plans all of it as one act, and waits for approval.",
         different_destination(linked, integration),
         desired::admin_url(&desired.finance_operations_url),
     )
@@ -47,9 +51,17 @@ pub fn mix(desired: &Desired, host: Tier, linked: &str) -> String {
     } else {
         ("not a production", "a production")
     };
+    let what = match desired.mismatch.on_mix {
+        MixPolicy::Report => {
+            "stop the maps on the Dual-write page until this is settled, or set mismatch.onMix: StopMaps."
+        }
+        MixPolicy::StopMaps => {
+            "every map is to be stopped until this is settled (mismatch.onMix: StopMaps)."
+        }
+    };
     format!(
         "Sandbox and production are mixed: {} is {this} environment, and dual-write is linked to {linked}, which is {other} \
-         environment. Data may flow between test and production: stop the maps on the Dual-write page until this is settled.",
+         environment. Data may flow between test and production: {what}",
         desired.host
     )
 }

@@ -6,9 +6,13 @@ use crate::{
     api::{
         DualWriteOperationSpec,
         connection::StartMaps,
-        operation::{Approved, MapState, PlannedMap},
+        operation::{Approval, Approved, MapState, PlannedMap},
     },
-    plan::{desired::Desired, operation::StepKind, world::KnownOperation},
+    plan::{
+        desired::Desired,
+        operation::StepKind,
+        world::{KnownOperation, Settings},
+    },
 };
 
 /// How many names a loss has at the most; a longer list is several losses.
@@ -43,13 +47,17 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
             "seconds",
         ),
         StepKind::StopMaps => (
-            format!("Stopping the {maps} table maps of {host} that run or are paused"),
+            match maps {
+                0 => format!("Making sure that no table map of {host} runs"),
+                1 => format!("Stopping the one table map of {host} that runs or is paused"),
+                _ => format!("Stopping the {maps} table maps of {host} that run or are paused"),
+            },
             "1 to 5 minutes",
         ),
         StepKind::Reset => (
             format!(
-                "Resetting dual-write of {host}: linked to {from} before, to {to} after, for good. Deletes table maps, \
-                 integration keys, company mappings, alert settings, activity log and initial-sync history"
+                "Resetting dual-write of {host}: linked to {from} before, and for good to {to} after. Deletes table maps, \
+                 integration keys, legal-entity mappings, alert settings, activity log and initial-sync history"
             ),
             "up to 5 minutes",
         ),
@@ -58,11 +66,11 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
             "1 to 10 minutes",
         ),
         StepKind::IntegrationKeys => (
-            format!("Setting the {maps} integration keys as they were"),
+            format!("Setting {} as before", counted(maps, "integration key")),
             "seconds",
         ),
         StepKind::InitialiseMaps => (
-            "Initialising the table maps that have come back".into(),
+            "Initialising the table maps that have come back; no data is copied".into(),
             "1 to 5 minutes",
         ),
         StepKind::MapVersions => (
@@ -70,11 +78,14 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
             "seconds for each",
         ),
         StepKind::StartMaps(wave) => (
-            format!("Starting {maps} table maps without initial sync, group {wave}"),
+            format!(
+                "Starting {} without initial sync, group {wave}",
+                counted(maps, "table map")
+            ),
             "1 to 5 minutes",
         ),
         StepKind::PauseMaps => (
-            format!("Pausing the {maps} table maps that were paused"),
+            format!("Pausing {} as before", counted(maps, "table map")),
             "1 minute",
         ),
         StepKind::Verify => (
@@ -83,8 +94,8 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
         ),
         StepKind::ByPerson => (
             format!(
-                "You compare the data of {host} and {to}, then start the table maps on the Dual-write page; the end of this \
-                 operation names the order (mismatch.startMaps: Never)"
+                "You compare the data of {host} and {to}, then run the table maps on the Dual-write page, with Initial sync left \
+                 out; the end of this operation names the order (mismatch.startMaps: Never)"
             ),
             "as long as you need",
         ),
@@ -93,6 +104,13 @@ pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'s
         | StepKind::MapVersion(_)
         | StepKind::RestartMaps(_)
         | StepKind::RepauseMaps => (kind.to_string(), "1 minute"),
+    }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        _ => format!("{number} {what}s"),
     }
 }
 
@@ -138,8 +156,11 @@ pub fn losses(
     ));
     let dropped: Vec<&str> = companies_now
         .iter()
-        .filter(|name| !desired.legal_entities.contains(name))
         .map(String::as_str)
+        .filter(|name| {
+            let mut kept = desired.legal_entities.iter();
+            !kept.any(|kept| kept.eq_ignore_ascii_case(name))
+        })
         .collect();
     if !dropped.is_empty() {
         losses.push(format!(
@@ -147,14 +168,17 @@ pub fn losses(
             dropped.join(", ")
         ));
     }
-    losses.push(format!("Afterwards only {account} may add table maps."));
+    losses.push(format!(
+        "Afterwards only {account}, which makes the link, may add table maps."
+    ));
     if desired.mismatch.force {
         losses.push("A map that does not stop is reset while it runs (mismatch.force).".into());
     }
     if !words.from_is_visible {
         losses.push(format!(
-            "The environment {from} is not visible: if it was deleted, its maps cannot be stopped, this act ends before the \
-             reset, and only Microsoft can help."
+            "The environment {from} is not visible: if it exists, give the application a role that includes it. If it was \
+             deleted, its maps cannot be stopped; without mismatch.force this act then ends before the reset, and only \
+             Microsoft can help."
         ));
     }
     losses
@@ -191,10 +215,10 @@ pub fn approved(approved: &Approved) -> String {
     )
 }
 
-/// The command that approves a plan.
-pub fn approve_command(name: &str, namespace: &str) -> String {
+/// The command that approves a plan, or refuses it.
+fn approve_command(name: &str, namespace: &str, approval: &str) -> String {
     format!(
-        "kubectl patch dwo {name} -n {namespace} --type=merge -p '{{\"spec\":{{\"approval\":\"Approved\"}}}}'"
+        "kubectl patch dwo {name} -n {namespace} --type=merge -p '{{\"spec\":{{\"approval\":\"{approval}\"}}}}'"
     )
 }
 
@@ -204,9 +228,11 @@ pub fn plan_awaits_approval(operation: &KnownOperation) -> String {
         name, namespace, ..
     } = operation;
     format!(
-        "Nothing has been done. Read what is lost (spec.losses) and what it relies on, then approve exactly this plan: {}. To \
-         refuse it: the same with Rejected. It becomes Void when what it relies on moves.",
-        approve_command(name, namespace)
+        "Nothing has been done. Read under Losses what cannot be brought back, then approve exactly this plan: {}. To refuse \
+         it: {}. Either needs the role dualwrite-approver. The plan becomes Void when link, maps, companies, keys or solutions \
+         change before that.",
+        approve_command(name, namespace, "Approved"),
+        approve_command(name, namespace, "Rejected"),
     )
 }
 
@@ -217,22 +243,38 @@ pub fn reset_awaits_approval(
     plan: &DualWriteOperationSpec,
     name: &str,
     namespace: &str,
+    refused: Option<&str>,
 ) -> String {
+    let refused = refused.map(|why| format!(" {why}")).unwrap_or_default();
     format!(
-        "{} A reset is planned as DualWriteOperation {name} and waits for approval. {} Read it: kubectl describe dwo {name} -n \
+        "{} A reset is planned as DualWriteOperation {name} and waits for approval.{refused} {} Read it: kubectl describe dwo {name} -n \
          {namespace}. Approve it: {}",
         different_destination(linked, integration),
         in_short(plan),
-        approve_command(name, namespace),
+        approve_command(name, namespace, "Approved"),
     )
 }
 
 /// A reset would be planned, if the operator were to act.
-pub fn would_reset(linked: &str, integration: &str, plan: &DualWriteOperationSpec) -> String {
+pub fn would_reset(
+    settings: &Settings,
+    linked: &str,
+    integration: &str,
+    plan: &DualWriteOperationSpec,
+) -> String {
     let steps: Vec<&str> = plan.steps.iter().map(|step| step.what.as_str()).collect();
+    let but_for = if settings.observe_only {
+        "Without its flag --observe-only, and with spec.mode: Manage,"
+    } else {
+        "With spec.mode: Manage"
+    };
+    let how = match plan.approval {
+        Approval::NotRequired => "do without approval",
+        Approval::Pending | Approval::Approved | Approval::Rejected => "plan, for approval",
+    };
     format!(
-        "{} The operator only observes, so it makes no operation. In mode Manage it would plan, for approval: {}. What would be \
-         lost or may not come back: {}",
+        "{} The operator only observes, so it makes no operation. {but_for} it would {how}: {}. What would be lost or may not \
+         come back: {}",
         different_destination(linked, integration),
         steps.join("; "),
         plan.losses.join(" "),
@@ -256,6 +298,16 @@ pub fn plan_needs(linked: &str, integration: &str, problem: &str) -> String {
     )
 }
 
+/// There is more than one operation can carry.
+pub fn more_than_a_plan_holds(what: &str) -> String {
+    format!(
+        "There are more {what} than one operation can carry, so no reset is planned: use the wizard of the Dual-write page."
+    )
+}
+
+/// What cannot be read is read again.
+pub const TRIED_AGAIN: &str = "this is tried again by itself.";
+
 /// A plan starts without approval.
 pub fn starts_without_approval(linked: &str, integration: &str, name: &str) -> String {
     format!(
@@ -267,8 +319,8 @@ pub fn starts_without_approval(linked: &str, integration: &str, name: &str) -> S
 /// Why an automatic approval is not taken.
 pub fn automatic_refused(host: &str) -> String {
     format!(
-        "mismatch.approval: Automatic does not hold for {host}, which is, or may be, a production environment: approve the plan, \
-         or set mismatch.allowProduction: true."
+        "mismatch.approval: Automatic does not hold for {host}, which is, or may be, a production environment; \
+         mismatch.allowProduction: true would allow it, set by somebody who may approve."
     )
 }
 
@@ -281,9 +333,9 @@ pub fn plan_rejected(operation: &KnownOperation, linked: &str, integration: &str
         ..
     } = operation;
     format!(
-        "{} The plan to reset it, DualWriteOperation {name}, was rejected, and the same facts are not planned again. To plan \
-         again: kubectl annotate dwc {} -n {namespace} --overwrite dualwrite.dev/reconcile-at=\"$(date)\". To be asked no more: \
-         mismatch.policy: Report.",
+        "{} The plan of a reset, DualWriteOperation {name}, was rejected, and the same facts are not planned again. To plan again, \
+         change the spec, or: kubectl annotate dwc {} -n {namespace} --overwrite dualwrite.dev/reconcile-at=\"$(date)\". To be \
+         asked no more: mismatch.policy: Report.",
         different_destination(linked, integration),
         spec.connection.name,
     )
@@ -293,7 +345,7 @@ pub fn plan_rejected(operation: &KnownOperation, linked: &str, integration: &str
 pub fn stopping_mixed(name: &str) -> String {
     format!(
         "Sandbox and production are mixed, and the table maps are being stopped (mismatch.onMix: StopMaps): DualWriteOperation \
-         {name}."
+         {name}. From then on changes are not passed on until a person runs the maps again."
     )
 }
 
@@ -314,8 +366,8 @@ fn in_short(plan: &DualWriteOperationSpec) -> String {
         )
     };
     format!(
-        "It has {} table maps{back}. It is permanent and deletes alert settings, activity log and initial-sync history for good.",
-        maps.len()
+        "The link has {}{back}. A reset is permanent, and deletes alert settings, activity log and initial-sync history for good.",
+        counted(maps.len(), "table map")
     )
 }
 

@@ -1,4 +1,4 @@
-//! Sentences about a reset, and about stopping maps: while it goes on, when it goes wrong, and how it has ended.
+//! Sentences about a reset, and about stopping maps: while it goes on, and when something goes wrong.
 
 use jiff::Timestamp;
 
@@ -6,19 +6,13 @@ use super::{act_waiting, clock, list};
 use crate::{
     api::{
         DualWriteOperationSpec, DualWriteOperationStatus,
-        operation::{Action, Backup, MapState, PlannedMap, StepState},
+        operation::{Action, Backup},
     },
-    plan::{
-        desired,
-        maps::{self, TableMap},
-        observed::Problem,
-        operation::StepKind,
-        world::KnownOperation,
-    },
+    plan::{maps::TableMap, observed::Problem, operation::StepKind},
 };
 
 /// How many names a sentence has at the most.
-const NAMES: usize = 20;
+pub(super) const NAMES: usize = 20;
 
 /// Power Platform integration has moved.
 pub const NOT_INTEGRATED_ANY_MORE: &str =
@@ -83,12 +77,85 @@ pub fn version_missing(map: &TableMap, wanted: Option<&str>) -> String {
     )
 }
 
-/// A map that a solution was proven to bring has not come back.
-pub fn map_missing(map: &PlannedMap) -> String {
+/// Maps that a solution was proven to bring have not come back.
+pub fn maps_missing(solution: &str, maps: &[&str], was_applied: bool) -> String {
+    let maps = list(maps, NAMES);
+    if was_applied {
+        format!(
+            "maps that have not come back with solution {solution}: {maps}; apply the solution again on the Dual-write page"
+        )
+    } else {
+        format!("maps that are missing without solution {solution}: {maps}")
+    }
+}
+
+/// The backup could not be written.
+pub fn backup_failed(why: &str) -> String {
+    format!("The backup could not be written: {why}")
+}
+
+/// The backup was deleted each time that it was written.
+pub fn backup_vanishes(backup: Option<&Backup>) -> String {
+    let names = backup
+        .map(|backup| backup.config_maps.join(", "))
+        .unwrap_or_default();
+    format!("The backup in ConfigMap {names} is deleted by somebody each time that it is written.")
+}
+
+/// The reset could not be sent.
+pub fn reset_not_sent(why: &str) -> String {
+    format!("The reset could not be sent: {why}")
+}
+
+/// What decides could not be seen for longer than a step may take.
+pub fn not_seen(problem: &str) -> String {
+    format!("What has to be seen before a reset could not be read for too long: {problem}")
+}
+
+/// The finance and operations environment does not answer.
+pub fn environment_stopped(why: &str) -> String {
     format!(
-        "map '{}' has not come back with solution {}; apply the solution again on the Dual-write page",
-        map.name,
-        map.solution.as_deref().unwrap_or("unknown")
+        "the finance and operations environment does not answer, so its link is not seen: {why}"
+    )
+}
+
+/// The link that the plan is about is another one by now.
+pub fn link_has_moved(environment: &str, set: &str) -> String {
+    format!(
+        "dual-write is linked to {environment} now (connection set {set}), which is not the link that the plan is about"
+    )
+}
+
+/// The link is not the one that a step is about.
+pub fn another_link(link: Option<&str>) -> String {
+    match link {
+        Some(link) => format!("dual-write is linked to {link} now, and nothing is changed there."),
+        None => {
+            "the dual-write service shows no link, so nothing of it can be read or changed.".into()
+        }
+    }
+}
+
+/// What the link is, where it is not the target.
+pub fn not_linked_to_target(link: Option<&str>) -> String {
+    match link {
+        Some(link) => format!("dual-write is linked to {link}."),
+        None => "the dual-write service shows no link.".into(),
+    }
+}
+
+/// A step that is not in the plan, because what it is about was not known then.
+pub fn unplanned_running(step: &str, since: Timestamp, deadline: Timestamp) -> String {
+    let what = match StepKind::parse(Action::Reset, step) {
+        Some(StepKind::MapVersion(map)) => {
+            format!("Choosing the version that table map '{map}' had")
+        }
+        _ => format!("Step {step}"),
+    };
+    format!(
+        "{what}: since {}, deadline {}.",
+        clock(since),
+        clock(deadline)
     )
 }
 
@@ -123,15 +190,6 @@ pub fn step_missing(kind: &StepKind, maps: &[String], why: &str) -> String {
     }
 }
 
-/// The reset goes on although maps run.
-pub fn forced(maps: &[String], why: &str) -> String {
-    format!(
-        "maps that did not stop, reset all the same because of mismatch.force: {} ({})",
-        list(maps, NAMES),
-        why.trim_end_matches('.')
-    )
-}
-
 /// A map does not stop.
 pub fn maps_not_stopped(maps: &[String], why: &str) -> String {
     format!(
@@ -157,27 +215,17 @@ pub fn reset_refused(why: &str) -> String {
 
 /// An act is given up and takes back what it has done.
 pub fn giving_up(why: &str) -> String {
-    format!(
-        "Given up, nothing was deleted; the maps that were stopped are being started again. Why: {why}"
-    )
+    undoing(&given_up_unharmed(why))
+}
+
+/// An act is given up, and takes back what it has done; with how it ends.
+pub fn undoing(ending: &str) -> String {
+    format!("{ending} The table maps that were stopped are being started again.")
 }
 
 /// An act was given up before anything was destroyed.
 pub fn given_up_unharmed(why: &str) -> String {
     format!("Nothing was reset or deleted. {}", super::sentence(why))
-}
-
-/// An act was given up, and what it had stopped runs again, apart from what is named.
-pub fn gave_up(why: &str, missing: &[String]) -> String {
-    let maps = if missing.is_empty() {
-        "The maps that had been stopped run again as before.".to_owned()
-    } else {
-        format!(
-            "Not everything runs as before; start it on the Dual-write page: {}.",
-            list(missing, NAMES)
-        )
-    };
-    format!("{why} {maps}")
 }
 
 /// What is decisive cannot be read in the middle of an act.
@@ -191,163 +239,14 @@ pub fn act_cannot_see(
         .steps
         .iter()
         .any(|step| step.name == stop && step.attempt > 0);
-    let meanwhile = if stopped && spec.action == Action::Reset {
-        " Meanwhile table maps are stopped: what is changed on either side is not passed on."
-    } else {
-        ""
+    let meanwhile = match spec.action {
+        Action::Reset if stopped => {
+            " Meanwhile table maps are stopped: what is changed on either side is not passed on."
+        }
+        Action::StopMaps if stopped => " Meanwhile some table maps may be stopped and others run.",
+        _ => "",
     };
     act_waiting(&format!("{}{meanwhile}", super::sentence(&problem.message)))
-}
-
-/// An operation was deleted, and its act could not be ended in time.
-pub fn abandoned(step: &str, backup: Option<&Backup>) -> String {
-    let backup = backup.map(|backup| {
-        format!(
-            " Table maps may be stopped or missing; what was there stands in ConfigMap {}.",
-            backup.config_maps.join(", ")
-        )
-    });
-    format!(
-        "The operation was deleted, and what became of its step {step} was not seen in time.{}",
-        backup.unwrap_or_default()
-    )
-}
-
-/// Where what was taken away stands.
-fn backup_note(status: &DualWriteOperationStatus) -> String {
-    status.backup.as_ref().map_or_else(String::new, |backup| {
-        format!(
-            " What was there before stands in ConfigMap {}.",
-            backup.config_maps.join(", ")
-        )
-    })
-}
-
-/// A reset was accepted, and the link names something else than its target.
-pub fn did_not_retarget(
-    operation: &KnownOperation,
-    status: &DualWriteOperationStatus,
-    link: &str,
-) -> String {
-    let spec = &operation.spec;
-    let connection = &spec.connection.name;
-    let namespace = &operation.namespace;
-    format!(
-        "The dual-write service has accepted the reset, and dual-write is still linked to {link}, not to '{}' ({}). The table \
-         maps may be cleared, and those that are left stay stopped.{} On the Dual-write page ({}) choose Reset and, as the \
-         destination, the Dataverse that Power Platform integration names. When that is done: kubectl annotate dwc {connection} \
-         -n {namespace} --overwrite dualwrite.dev/reconcile-at=\"$(date)\". To stay with {link} instead, set mismatch.policy: \
-         Report, apply your solutions and start the maps on the Dual-write page, then: kubectl delete dwo {} -n {namespace}",
-        spec.target.environment_name,
-        spec.target.environment_id,
-        backup_note(status),
-        desired::admin_url(&spec.access.finance_operations_url),
-        operation.name,
-    )
-}
-
-/// The answer to a reset was lost, and the link does not name its target.
-pub fn reset_outcome_unknown(
-    spec: &DualWriteOperationSpec,
-    status: &DualWriteOperationStatus,
-    sent: Timestamp,
-    why: Option<&str>,
-) -> String {
-    let why = why
-        .map(|why| format!(" ({})", why.trim_end_matches('.')))
-        .unwrap_or_default();
-    format!(
-        "A reset of {} was recorded to be sent before {}, its answer was lost{why}, and dual-write is not linked to '{}' ({}). \
-         It is not sent again by itself, because it may still take effect: then the maps are put back. Until then table maps \
-         are stopped or missing.{}",
-        spec.finance_operations_host,
-        clock(sent),
-        spec.target.environment_name,
-        spec.target.environment_id,
-        backup_note(status),
-    )
-}
-
-/// The link was reset; what is missing, what runs, and what a person still has to do.
-pub fn reset_ended(
-    operation: &KnownOperation,
-    status: &DualWriteOperationStatus,
-    lost: &[&str],
-    laggards: &[String],
-) -> String {
-    let spec = &operation.spec;
-    let mut text = vec![format!(
-        "Dual-write of {} was reset and is linked to '{}' ({}).",
-        spec.finance_operations_host, spec.target.environment_name, spec.target.environment_id
-    )];
-    if !laggards.is_empty() {
-        text.push(format!(
-            "These table maps do not run although they should: {}. Look at them on the Dual-write page ({}).",
-            list(laggards, NAMES),
-            desired::admin_url(&spec.access.finance_operations_url)
-        ));
-    }
-    if !status.missing.is_empty() {
-        text.push(format!("Not put back: {}.", status.missing.join("; ")));
-    }
-    if !lost.is_empty() {
-        text.push(format!(
-            "These maps have not come back, as the plan said they may not: {}.",
-            list(lost, NAMES)
-        ));
-    }
-    text.push(of_maps(spec, status, laggards));
-    let note = backup_note(status);
-    if !note.is_empty() {
-        text.push(note.trim_start().to_owned());
-    }
-    text.retain(|sentence| !sentence.is_empty());
-    text.join(" ")
-}
-
-fn of_maps(
-    spec: &DualWriteOperationSpec,
-    status: &DualWriteOperationStatus,
-    laggards: &[String],
-) -> String {
-    let waves = maps::waves(maps::to_start(&spec.relies_on.maps));
-    if waves.is_empty() {
-        return "No table map ran before, and none was started.".into();
-    }
-    if spec.options.start_maps {
-        let failed = status
-            .steps
-            .iter()
-            .any(|step| step.state == StepState::Failed);
-        return if laggards.is_empty() && !failed {
-            "The table maps are in the states that they had.".into()
-        } else {
-            String::new()
-        };
-    }
-    format!(
-        "The table maps are stopped, because the destination has changed (mismatch.startMaps: Never): compare the data, then \
-         start them on the Dual-write page in this order: {}.",
-        order(&waves)
-    )
-}
-
-/// The order of starting, in one line.
-pub fn order(waves: &[Vec<&PlannedMap>]) -> String {
-    let waves: Vec<String> = waves
-        .iter()
-        .map(|wave| {
-            let names: Vec<String> = wave
-                .iter()
-                .map(|map| match map.state {
-                    MapState::Paused => format!("{} (was paused)", map.name),
-                    _ => map.name.clone(),
-                })
-                .collect();
-            list(&names, NAMES)
-        })
-        .collect();
-    waves.join("; then ")
 }
 
 /// A connection was deleted, and its maps could not be stopped.
@@ -357,23 +256,23 @@ pub fn maps_not_stopped_in_time() -> String {
         .into()
 }
 
-/// Every table map is stopped.
-pub fn maps_stopped(spec: &DualWriteOperationSpec) -> String {
-    let waves = maps::waves(maps::to_start(&spec.relies_on.maps));
-    format!(
-        "Every table map of {} is stopped: what is changed on either side is not passed on. To start them again, on the \
-         Dual-write page, in this order: {}.",
-        spec.finance_operations_host,
-        order(&waves)
-    )
-}
-
 /// Nothing is to be stopped.
 pub const NOTHING_TO_STOP: &str = "No table map runs, so none was stopped.";
 
 /// The connection does not confirm that its maps are to be stopped.
 pub const STOP_NOT_CONFIRMED: &str = "deletionPolicy: StopMaps, mode: Manage and the annotation dualwrite.dev/confirm-stop \
                                       with the connection's own name are not all set any more";
+
+/// The operator may do nothing.
+pub const ONLY_OBSERVES: &str = "the operator only observes (--observe-only)";
+
+/// The link or its maps could not be seen while a deletion waited.
+pub fn unseen_for_deletion(why: &str) -> String {
+    format!(
+        "they could not be seen within 10 minutes ({})",
+        why.trim_end_matches('.')
+    )
+}
 
 /// The operation of a deletion is recorded.
 pub const STOPPING_FOR_DELETION: &str =

@@ -1,11 +1,12 @@
-//! Whether what a plan relies on still holds: in an operation's own pass, right before its first step.
+//! Whether what a plan relies on still holds: in a connection's pass while the plan waits, and in an operation's own pass,
+//! right before its first step.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Display};
 
 use crate::{
     api::{
         DualWriteOperationSpec,
-        operation::{Action, PlannedMap, ReliesOn},
+        operation::{Action, Approval, ConnectionSetReference, PlannedMap, ReliesOn},
     },
     plan::{
         desired::same_id,
@@ -13,6 +14,153 @@ use crate::{
         observed::{Fact, LinkView, Problem},
     },
 };
+
+const KEYS_CHANGED: &str = "the integration keys have changed";
+
+/// What differs between a plan and the one that would be made now, in words.
+pub fn between_plans(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> String {
+    let mut moved: Vec<String> = facts(before, now);
+    moved.extend(wishes(before, now));
+    if moved.is_empty() {
+        moved.extend(text(
+            "the time that it may take",
+            &before.timeout,
+            &now.timeout,
+        ));
+    }
+    if moved.is_empty() && (before.steps != now.steps || before.losses != now.losses) {
+        moved.push("its steps, or what would be lost, are different now".into());
+    }
+    if moved.is_empty() {
+        "another operation has ended since".into()
+    } else {
+        moved.join("; ")
+    }
+}
+
+/// What is different at Microsoft's.
+fn facts(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<String> {
+    let (old, new) = (&before.relies_on, &now.relies_on);
+    let (old_target, new_target) = (&before.target, &now.target);
+    let mut moved = Vec::new();
+    moved.extend(text(
+        "the Dataverse environment",
+        &old_target.environment_id,
+        &new_target.environment_id,
+    ));
+    if moved.is_empty() && old_target != new_target {
+        moved.push("the name or the address of the Dataverse environment has changed".into());
+    }
+    moved.extend(text(
+        "Power Platform integration",
+        &old.integration,
+        &new.integration,
+    ));
+    moved.extend(text("the link", &old.link, &new.link));
+    moved.extend(names(
+        "the packages to be installed",
+        &old.applications,
+        &new.applications,
+    ));
+    if let (Some(old), Some(new)) = (&old.connection_set, &new.connection_set) {
+        let is_same_link = before.relies_on.link == now.relies_on.link;
+        moved.extend(connection_set(old, new, is_same_link));
+    }
+    let maps = planned_maps(&old.maps, &new.maps);
+    if maps.is_empty() && order(&old.maps) != order(&new.maps) {
+        moved.push("the order in which table maps can be started has changed".into());
+    }
+    moved.extend(maps);
+    moved.extend(names("the solutions", &old.solutions, &new.solutions));
+    if old.integration_keys != new.integration_keys {
+        moved.push(KEYS_CHANGED.into());
+    }
+    moved
+}
+
+/// What the connection's spec says otherwise.
+fn wishes(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<String> {
+    let (old, new) = (&before.options, &now.options);
+    let start = |starts| if starts { "AsBefore" } else { "Never" };
+    let mut moved = Vec::new();
+    moved.extend(names(
+        companies(before.action),
+        &before.relies_on.legal_entities,
+        &now.relies_on.legal_entities,
+    ));
+    moved.extend(text("mismatch.force", &old.force, &new.force));
+    moved.extend(text(
+        "mismatch.startMaps",
+        start(old.start_maps),
+        start(new.start_maps),
+    ));
+    if before.access != now.access {
+        moved.push("how it is reached has changed".into());
+    }
+    moved.extend(text(
+        "how long a step may take",
+        &old.step_timeout,
+        &new.step_timeout,
+    ));
+    if is_automatic(before) != is_automatic(now) {
+        moved.push("whether it needs an approval has changed".into());
+    }
+    moved
+}
+
+const fn companies(action: Action) -> &'static str {
+    match action {
+        Action::Reset => "the companies after the reset",
+        Action::Setup | Action::Link | Action::StopMaps => "the companies",
+    }
+}
+
+fn is_automatic(plan: &DualWriteOperationSpec) -> bool {
+    plan.approval == Approval::NotRequired
+}
+
+fn text<T: PartialEq + Display + ?Sized>(what: &str, before: &T, now: &T) -> Option<String> {
+    (before != now).then(|| format!("{what} was {before} and is {now}"))
+}
+
+fn names(what: &str, before: &[String], now: &[String]) -> Option<String> {
+    let list = |names: &[String]| match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    };
+    (before != now).then(|| format!("{what} were {} and are {}", list(before), list(now)))
+}
+
+fn connection_set(
+    before: &ConnectionSetReference,
+    now: &ConnectionSetReference,
+    is_same_link: bool,
+) -> impl Iterator<Item = String> {
+    let id = text("the connection set", &before.id, &now.id);
+    let companies = names(
+        "the companies of the link",
+        &before.legal_entities,
+        &now.legal_entities,
+    );
+    let visible = match (before.environment_visible, now.environment_visible) {
+        _ if !is_same_link => None,
+        (true, false) => {
+            Some("the environment that dual-write is linked to is not visible any more")
+        }
+        (false, true) => Some("the environment that dual-write is linked to is visible now"),
+        (true, true) | (false, false) => None,
+    };
+    [id, companies, visible.map(str::to_owned)]
+        .into_iter()
+        .flatten()
+}
+
+/// By the name of each map, what must run before it.
+fn order(maps: &[PlannedMap]) -> Vec<(&str, &[String])> {
+    maps.iter()
+        .map(|map| (map.name.as_str(), map.after.as_slice()))
+        .collect()
+}
 
 /// What was read now.
 #[derive(Clone, Copy, Debug)]
@@ -40,20 +188,14 @@ fn compare<'a>(plan: &DualWriteOperationSpec, now: &Now<'a>) -> Result<Vec<Strin
     }
     moved.extend(maps(&plan.relies_on.maps, read(now.maps)?));
     let set = read(&now.details.connection_set)?;
-    if plan.relies_on.integration_keys != set.integration_keys {
-        moved.push("the integration keys have changed".into());
+    if plan.relies_on.integration_keys != set.keys() {
+        moved.push(KEYS_CHANGED.into());
     }
     let planned = plan.relies_on.connection_set.as_ref();
-    if planned.is_some_and(|planned| planned.legal_entities != set.legal_entities) {
-        moved.push(format!(
-            "the companies of the link are now {}",
-            set.legal_entities.join(", ")
-        ));
-    }
+    let before = planned.map_or(&[][..], |planned| &planned.legal_entities);
+    moved.extend(names("the companies of the link", before, &set.companies()));
     let solutions = read(&now.details.solutions)?;
-    if plan.relies_on.solutions != *solutions {
-        moved.push(format!("the solutions are now {}", solutions.join(", ")));
-    }
+    moved.extend(names("the solutions", &plan.relies_on.solutions, solutions));
     Ok(moved)
 }
 

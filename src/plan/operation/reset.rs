@@ -1,24 +1,32 @@
 //! The plan of a reset, and that of stopping the maps: from what was read, in the order in which it is done.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{StepKind, frame};
 use crate::{
     api::{
         DualWriteOperationSpec,
-        connection::{ApprovalPolicy, StartMaps},
+        connection::{ApprovalPolicy, FailureClass, StartMaps},
         operation::{
             Action, Approval, ConnectionSetReference, MapState, Options, PlannedMap, PlannedStep,
         },
     },
     plan::{
-        desired::same_id,
         maps::{self, ConnectionSetDetails, TableMap},
         messages::{self, PlanWords},
         observed::{Environment, Fact, LinkFacts, Problem, Readiness, Tier},
-        world::{KnownOperation, World},
+        world::{KnownOperation, Link, World},
     },
 };
+
+/// How many maps, and how many keys, an operation carries at the most; its definition says the same.
+const MOST_MAPS: usize = 1000;
+
+/// How many solutions; each is a step.
+const MOST_SOLUTIONS: usize = 200;
 
 /// The longest time that an act may take as a whole.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -37,20 +45,50 @@ impl<'a> ResetFacts<'a> {
     ///
     /// # Errors
     /// The first thing that could not be read.
-    pub fn of(world: &World<'a>) -> Result<Self, &'a Problem> {
-        const fn read<T>(fact: &Fact<T>) -> Result<&T, &Problem> {
+    pub fn of(world: &World<'a>) -> Result<Self, Problem> {
+        fn read<T>(fact: &Fact<T>) -> Result<&T, Problem> {
             match fact {
                 Fact::Known(value) => Ok(value),
-                Fact::Unknown(problem) => Err(problem),
+                Fact::Unknown(problem) => Err(problem.clone()),
             }
         }
         let details = &world.observed.details;
-        Ok(Self {
+        // While the list of environments is unread, nobody can say that the linked one is not visible.
+        if let Link::To(link) = world.link()
+            && world.visible_environment(&link.environment_id).is_none()
+        {
+            read(&world.observed.tenant)?;
+        }
+        let facts = Self {
             maps: read(&world.observed.maps)?,
             set: read(&details.connection_set)?,
             solutions: read(&details.solutions)?,
             prerequisites: read(&details.prerequisites)?,
-        })
+        };
+        match facts.is_more_than_a_plan_holds() {
+            None => Ok(facts),
+            Some(what) => Err(Problem {
+                class: FailureClass::Unexpected,
+                reason: None,
+                message: messages::more_than_a_plan_holds(what),
+                retry_after: None,
+            }),
+        }
+    }
+
+    /// What there is more of than an operation can carry, if anything.
+    fn is_more_than_a_plan_holds(&self) -> Option<&'static str> {
+        let counts = [
+            ("table maps", self.maps.len(), MOST_MAPS),
+            (
+                "integration keys",
+                self.set.integration_keys.len(),
+                MOST_MAPS,
+            ),
+            ("solutions", self.solutions.len(), MOST_SOLUTIONS),
+        ];
+        let over = counts.into_iter().find(|(_, count, most)| count > most);
+        over.map(|(what, ..)| what)
     }
 }
 
@@ -62,13 +100,17 @@ pub fn reset(
     facts: &ResetFacts<'_>,
 ) -> DualWriteOperationSpec {
     let desired = world.desired;
-    let is_same_destination = same_id(&link.environment_id, &environment.id);
-    let starts = is_same_destination || desired.mismatch.start_maps == StartMaps::AsBefore;
-    let planned = maps::planned(facts.maps, facts.prerequisites, &brought_by(world));
+    // Row 16 resets only a link that goes elsewhere, so the destination always changes.
+    let starts = desired.mismatch.start_maps == StartMaps::AsBefore;
+    let mut brought_by = brought_by(world);
+    // One that is not offered any more brings nothing.
+    brought_by.retain(|_, solution| facts.solutions.contains(solution));
+    let planned = maps::planned(facts.maps, facts.prerequisites, &brought_by);
     let words = Words::of(world, environment, link);
     let steps = steps(&planned, facts, starts, &words.get());
     let mut spec = frame(world, environment, Action::Reset, Vec::new());
-    spec.losses = messages::losses(desired, &words.get(), &planned, &facts.set.legal_entities);
+    let companies = facts.set.companies();
+    spec.losses = messages::losses(desired, &words.get(), &planned, &companies);
     spec.timeout = seconds(
         desired
             .link_timeout
@@ -76,15 +118,13 @@ pub fn reset(
             .min(LONGEST),
     );
     spec.steps = steps;
-    spec.relies_on.connection_set = Some(set_reference(world, link, &facts.set.legal_entities));
+    spec.relies_on.connection_set = Some(set_reference(world, link, &companies));
     spec.relies_on
         .legal_entities
         .clone_from(&desired.legal_entities);
     spec.relies_on.maps = planned;
     spec.relies_on.solutions = facts.solutions.to_vec();
-    spec.relies_on
-        .integration_keys
-        .clone_from(&facts.set.integration_keys);
+    spec.relies_on.integration_keys = facts.set.keys();
     spec.options = Options {
         force: desired.mismatch.force,
         start_maps: starts,
@@ -124,6 +164,8 @@ pub fn stop_maps(
         messages::stop_cause(on_deletion)
     )];
     spec.timeout = seconds(world.desired.link_timeout);
+    // It does not depend on it, and there may be none.
+    spec.relies_on.integration.clear();
     spec.relies_on.connection_set = Some(set_reference(world, link, &[]));
     spec.relies_on.maps = planned;
     spec.options = Options {
@@ -185,7 +227,7 @@ impl<'a> Words<'a> {
             to: messages::environment(environment),
             account: desired.dual_write_service.as_ref().map_or_else(
                 || "the account used here".to_owned(),
-                |service| format!("the account of Secret '{}'", service.secret_ref.name),
+                |service| format!("the user account of Secret '{}'", service.secret_ref.name),
             ),
             from_is_visible: linked.is_some(),
         }
@@ -227,11 +269,14 @@ fn brought_in(operation: &KnownOperation) -> impl Iterator<Item = (String, Strin
 }
 
 fn to_stop(maps: &[PlannedMap]) -> Vec<String> {
-    let runs = |map: &&PlannedMap| !map.state.is_stopped();
-    maps.iter()
-        .filter(runs)
-        .map(|map| map.name.clone())
-        .collect()
+    names(maps, |map| !map.state.is_stopped())
+}
+
+/// The names of some of the maps, each once.
+fn names(maps: &[PlannedMap], of: impl Fn(&PlannedMap) -> bool) -> Vec<String> {
+    let some = maps.iter().filter(|map| of(map));
+    let names: BTreeSet<&String> = some.map(|map| &map.name).collect();
+    names.into_iter().cloned().collect()
 }
 
 fn steps(
@@ -247,15 +292,13 @@ fn steps(
         step(StepKind::StopMaps, to_stop(planned)),
         plain(StepKind::Reset),
     ];
-    let solutions = facts.solutions.iter();
+    let mut seen = BTreeSet::new();
+    let solutions = facts.solutions.iter().filter(|name| seen.insert(*name));
     steps.extend(solutions.map(|name| plain(StepKind::Solution(name.clone()))));
     if !facts.set.integration_keys.is_empty() {
-        let entities = facts
-            .set
-            .integration_keys
-            .iter()
-            .map(|key| key.entity.clone());
-        steps.push(step(StepKind::IntegrationKeys, entities.collect()));
+        let keys = facts.set.keys();
+        let entities = keys.into_iter().map(|key| key.entity).collect();
+        steps.push(step(StepKind::IntegrationKeys, entities));
     }
     steps.push(plain(StepKind::InitialiseMaps));
     steps.push(plain(StepKind::MapVersions));
@@ -265,8 +308,7 @@ fn steps(
             let names = wave.iter().map(|map| map.name.clone()).collect();
             steps.push(step(StepKind::StartMaps(index + 1), names));
         }
-        let paused = planned.iter().filter(|map| map.state == MapState::Paused);
-        let paused: Vec<String> = paused.map(|map| map.name.clone()).collect();
+        let paused = names(planned, |map| map.state == MapState::Paused);
         if !paused.is_empty() {
             steps.push(step(StepKind::PauseMaps, paused));
         }

@@ -1,0 +1,140 @@
+//! Whatever the service does and whatever happens meanwhile: nothing is destroyed without an approval, and without all that
+//! it relies on; nothing is asked for too often; and the end says what a person has to know.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod plan_reset_support;
+
+use std::time::Duration;
+
+use dualwrite_operator::{
+    api::operation::{Approval, Phase},
+    plan::{advance::BackupView, operation::StepKind},
+};
+use plan_reset_support::*;
+use proptest::prelude::*;
+
+fn one_of(choices: &'static [u64]) -> impl Strategy<Value = Duration> {
+    prop::sample::select(choices).prop_map(seconds)
+}
+
+fn some_maps() -> impl Strategy<Value = Vec<String>> {
+    let none = Just(Vec::new()).boxed();
+    let names = ["Customers", "Groups", "Vendors"].map(str::to_owned);
+    let some = prop::sample::subsequence(names.to_vec(), 1..=2).boxed();
+    prop_oneof![3 => none, 1 => some]
+}
+
+prop_compose! {
+    fn behaviours()(
+        ids in any::<bool>(),
+        lag in one_of(&[0, 30, 100]),
+        takes in one_of(&[5, 40, 400]),
+        reset_takes in one_of(&[10, 90, 600, 1200]),
+        ends in prop_oneof![
+            5 => Just(Ends::AtTarget),
+            1 => Just(Ends::Stays),
+            1 => Just(Ends::Elsewhere),
+            1 => Just(Ends::NoLink),
+        ],
+        stuck in prop::bool::weighted(0.1),
+        never_stop in some_maps(),
+        never_start in some_maps(),
+    ) -> Behaviour {
+        Behaviour {
+            ids,
+            lag,
+            takes,
+            reset_takes,
+            ends,
+            stuck,
+            never_stop: never_stop.into_iter().collect(),
+            never_start: never_start.into_iter().collect(),
+            ..Behaviour::default()
+        }
+    }
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    prop::sample::select(vec![
+        Event::Crash(seconds(1)),
+        Event::Crash(minutes(7)),
+        Event::Crash(hours(2)),
+        Event::Rival,
+        Event::Suspended(minutes(5)),
+        Event::Suspended(hours(30)),
+        Event::Changed,
+        Event::ConnectionDeleted,
+        Event::Recreated,
+        Event::OperationDeleted,
+        Event::IntegrationMoved,
+        Event::IntegrationUnseen,
+        Event::LinkMoved,
+        Event::LinkGone,
+        Event::SetMoved,
+        Event::MapStarted,
+        Event::MapChanged,
+        Event::BackupDeleted,
+        Event::BackupAltered,
+        Event::Blind(minutes(5)),
+        Event::Blind(hours(2)),
+    ])
+}
+
+fn moments() -> impl Strategy<Value = When> {
+    prop_oneof![
+        (0_usize..40).prop_map(When::Before),
+        (0_usize..40).prop_map(When::After),
+        (0_usize..14).prop_map(When::Received),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, max_shrink_iters: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_is_destroyed_without_all_that_it_relies_on(
+        behaviour in behaviours(),
+        approval in prop_oneof![
+            6 => Just(Approval::Approved),
+            2 => Just(Approval::NotRequired),
+            1 => Just(Approval::Pending),
+            1 => Just(Approval::Rejected),
+        ],
+        force in any::<bool>(),
+        starts in any::<bool>(),
+        answers in prop::collection::vec((0_usize..14, prop::sample::select(ANSWERS.to_vec())), 0..4),
+        events in prop::collection::vec((moments(), events()), 0..4),
+    ) {
+        let mut operation = planned_reset(starts);
+        operation.spec.approval = approval;
+        operation.spec.options.force = force;
+        let mut run = Operator::new(operation, behaviour);
+        run.answers = answers.into_iter().collect();
+        run.events = events;
+        run.run();
+        // Each reset that was sent was checked when it arrived.
+        run.check_journal(&run.events);
+        run.check_words(&run.events);
+        let is_used = matches!(approval, Approval::Approved | Approval::NotRequired);
+        prop_assert!(is_used || run.journal.is_empty());
+    }
+
+    #[test]
+    fn a_plan_that_has_ended_never_fires_again(
+        phase in prop::sample::select(vec![Phase::Succeeded, Phase::Failed, Phase::Void]),
+        number in 0_usize..12,
+    ) {
+        let mut run = Operator::new(planned_reset(true), Behaviour::default());
+        for _ in 0..number {
+            run.pass();
+        }
+        run.stored.status.phase = Some(phase);
+        run.backup = BackupView::Intact;
+        let sent = run.journal.len();
+        for _ in 0..20 {
+            run.pass();
+        }
+        prop_assert_eq!(run.journal.len(), sent);
+        prop_assert!(number > 0 || !run.has_sent(&StepKind::Reset));
+    }
+}
