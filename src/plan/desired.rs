@@ -24,10 +24,6 @@ pub const DEFAULT_APPLICATIONS: [&str; 2] = ["DualWriteCoreAnchor", "msdyn_DualW
     reason = "each is a wish of its own, as the spec has it"
 )]
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(
-    clippy::struct_excessive_bools,
-    reason = "each is a field of the resource, and none excludes another"
-)]
 pub struct Desired {
     /// The name of the resource.
     pub name: String,
