@@ -10,9 +10,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
+use dualwrite_operator::api::connection::CheckName;
 use dualwrite_operator::api::operation::{Action, Phase};
 use dualwrite_operator::api::{ConditionType, DualWriteConnection, Reason};
-use dualwrite_operator::microsoft::{Api, CallObserver as _};
+use dualwrite_operator::microsoft::{Api, CallObserver as _, Class, catalogue};
 use dualwrite_operator::runtime::cli::Cli;
 use dualwrite_operator::runtime::metrics::Metrics;
 use k8s_openapi::api::core::v1::Secret;
@@ -68,6 +69,27 @@ fn the_link_template_is_documented_as_it_is() {
     let template = read("src/microsoft/dual_write/default_link.json");
     let block = format!("```json\n{}\n```\n", template.trim_end());
     hold_part_equal("docs/linking.md", "link-template", &block);
+}
+
+#[test]
+fn the_errors_are_documented_as_the_program_knows_them() {
+    hold_part_equal("docs/errors.md", "errors", &catalogue::page());
+}
+
+/// What Entra refuses becomes the reason of a condition, so each reason must be one that is explained.
+#[test]
+fn every_refusal_of_entra_is_a_reason_of_conditions() {
+    let entra = catalogue::AREAS
+        .iter()
+        .flat_map(|area| area.entries)
+        .filter(|entry| entry.api == Api::Entra && entry.class == Class::NeedsPerson);
+    for entry in entra {
+        assert!(
+            entry.reason.parse::<Reason>().is_ok(),
+            "{} is no reason of conditions",
+            entry.reason
+        );
+    }
 }
 
 fn flags_of_run() -> Vec<clap::Arg> {
@@ -159,6 +181,20 @@ fn every_condition_and_reason_is_explained_once() {
             "docs/conditions.md: no such thing as {name}"
         );
     }
+}
+
+#[test]
+fn every_check_is_explained_once() {
+    let explained: Vec<String> = rows(&read("docs/checks.md"))
+        .iter()
+        .skip(1)
+        .map(|row| code(&row[0]))
+        .collect();
+    let checks: Vec<String> = CheckName::iter().map(|check| check.to_string()).collect();
+    assert_eq!(
+        explained, checks,
+        "docs/checks.md (left) and the checks (right)"
+    );
 }
 
 #[test]

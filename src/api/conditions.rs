@@ -98,12 +98,28 @@ pub enum Reason {
     ClientSecretInvalid,
     /// The client secret has expired.
     ClientSecretExpired,
+    /// A client secret or certificate is missing in the sign-in.
+    ClientSecretMissing,
+    /// The certificate is not one that Entra knows for the application.
+    CertificateInvalid,
+    /// No federated credential of the application fits the token that was presented.
+    FederationNotTrusted,
     /// The application does not exist in the tenant.
     ApplicationNotFound,
+    /// The application is disabled in the tenant.
+    ApplicationDisabled,
     /// Consent is missing.
     ConsentMissing,
     /// The application may not ask for this service.
     ApplicationNotPreauthorized,
+    /// The tenant does not know the service that is asked for.
+    ServiceNotInTenant,
+    /// Tenant restrictions or cross-tenant access forbid the sign-in.
+    TenantRestricted,
+    /// The account does not exist in the tenant.
+    AccountNotFound,
+    /// The application admits only assigned users, and the account is none.
+    AccountNotAssigned,
     /// User name or password is wrong.
     PasswordInvalid,
     /// The account needs multi-factor authentication.

@@ -45,6 +45,8 @@ struct Known {
 pub struct Shared {
     /// The session.
     pub session: Session,
+    /// Whose it is, of a user account.
+    pub account: Option<String>,
     environments: tokio::sync::Mutex<Option<Snapshot>>,
 }
 
@@ -94,6 +96,7 @@ impl Identities {
                 .map(|(key, _)| key.clone());
             oldest.and_then(|key| known.remove(&key));
         }
+        let account = identity.account().map(str::to_owned);
         let session = Session::new(
             context.http.clone(),
             cloud.into(),
@@ -103,6 +106,7 @@ impl Identities {
         );
         let shared = Arc::new(Shared {
             session,
+            account,
             environments: tokio::sync::Mutex::default(),
         });
         known.insert(

@@ -1,6 +1,7 @@
 //! What a connection's pass reads at Microsoft's: independent reads at once, reads that cannot change the decision
 //! skipped or less often.
 
+mod dataverse;
 pub mod facts;
 mod freshness;
 pub mod maps;
@@ -25,10 +26,11 @@ use crate::{
     microsoft::{
         AllowedHost, HostKind,
         auth::Audience,
-        dataverse, dual_write,
+        dual_write,
         power_platform::{self, EnvironmentList},
     },
     plan::{
+        checks::Preflight,
         desired::Desired,
         maps::{LinkDetails, TableMap},
         observed::{
@@ -83,6 +85,7 @@ struct Platform {
     list: Result<Arc<EnvironmentList>, Problem>,
     dataverse: Fact<DataverseSays>,
     applications: Fact<Vec<Package>>,
+    preflight: Preflight,
 }
 
 impl<'a> Pass<'a> {
@@ -144,7 +147,7 @@ impl<'a> Pass<'a> {
         let snapshot = self.application.environments(self.fresh.lists).await;
         let list = snapshot.list.map_err(|error| problem::of_call(&error));
         let environment = self.environment(list.as_ref()).await;
-        let (dataverse, applications) = tokio::join!(
+        let ((dataverse, preflight), applications) = tokio::join!(
             self.dataverse(&environment),
             self.applications(&environment)
         );
@@ -155,6 +158,7 @@ impl<'a> Pass<'a> {
             list,
             dataverse,
             applications,
+            preflight,
         }
     }
 
@@ -183,32 +187,6 @@ impl<'a> Pass<'a> {
                 Fact::Known(SpecEnvironment::Visible(facts::environment(&environment)))
             }
             Err(error) if error.status == Some(404) => Fact::Known(SpecEnvironment::NotFound),
-            Err(error) => Fact::Unknown(problem::of_call(&error)),
-        }
-    }
-
-    async fn dataverse(&self, environment: &Fact<SpecEnvironment>) -> Fact<DataverseSays> {
-        let Some(environment) = usable(environment) else {
-            return Fact::Unknown(problem::not_read());
-        };
-        let host = environment
-            .dataverse_url
-            .as_deref()
-            .and_then(values::remote_host_of);
-        let Some(host) = host else {
-            return Fact::Unknown(problem::unreadable_dataverse_url(environment));
-        };
-        let host = match self.application.session.host(HostKind::Dataverse, &host) {
-            Ok(host) => host,
-            Err(refused) => {
-                return Fact::Unknown(Problem::needs_person(
-                    Reason::HostNotAllowed,
-                    refused.to_string(),
-                ));
-            }
-        };
-        match dataverse::integration(&self.application.session, &host).await {
-            Ok(says) => Fact::Known(facts::dataverse(says)),
             Err(error) => Fact::Unknown(problem::of_call(&error)),
         }
     }
@@ -256,6 +234,10 @@ impl<'a> Pass<'a> {
             found.legal_entities = Some(set.legal_entities.clone());
         }
         self.keep_slow_reads(&platform.applications, &link);
+        let account = match &self.service {
+            Ok(Some(service)) => service.account.account.clone(),
+            Ok(None) | Err(_) => None,
+        };
         let tenant = match platform.list {
             Ok(list) => Fact::Known(self.tenant(&list, &link)),
             Err(problem) => Fact::Unknown(problem),
@@ -270,6 +252,10 @@ impl<'a> Pass<'a> {
             link,
             maps,
             details,
+            preflight: Preflight {
+                account,
+                ..platform.preflight
+            },
         }
     }
 
@@ -441,6 +427,7 @@ impl Platform {
             list: Err(problem.clone()),
             dataverse: Fact::Unknown(problem::not_read()),
             applications: Fact::Unknown(problem::not_read()),
+            preflight: Preflight::unread(&problem::not_read()),
         }
     }
 }
@@ -466,6 +453,7 @@ fn unread(began: Timestamp, problem: &Problem, link: LinkView) -> Observed {
         link,
         maps: Fact::Unknown(problem.clone()),
         details: LinkDetails::unread(problem),
+        preflight: platform.preflight,
     }
 }
 

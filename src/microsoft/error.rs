@@ -12,7 +12,7 @@ use retry_after::retry_after;
 
 use http::HeaderMap;
 
-use super::catalogue::{self, Entry};
+use super::catalogue::{self, Entry, Failure};
 
 /// Which of Microsoft's APIs was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::Display)]
@@ -168,7 +168,13 @@ impl CallError {
         headers: &HeaderMap,
         problem: Problem,
     ) -> Self {
-        let entry = catalogue::find(call.api, status, problem.code.as_deref(), &problem.message);
+        let entry = catalogue::find(&Failure {
+            api: call.api,
+            call: call.operation,
+            status: Some(status),
+            code: problem.code.as_deref().unwrap_or_default(),
+            text: &problem.message,
+        });
         let message = in_words(entry, status, &problem.message);
         let class = entry.map_or_else(|| by_status(status), |entry| entry.class);
         let mut error = Self::new(call, host, class, message);
@@ -181,7 +187,7 @@ impl CallError {
         if let Some(entry) = entry {
             failure.reason = Some(entry.reason);
             failure.remedy = Some(entry.remedy);
-            failure.help = entry.link;
+            failure.help = Some(entry.source);
             failure.definitive = entry.definitive;
         }
         error

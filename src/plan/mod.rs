@@ -10,6 +10,7 @@
 //! | [`mix`] | the mix of sandbox and production, over all rows |
 //! | [`deletion`] | what the deletion of a resource does |
 //! | [`conditions`] | what each condition says of an observation, whatever row matches |
+//! | [`checks`] | what can be seen before a link is made, and how to mend it |
 //! | [`messages`] | every sentence that a person reads |
 //! | [`verdict`] | what a row says |
 //! | [`assemble`] | how that becomes a status, and at most one thing to do |
@@ -21,6 +22,7 @@
 pub mod advance;
 pub mod assemble;
 pub mod backup;
+pub mod checks;
 pub mod conditions;
 pub mod decide;
 pub mod deletion;

@@ -40,6 +40,11 @@ pub struct DualWriteConnectionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applications: Vec<Application>,
 
+    /// What can be seen from outside before a link is made. A check advises and blocks nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub checks: Vec<Check>,
+
     /// The table maps of the link: how many are in which state, and which of them somebody should look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maps: Option<Maps>,
@@ -147,6 +152,10 @@ pub struct ObservedLink {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 250))]
     pub legal_entities: Vec<String>,
+    /// The account with which this operator made the link; unset where somebody else made it. Only this account can add
+    /// table maps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked_by: Option<String>,
     /// Since when a link of this resource has been seen, whichever it was.
     pub first_seen: Timestamp,
     /// Since when this link is seen.
@@ -170,6 +179,79 @@ pub struct Application {
     /// Microsoft's message about the last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// One thing that dual-write needs, as far as it can be seen from outside.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// What is checked.
+    pub name: CheckName,
+    /// Passed, Failed, or Unknown: it could not be read.
+    pub status: CheckStatus,
+    /// What was found and, where it has failed, how to mend it.
+    pub message: String,
+}
+
+/// What is checked.
+#[derive(
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::Display,
+    strum::EnumIter,
+    strum::EnumString,
+)]
+pub enum CheckName {
+    /// The Dataverse of the spec answers the application.
+    DataverseReachable,
+    /// The application users that dual-write needs in Dataverse exist and are enabled.
+    ApplicationUsers,
+    /// No company in Dataverse has a blank or a double name or code.
+    CompanyNames,
+    /// There are not more companies than can be linked.
+    CompanyCount,
+    /// The companies of spec.link.legalEntities exist in Dataverse.
+    LegalEntities,
+    /// The application packages are at the newest version that is offered.
+    PackageVersions,
+    /// The account is the one that made the link; only where this operator made it.
+    LinkingIdentity,
+    /// The side of finance and operations, which cannot be seen from outside: always Unknown.
+    FinanceOperations,
+}
+
+impl CheckName {
+    /// Whether a link could fail for it.
+    pub const fn matters_for_a_link(self) -> bool {
+        match self {
+            Self::DataverseReachable
+            | Self::ApplicationUsers
+            | Self::CompanyNames
+            | Self::CompanyCount
+            | Self::LegalEntities => true,
+            Self::PackageVersions | Self::LinkingIdentity | Self::FinanceOperations => false,
+        }
+    }
+}
+
+/// What a check says.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckStatus {
+    /// It is as it should be.
+    Passed,
+    /// It is not; the message says how to mend it.
+    Failed,
+    /// It could not be read.
+    Unknown,
 }
 
 /// The table maps of a link: how many are in which state, and which of them somebody should look at.

@@ -11,6 +11,7 @@ use crate::{
         observe::{self, facts, maps::Service, problem},
     },
     microsoft::{
+        Api,
         dual_write::{self, RequestState},
         power_platform::{self, OperationState, RemoteOperation},
     },
@@ -258,7 +259,10 @@ impl Pass<'_> {
                         .error
                         .as_ref()
                         .and_then(facts::error)
-                        .or(status.message)
+                        .or_else(|| {
+                            let told = status.message.as_deref()?;
+                            Some(problem::explained(Api::PowerPlatform, told))
+                        })
                         .unwrap_or_else(|| {
                             format!("Microsoft gives no reason ({:?}).", status.state)
                         }),
@@ -290,6 +294,9 @@ fn request(asked: Result<RequestState, crate::microsoft::error::CallError>) -> F
         Ok(RequestState::Running) => Fact::Known(RemoteState::Running),
         Ok(RequestState::Succeeded) => Fact::Known(RemoteState::Succeeded),
         Ok(RequestState::Gone) => Fact::Known(RemoteState::Gone),
-        Ok(RequestState::Failed(why)) => Fact::Known(RemoteState::Failed(why)),
+        Ok(RequestState::Failed(why)) => Fact::Known(RemoteState::Failed(problem::explained(
+            Api::DualWrite,
+            &why,
+        ))),
     }
 }

@@ -56,6 +56,14 @@ impl Audience {
 }
 
 impl Identity {
+    /// The user principal name, of a user account.
+    pub fn account(&self) -> Option<&str> {
+        match self {
+            Self::ClientSecret { .. } => None,
+            Self::Password { username, .. } => Some(username),
+        }
+    }
+
     /// A digest over the whole identity, secret included: two identities with the same digest are the same.
     ///
     /// SHA-256 in hexadecimal. Every part is preceded by its length, so that parts cannot run into each other, and
