@@ -98,6 +98,14 @@ pub enum Reason {
     ClientSecretInvalid,
     /// The client secret has expired.
     ClientSecretExpired,
+    /// The client certificate has expired.
+    ClientCertificateExpired,
+    /// Entra does not take the client certificate.
+    ClientCertificateRefused,
+    /// The ServiceAccount does not exist.
+    ServiceAccountNotFound,
+    /// Entra does not take the ServiceAccount's token.
+    FederationRefused,
     /// The application does not exist in the tenant.
     ApplicationNotFound,
     /// Consent is missing.

@@ -2,17 +2,19 @@
 //! environments an interval. Nothing that was read with one credential is shown to a resource that does not hold it,
 //! because a session is found only by a digest over the whole credential.
 
+mod keys;
+mod service_account;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use secrecy::SecretString;
+use secrecy::ExposeSecret;
 
-use super::{context::Context, observe::problem};
+use self::{keys::Keys, service_account::ServiceAccountTokens};
+use super::context::Context;
 use crate::{
     api::{
         Reason,
@@ -20,7 +22,7 @@ use crate::{
     },
     microsoft::{
         Session,
-        auth::{Identity, Limits},
+        auth::{Assertions, ClientCertificate, Identity, Limits},
         error::CallError,
         power_platform::{self, EnvironmentList},
     },
@@ -126,29 +128,83 @@ pub async fn application(
     cloud: Cloud,
     credentials: &Credentials,
 ) -> Result<Arc<Shared>, Problem> {
-    let Some(reference) = &credentials.secret_ref else {
-        return Err(Problem::needs_person(
-            Reason::SecretInvalid,
-            "credentials.secretRef is missing: name a Secret with the keys clientId and clientSecret.",
-        ));
-    };
-    let secret = Keys::read(context, namespace, &reference.name).await?;
-    secret.refuse(
-        "clientCertificate",
-        "client certificates are not supported yet: use the key clientSecret",
-    )?;
-    let identity = Identity::ClientSecret {
-        tenant_id: credentials.tenant_id.clone(),
-        client_id: secret.text(
-            "clientId",
-            "the application (client) id of the app registration in Entra",
-        )?,
-        secret: SecretString::from(secret.text(
-            "clientSecret",
-            "the value of the app registration's client secret",
-        )?),
+    let identity = match (&credentials.secret_ref, &credentials.service_account_ref) {
+        (Some(secret), None) => {
+            let secret = Keys::read(context, namespace, &secret.name).await?;
+            of_secret(&credentials.tenant_id, &secret)?
+        }
+        (None, Some(account)) => Identity::Federated {
+            tenant_id: credentials.tenant_id.clone(),
+            client_id: credentials.client_id.clone().unwrap_or_default(),
+            assertions: Assertions::new(ServiceAccountTokens::new(
+                context,
+                namespace,
+                &account.name,
+            )),
+        },
+        _ => {
+            return Err(Problem::needs_person(
+                Reason::SecretInvalid,
+                "The resource names no source of credentials, or two: give either credentials.secretRef, or credentials.serviceAccountRef with clientId.",
+            ));
+        }
     };
     Ok(context.identities.shared(context, cloud, identity))
+}
+
+/// An application with what its Secret has: a client secret or a certificate.
+fn of_secret(tenant_id: &str, secret: &Keys) -> Result<Identity, Problem> {
+    let tenant_id = tenant_id.to_owned();
+    let client_id = secret.text(
+        "clientId",
+        "the application (client) id of the app registration in Entra",
+    )?;
+    if !secret.has("clientCertificate") {
+        let what = "the value of the app registration's client secret; or give clientCertificate, a certificate and its private key as PEM";
+        return Ok(Identity::ClientSecret {
+            tenant_id,
+            client_id,
+            secret: secret.secret("clientSecret", what)?,
+        });
+    }
+    secret.refuse(
+        "clientSecret",
+        "it has clientCertificate too: remove one, so that it is clear which is used",
+    )?;
+    let pem = secret.secret("clientCertificate", "a certificate and its key as PEM")?;
+    let certificate = ClientCertificate::from_pem(pem.expose_secret())
+        .map_err(|bad| secret.invalid(&format!("has a clientCertificate that {bad}")))?;
+    in_force(secret, &certificate)?;
+    Ok(Identity::Certificate {
+        tenant_id,
+        client_id,
+        certificate,
+    })
+}
+
+/// Entra would refuse it with less to go by.
+fn in_force(secret: &Keys, certificate: &ClientCertificate) -> Result<(), Problem> {
+    let now = super::now();
+    if certificate.not_after() <= now {
+        return Err(Problem::needs_person(
+            Reason::ClientCertificateExpired,
+            format!(
+                "The client certificate of Secret '{}' expired on {}: make a new one, upload its public part to the app registration, and put certificate and key into the Secret.",
+                secret.name(),
+                day(certificate.not_after())
+            ),
+        ));
+    }
+    if certificate.not_before() > now {
+        let from = day(certificate.not_before());
+        return Err(secret.invalid(&format!("has a clientCertificate that is valid only from {from} on; until then give the one before")));
+    }
+    Ok(())
+}
+
+/// A day, as people write it everywhere.
+fn day(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d").to_string()
 }
 
 /// The session of a resource's dual-write account.
@@ -173,77 +229,9 @@ pub async fn dual_write_account(
             "username",
             "the sign-in name of the account that uses dual-write",
         )?,
-        password: SecretString::from(secret.text("password", "its password")?),
+        password: secret.secret("password", "its password")?,
     };
     Ok(context.identities.shared(context, cloud, identity))
-}
-
-/// A Secret's keys. Secrets are read by name when they are needed; no right to list or watch them is asked for.
-struct Keys {
-    namespace: String,
-    name: String,
-    secret: Secret,
-}
-
-impl Keys {
-    async fn read(context: &Context, namespace: &str, name: &str) -> Result<Self, Problem> {
-        let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-        match secrets.get(name).await {
-            Ok(secret) => Ok(Self {
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-                secret,
-            }),
-            Err(kube::Error::Api(status)) if status.code == 404 => Err(Problem::needs_person(
-                Reason::SecretNotFound,
-                format!(
-                    "The Secret '{name}' does not exist in namespace '{namespace}': create it there, or correct its name in the spec."
-                ),
-            )),
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                Err(not_granted(context, namespace))
-            }
-            Err(error) => Err(Problem::transient(format!(
-                "The Secret '{name}' could not be read: {}",
-                problem::kubernetes(&error)
-            ))),
-        }
-    }
-
-    fn refuse(&self, key: &str, why: &str) -> Result<(), Problem> {
-        if self.value(key).is_none() {
-            return Ok(());
-        }
-        Err(self.invalid(&format!("has the key {key}; {why}")))
-    }
-
-    fn text(&self, key: &str, what: &str) -> Result<String, Problem> {
-        let Some(bytes) = self.value(key) else {
-            return Err(self.invalid(&format!("lacks the key {key}: {what}")));
-        };
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| self.invalid(&format!("has a {key} that is not text")))?;
-        // Editors and `echo` leave a line end behind, which no id, name or secret has.
-        let text = text.trim_end_matches(['\r', '\n']);
-        if text.is_empty() {
-            return Err(self.invalid(&format!("has an empty {key}: {what}")));
-        }
-        Ok(text.to_owned())
-    }
-
-    fn value(&self, key: &str) -> Option<&Vec<u8>> {
-        self.secret.data.as_ref()?.get(key).map(|value| &value.0)
-    }
-
-    fn invalid(&self, what: &str) -> Problem {
-        Problem::needs_person(
-            Reason::SecretInvalid,
-            format!(
-                "The Secret '{}' in namespace '{}' {what}.",
-                self.name, self.namespace
-            ),
-        )
-    }
 }
 
 /// The operator may not work in a namespace that has not opted in.

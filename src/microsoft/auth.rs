@@ -4,6 +4,8 @@
 //! interface, which could not keep this module's bounds on hosts, redirects and answers, for two grants of one
 //! request each.
 
+mod certificate;
+mod device_code;
 mod identity;
 mod tokens;
 
@@ -17,7 +19,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-pub use identity::{Audience, Identity};
+pub use certificate::{BadCertificate, ClientCertificate};
+pub use device_code::DeviceCode;
+pub use identity::{
+    AssertionSource, Assertions, Audience, Identity, RefreshTokenStore, RefreshTokens, SourceError,
+};
 use tokens::{Token, Tokens};
 
 use super::clouds::{AllowedHost, BadUrl, Cloud, HostKind, HostNotAllowed, HostPolicy, RequestUrl};

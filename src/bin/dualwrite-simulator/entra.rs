@@ -5,7 +5,6 @@
 //!   refresh-token grants of the public client [O].
 //! - That an application asking for the dual-write audience is refused is [O]; that the refusal is
 //!   AADSTS65002 is [I].
-//! - The signature of a client assertion is not checked, only what it claims.
 
 mod assertion;
 mod errors;

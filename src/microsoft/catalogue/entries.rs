@@ -8,6 +8,10 @@ const ENTRA_CODES: &str =
 const DUAL_WRITE_SETUP: &str = "https://learn.microsoft.com/dynamics365/fin-ops-core/dev-itpro/data-entities/dual-write/dual-write-troubleshooting-initial-setup";
 const INTEGRATION: &str = "https://learn.microsoft.com/dynamics365/fin-ops-core/dev-itpro/power-platform/enable-power-platform-integration";
 
+const FEDERATION_MISSING: &str =
+    "no federated credential of the app registration fits the ServiceAccount's token.";
+const FEDERATION_REMEDY: &str = "Compare issuer, subject (system:serviceaccount:NAMESPACE:NAME) and audience (api://AzureADTokenExchange) of the app registration's federated credential with what Entra says here.";
+
 /// A failure that only a person can mend, and that the Entra reference explains.
 const fn entra(
     code: u32,
@@ -121,6 +125,48 @@ pub static CATALOGUE: &[Entry] = &[
         "ClientSecretMissing",
         "the sign-in needs a client secret or certificate: the app is not a public client.",
         "In the app registration, allow public client flows, or give the secret in the Kubernetes Secret.",
+    ),
+    entra(
+        700_027,
+        "ClientCertificateRefused",
+        "the client certificate is not one of the application's, or is no longer valid.",
+        "Upload the certificate's public part under Certificates & secrets of the app registration; certificate and private key belong into the Kubernetes Secret.",
+    ),
+    entra(
+        700_024,
+        "CredentialRefused",
+        "the application's signed statement is outside of the time that Entra accepts.",
+        "Set the clock of the node that the operator runs on.",
+    ),
+    entra(
+        70_021,
+        "FederationRefused",
+        FEDERATION_MISSING,
+        FEDERATION_REMEDY,
+    ),
+    entra(
+        700_211,
+        "FederationRefused",
+        FEDERATION_MISSING,
+        FEDERATION_REMEDY,
+    ),
+    entra(
+        700_212,
+        "FederationRefused",
+        FEDERATION_MISSING,
+        FEDERATION_REMEDY,
+    ),
+    entra(
+        700_213,
+        "FederationRefused",
+        FEDERATION_MISSING,
+        FEDERATION_REMEDY,
+    ),
+    entra(
+        50_166,
+        "FederationRefused",
+        "Entra could not read the cluster's OpenID configuration.",
+        "The cluster's issuer URL and its keys have to be reachable from the internet; the credentials page of the documentation says how.",
     ),
     entra(
         700_016,

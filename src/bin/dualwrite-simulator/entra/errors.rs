@@ -23,7 +23,14 @@ pub(super) enum EntraError {
         client: String,
         thumbprint: String,
     },
+    AssertionKeyExpired {
+        client: String,
+        thumbprint: String,
+    },
     AssertionInvalid(String),
+    AssertionTime,
+    AssertionAudience,
+    AssertionSignature,
     NoFederatedIdentity {
         subject: String,
         issuer: String,
@@ -134,12 +141,46 @@ fn client_parts(error: &EntraError) -> (u32, &'static str, String) {
                  Azure Portal, Graph Explorer or directly use MS Graph to see configured keys for app Id '{client}'.]"
             ),
         ),
+        EntraError::AssertionKeyExpired { client, thumbprint } => (
+            700_027,
+            "invalid_client",
+            format!(
+                "The certificate with identifier used to sign the client assertion is expired on application. [Reason - \
+                 The key used is expired., Thumbprint of key used by client: '{thumbprint}', Please visit the Azure Portal, \
+                 Graph Explorer or directly use MS Graph to see configured keys for app Id '{client}'.]"
+            ),
+        ),
+        _ => assertion_parts(error),
+    }
+}
+
+fn assertion_parts(error: &EntraError) -> (u32, &'static str, String) {
+    match error {
+        EntraError::AssertionTime => (
+            700_024,
+            "invalid_client",
+            "Client assertion is not within its valid time range.".to_owned(),
+        ),
+        EntraError::AssertionAudience => (
+            700_023,
+            "invalid_client",
+            "Client assertion audience claim does not match Realm issuer.".to_owned(),
+        ),
+        EntraError::AssertionSignature => (
+            50013,
+            "invalid_client",
+            "Assertion failed signature validation.".to_owned(),
+        ),
         EntraError::AssertionInvalid(reason) => (
             50027,
             "invalid_request",
             format!("JWT token is invalid or malformed. {reason}"),
         ),
-        EntraError::NoFederatedIdentity { subject, issuer, audience } => (
+        EntraError::NoFederatedIdentity {
+            subject,
+            issuer,
+            audience,
+        } => (
             700_211,
             "invalid_client",
             format!(

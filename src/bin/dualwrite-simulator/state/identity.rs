@@ -74,7 +74,7 @@ pub(crate) struct Application {
     pub(crate) secrets: Vec<String>,
     /// The secrets have expired.
     pub(crate) expired: bool,
-    /// Thumbprints (`x5t` or `x5t#S256`) of certificates that may sign its assertions.
+    /// Certificates (PEM) that may sign its assertions.
     pub(crate) certificates: Vec<String>,
     /// Federated credentials.
     pub(crate) federated: Vec<Federated>,
@@ -105,6 +105,10 @@ impl Default for Application {
 pub(crate) struct Federated {
     pub(crate) issuer: String,
     pub(crate) subject: String,
+    /// The keys that the issuer publishes (a JSON web key set). Entra reads them at the issuer; here the scenario says
+    /// them.
+    #[serde(default)]
+    pub(crate) keys: serde_json::Value,
 }
 
 /// A user account.
