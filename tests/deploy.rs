@@ -71,7 +71,7 @@ const LOOSENINGS: [(&str, &str); 5] = [
 
 /// Resource, verb, and who may: the operator where it was let in, the operator
 /// elsewhere, viewer, editor, approver.
-const RIGHTS: [(&str, &str, [bool; 5]); 21] = {
+const RIGHTS: [(&str, &str, [bool; 5]); 23] = {
     const Y: bool = true;
     const N: bool = false;
     [
@@ -93,6 +93,8 @@ const RIGHTS: [(&str, &str, [bool; 5]); 21] = {
         ("secrets", "get", [Y, N, N, N, N]),
         ("secrets", "list", [N, N, N, N, N]),
         ("secrets", "watch", [N, N, N, N, N]),
+        ("secrets", "create", [N, N, N, N, N]),
+        ("secrets", "update", [N, N, N, N, N]),
         ("events.events.k8s.io", "create", [Y, Y, N, N, N]),
         ("events.events.k8s.io", "patch", [Y, Y, N, N, N]),
         ("serviceaccounts/token", "create", [N, N, N, N, N]),
@@ -139,6 +141,7 @@ async fn approving_never_comes_with_the_right_to_edit() {
         "dualwrite-operator",
         "dualwrite-operator-namespace",
         "dualwrite-operator-federation",
+        "dualwrite-operator-refresh-tokens",
     ] {
         assert!(aggregates(alone).is_empty(), "{alone}");
     }

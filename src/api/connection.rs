@@ -272,7 +272,8 @@ pub struct DualWriteService {
     pub url: String,
 
     /// A Secret in this namespace with the keys username and password: an account without multi-factor authentication
-    /// that may use dual-write.
+    /// that may use dual-write. Or with the key refreshToken, from dualwrite-operator sign-in: the operator then keeps what
+    /// follows it in a Secret beside it, for which the namespace has to bind the role dualwrite-operator-refresh-tokens.
     pub secret_ref: LocalReference,
 }
 

@@ -4,6 +4,7 @@
 
 mod keys;
 mod service_account;
+mod token_store;
 
 use std::{
     collections::HashMap,
@@ -13,7 +14,11 @@ use std::{
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
-use self::{keys::Keys, service_account::ServiceAccountTokens};
+use self::{
+    keys::Keys,
+    service_account::ServiceAccountTokens,
+    token_store::{Origin, TokenStore},
+};
 use super::context::Context;
 use crate::{
     api::{
@@ -22,7 +27,7 @@ use crate::{
     },
     microsoft::{
         Session,
-        auth::{Assertions, ClientCertificate, Identity, Limits},
+        auth::{Assertions, ClientCertificate, Identity, Limits, RefreshTokens},
         error::CallError,
         power_platform::{self, EnvironmentList},
     },
@@ -219,19 +224,49 @@ pub async fn dual_write_account(
     service: &DualWriteService,
 ) -> Result<Arc<Shared>, Problem> {
     let secret = Keys::read(context, namespace, &service.secret_ref.name).await?;
-    secret.refuse(
-        "refreshToken",
-        "refresh tokens are not supported yet: use the keys username and password",
-    )?;
-    let identity = Identity::Password {
-        tenant_id: tenant_id.to_owned(),
-        username: secret.text(
-            "username",
-            "the sign-in name of the account that uses dual-write",
-        )?,
-        password: secret.secret("password", "its password")?,
+    let identity = if secret.has("refreshToken") {
+        signed_in_once(context, tenant_id, &secret)?
+    } else {
+        Identity::Password {
+            tenant_id: tenant_id.to_owned(),
+            username: secret.text(
+                "username",
+                "the sign-in name of the account that uses dual-write",
+            )?,
+            password: secret.secret("password", "its password")?,
+        }
     };
     Ok(context.identities.shared(context, cloud, identity))
+}
+
+/// An account that a person has signed in once; what follows its refresh token is kept beside the Secret.
+fn signed_in_once(context: &Context, tenant_id: &str, secret: &Keys) -> Result<Identity, Problem> {
+    secret.refuse(
+        "password",
+        "it has refreshToken too: remove one, so that it is clear which is used",
+    )?;
+    let first = secret.secret("refreshToken", "what dualwrite-operator sign-in writes")?;
+    let client_id = secret.has("clientId").then(|| {
+        secret.text(
+            "clientId",
+            "the public client that the refresh token was given to",
+        )
+    });
+    let store = TokenStore::new(
+        context,
+        Origin {
+            namespace: secret.namespace().to_owned(),
+            name: secret.name().to_owned(),
+            uid: secret.uid(),
+            token: first.clone(),
+        },
+    );
+    Ok(Identity::RefreshToken {
+        tenant_id: tenant_id.to_owned(),
+        client_id: client_id.transpose()?,
+        first,
+        tokens: RefreshTokens::new(store),
+    })
 }
 
 /// The operator may not work in a namespace that has not opted in.

@@ -4,4 +4,5 @@ pub mod admin;
 pub mod cli;
 pub mod metrics;
 pub mod run;
+pub mod sign_in;
 pub mod telemetry;

@@ -14,6 +14,7 @@ mod maps;
 mod mutations;
 mod power_platform;
 mod reads;
+mod refresh;
 mod requests;
 mod reset;
 mod secrets;

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::nothing_leaked;
 use crate::support::contoso::*;
-use crate::support::{World, keys, namespace};
+use crate::support::{keys, namespace};
 
 /// Tokens that are fetched anew at nearly every look, so that a change at Entra's side shows soon.
 fn short_tokens() -> Value {
@@ -143,18 +144,4 @@ async fn a_service_account_of_another_namespace_is_not_used() {
     )
     .await;
     quiet(&world, Duration::from_secs(3)).await;
-}
-
-/// In no log, no event and no object.
-async fn nothing_leaked(world: &World, markers: &[&str]) {
-    let mut texts = world.operator_log();
-    for kind in ["dwc", "dwo", "event"] {
-        texts.extend(world.list(kind).await.iter().map(Value::to_string));
-    }
-    texts.push(world.metrics().await);
-    for text in texts {
-        for marker in markers {
-            assert!(!text.contains(marker), "{marker} in {text}");
-        }
-    }
 }

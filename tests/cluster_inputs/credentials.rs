@@ -64,7 +64,7 @@ async fn credentials_that_do_not_work_say_why() {
         case("a certificate of somebody else's", null(), certificate_secret(keys::FABRIKAM, 90), person(), nothing(), "ClientCertificateRefused", &["AADSTS700027", "Upload the certificate's public part"]),
         case("an expired certificate", null(), certificate_secret(keys::CONTOSO, -1), person(), nothing(), "ClientCertificateExpired", &["'contoso-entra'", "expired on"]),
         case("no ServiceAccount", null(), good(), person(), federated(), "NamespaceNotGranted", &["--clusterrole=dualwrite-operator-federation"]),
-        case("a refresh token", null(), good(), json!({"refreshToken": "0.token"}), nothing(), "SecretInvalid", &["refresh tokens are not supported yet"]),
+        case("two ways to sign in", null(), good(), json!({"username": ACCOUNT, "password": "contoso-password", "refreshToken": "0.token"}), nothing(), "SecretInvalid", &["refreshToken too: remove one"]),
         case("no password", null(), good(), json!({"username": ACCOUNT}), nothing(), "SecretInvalid", &["lacks the key password"]),
         case("multi-factor", account(json!({"mfa": true})), good(), person(), nothing(), "MfaRequired", &["AADSTS50076", "no multifactor or conditional access policy"]),
         case("a locked account", account(json!({"locked": true})), good(), person(), nothing(), "AccountLocked", &["AADSTS50053"]),

@@ -183,6 +183,75 @@ async fn refresh_tokens_rotate_and_the_used_one_stays_good() -> Result<()> {
 }
 
 #[tokio::test]
+async fn refresh_tokens_work_once_where_the_scenario_says_so() -> Result<()> {
+    let simulator = Simulator::start().await?;
+    let once = json!({"refreshTokensOnce": true, "refreshTokens": ["first"]});
+    simulator
+        .patch(json!({"tenants": {TENANT: {"accounts": {"dualwrite@contoso.com": once}}}}))
+        .await?;
+    let scope = "https://IntegratorApp.com/.default openid profile offline_access";
+    let form = |token: &str| {
+        [
+            ("grant_type", "refresh_token".to_owned()),
+            ("client_id", DUAL_WRITE_CLIENT.to_owned()),
+            ("refresh_token", token.to_owned()),
+            ("scope", scope.to_owned()),
+        ]
+    };
+    let ask = async |token: &str| {
+        let form = form(token);
+        let form: Vec<(&str, &str)> = form
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
+        simulator.token_request(&form).await
+    };
+    let (status, second) = ask("first").await?;
+    assert_eq!(status, 200, "{second}");
+    assert_eq!(ask("first").await?.0, 400);
+    let second = second["refresh_token"].as_str().unwrap_or_default();
+    assert_eq!(ask(second).await?.0, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_device_code_waits_for_a_person_and_stands_for_the_second_factor() -> Result<()> {
+    let simulator = Simulator::start().await?;
+    let change =
+        |value: Value| json!({"tenants": {TENANT: {"accounts": {"dualwrite@contoso.com": value}}}});
+    simulator.patch(change(json!({"mfa": true}))).await?;
+    let url = format!("https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/devicecode");
+    let scope = "https://IntegratorApp.com/.default openid profile offline_access";
+    let begin = [("client_id", DUAL_WRITE_CLIENT), ("scope", scope)];
+    let (status, begun) = answer(simulator.client.post(&url).form(&begin).send().await?).await?;
+    assert_eq!(status, 200, "{begun}");
+    let code = begun["device_code"].as_str().unwrap_or_default();
+    let poll = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+        ("client_id", DUAL_WRITE_CLIENT),
+        ("device_code", code),
+    ];
+    assert_eq!(refused(&simulator, &poll).await?, (400, 70016));
+    simulator
+        .patch(change(json!({"signsInByDeviceCode": true})))
+        .await?;
+    let (status, granted) = simulator.token_request(&poll).await?;
+    assert_eq!(status, 200, "{granted}");
+    assert_eq!(refused(&simulator, &poll).await?, (400, 70018));
+    let refresh = [
+        ("grant_type", "refresh_token"),
+        ("client_id", DUAL_WRITE_CLIENT),
+        (
+            "refresh_token",
+            granted["refresh_token"].as_str().unwrap_or_default(),
+        ),
+        ("scope", scope),
+    ];
+    assert_eq!(simulator.token_request(&refresh).await?.0, 200);
+    Ok(())
+}
+
+#[tokio::test]
 async fn tokens_are_good_for_their_audience_only() -> Result<()> {
     let simulator = Simulator::start().await?;
     let link = format!("{MANAGEMENT}/Environments?targetType=AX&identifier={UAT_HOST}");

@@ -51,6 +51,14 @@ impl Keys {
         &self.name
     }
 
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    pub(super) fn uid(&self) -> String {
+        self.secret.metadata.uid.clone().unwrap_or_default()
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.value(key).is_some()
     }

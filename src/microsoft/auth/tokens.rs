@@ -153,7 +153,8 @@ impl Tokens {
             match &result {
                 // A refused password is a 400. A 401 without a code is none of Entra's: something in between has answered.
                 Err(error) if error.status == Some(401) && error.code.is_none() => {}
-                Err(error) if error.class == Class::NeedsPerson => {
+                // Without an answer nothing was refused: what was missing here may be there the next time.
+                Err(error) if error.class == Class::NeedsPerson && error.status.is_some() => {
                     let (error, tried) = (error.clone(), Instant::now());
                     *refused = Some(Refused {
                         error,

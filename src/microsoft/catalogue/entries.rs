@@ -8,6 +8,8 @@ const ENTRA_CODES: &str =
 const DUAL_WRITE_SETUP: &str = "https://learn.microsoft.com/dynamics365/fin-ops-core/dev-itpro/data-entities/dual-write/dual-write-troubleshooting-initial-setup";
 const INTEGRATION: &str = "https://learn.microsoft.com/dynamics365/fin-ops-core/dev-itpro/power-platform/enable-power-platform-integration";
 
+const SIGN_IN_AGAIN: &str = "Sign in once more with dualwrite-operator sign-in, and replace the Kubernetes Secret with what it writes.";
+const MFA: &str = "Use a service account that no multifactor or conditional access policy covers; or sign in once with the second factor, with dualwrite-operator sign-in, which makes a Secret with a refresh token.";
 const FEDERATION_MISSING: &str =
     "no federated credential of the app registration fits the ServiceAccount's token.";
 const FEDERATION_REMEDY: &str = "Compare issuer, subject (system:serviceaccount:NAMESPACE:NAME) and audience (api://AzureADTokenExchange) of the app registration's federated credential with what Entra says here.";
@@ -196,13 +198,13 @@ pub static CATALOGUE: &[Entry] = &[
         50_076,
         "MfaRequired",
         "the account must sign in with multifactor authentication, which an operator cannot do.",
-        "Use a service account that no multifactor or conditional access policy covers.",
+        MFA,
     ),
     entra(
         50_079,
         "MfaRequired",
         "the account must first register for multifactor authentication, which an operator cannot do.",
-        "Use a service account that no multifactor or conditional access policy covers.",
+        MFA,
     ),
     entra(
         53_003,
@@ -232,7 +234,25 @@ pub static CATALOGUE: &[Entry] = &[
         700_082,
         "RefreshTokenExpired",
         "the refresh token has expired.",
-        "Sign in once more to get a new refresh token and put it into the Kubernetes Secret.",
+        SIGN_IN_AGAIN,
+    ),
+    entra(
+        50_173,
+        "RefreshTokenExpired",
+        "the refresh token was revoked, most often because the password was changed.",
+        SIGN_IN_AGAIN,
+    ),
+    entra(
+        700_084,
+        "RefreshTokenExpired",
+        "the refresh token has expired: it was given to a public client that gets short-lived ones only.",
+        SIGN_IN_AGAIN,
+    ),
+    entra(
+        70_008,
+        "RefreshTokenExpired",
+        "the refresh token has expired or was revoked.",
+        SIGN_IN_AGAIN,
     ),
     entra(
         90_002,

@@ -52,6 +52,9 @@ pub(super) enum EntraError {
     MfaRequired,
     InvalidRefreshToken,
     ExpiredRefreshToken,
+    AuthorizationPending,
+    BadDeviceCode,
+    ExpiredDeviceCode,
     MissingParameter(String),
     UnsupportedGrant(String),
 }
@@ -236,6 +239,22 @@ fn user_parts(error: &EntraError) -> (u32, &'static str, String) {
             "invalid_grant",
             "Due to a configuration change made by your administrator, or because you moved to a new location, you must \
              use multi-factor authentication to access 'https://IntegratorApp.com'."
+                .to_owned(),
+        ),
+        EntraError::AuthorizationPending => (
+            70016,
+            "authorization_pending",
+            "OAuth 2.0 device flow error. Authorization is pending. Continue polling.".to_owned(),
+        ),
+        EntraError::BadDeviceCode => (
+            70018,
+            "bad_verification_code",
+            "Invalid verification code due to User typing in wrong user code for device code flow.".to_owned(),
+        ),
+        EntraError::ExpiredDeviceCode => (
+            70020,
+            "expired_token",
+            "The provided value for the input parameter 'device_code' is not valid. This device code has expired."
                 .to_owned(),
         ),
         EntraError::ExpiredRefreshToken => (

@@ -131,6 +131,10 @@ pub(crate) struct Account {
     /// Refresh tokens that work; those that are handed out are added.
     pub(crate) refresh_tokens: Vec<String>,
     pub(crate) refresh_tokens_expired: bool,
+    /// A refresh token works once.
+    pub(crate) refresh_tokens_once: bool,
+    /// A person signs it in wherever a device code waits.
+    pub(crate) signs_in_by_device_code: bool,
 }
 
 impl Default for Account {
@@ -144,6 +148,8 @@ impl Default for Account {
             finance_operations: Scope::default(),
             refresh_tokens: Vec::new(),
             refresh_tokens_expired: false,
+            refresh_tokens_once: false,
+            signs_in_by_device_code: false,
         }
     }
 }
