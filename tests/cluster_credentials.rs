@@ -8,6 +8,8 @@ mod support;
 
 #[path = "cluster_credentials/applications.rs"]
 mod applications;
+#[path = "cluster_credentials/lifetimes.rs"]
+mod lifetimes;
 #[path = "cluster_credentials/refresh_tokens.rs"]
 mod refresh_tokens;
 

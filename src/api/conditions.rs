@@ -102,9 +102,9 @@ pub enum Reason {
     ClientCertificateExpired,
     /// Entra does not take the client certificate.
     ClientCertificateRefused,
-    /// The ServiceAccount does not exist.
+    /// The `ServiceAccount` does not exist.
     ServiceAccountNotFound,
-    /// Entra does not take the ServiceAccount's token.
+    /// Entra does not take a `ServiceAccount`'s token.
     FederationRefused,
     /// The application does not exist in the tenant.
     ApplicationNotFound,

@@ -22,8 +22,11 @@ use self::{
 use super::context::Context;
 use crate::{
     api::{
-        Reason,
-        connection::{Cloud, Credentials, DualWriteService},
+        Reason, conditions,
+        connection::{
+            Cloud, CredentialKind, CredentialRefusal, CredentialStatus, CredentialUse, Credentials,
+            DualWriteService,
+        },
     },
     microsoft::{
         Session,
@@ -46,6 +49,79 @@ pub struct Identities {
 struct Known {
     shared: Arc<Shared>,
     used: Timestamp,
+}
+
+/// A resource's way to sign in, and what can be told of it.
+pub struct SignedBy {
+    /// The session, shared with others that have the same credential.
+    pub shared: Arc<Shared>,
+    credential: CredentialStatus,
+    secret: Option<Version>,
+}
+
+/// Which version of a Secret a credential is from.
+struct Version {
+    uid: String,
+    resource_version: String,
+}
+
+/// How long a refresh token lives when nobody uses it [D].
+const REFRESH_TOKEN_DAYS: i64 = 90;
+
+impl SignedBy {
+    /// What can be told now, after the session was used.
+    pub fn status(&self) -> CredentialStatus {
+        let mut status = self.credential.clone();
+        // By the day, so that a status is not written with each new token.
+        let renewed = self.shared.session.renewed();
+        if let Some(renewed) = renewed.filter(|_| status.expires_at.is_none()) {
+            let day = Timestamp::from_second(renewed.as_second() / 86_400 * 86_400);
+            let life = jiff::SignedDuration::from_hours(24 * REFRESH_TOKEN_DAYS);
+            status.expires_at = day.ok().and_then(|day| day.checked_add(life).ok());
+        }
+        if let (Some(version), Some((at, error))) = (&self.secret, self.shared.session.refused()) {
+            status.refused = Some(CredentialRefusal {
+                secret_uid: version.uid.clone(),
+                secret_resource_version: version.resource_version.clone(),
+                at,
+                reason: error.reason.unwrap_or("CredentialRefused").to_owned(),
+                message: conditions::cut(&error.to_string(), 1000),
+            });
+        }
+        status
+    }
+}
+
+/// What is known of a credential before it is used.
+fn described(
+    used_for: CredentialUse,
+    kind: CredentialKind,
+    source: &str,
+    expires_at: Option<Timestamp>,
+) -> CredentialStatus {
+    CredentialStatus {
+        used_for,
+        kind,
+        source: source.to_owned(),
+        expires_at,
+        refused: None,
+    }
+}
+
+/// What an earlier process has met with this very version of the Secret, as any connection has it on record.
+fn known_refusal(context: &Context, version: &Version) -> Option<CredentialRefusal> {
+    let connections = context
+        .scopes
+        .iter()
+        .flat_map(|scope| scope.connections.state());
+    connections
+        .filter_map(|connection| connection.0.as_ref().ok()?.status.clone())
+        .flat_map(|status| status.credentials)
+        .filter_map(|credential| credential.refused)
+        .find(|refused| {
+            refused.secret_uid == version.uid
+                && refused.secret_resource_version == version.resource_version
+        })
 }
 
 /// One credential's session and what was read with it.
@@ -86,13 +162,14 @@ impl Shared {
 }
 
 impl Identities {
-    fn shared(&self, context: &Context, cloud: Cloud, identity: Identity) -> Arc<Shared> {
+    /// The session of an identity, and whether it was made just now.
+    fn shared(&self, context: &Context, cloud: Cloud, identity: Identity) -> (Arc<Shared>, bool) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (cloud, identity.digest());
         let now = super::now();
         if let Some(found) = known.get_mut(&key) {
             found.used = now;
-            return Arc::clone(&found.shared);
+            return (Arc::clone(&found.shared), false);
         }
         if known.len() >= MOST_SESSIONS {
             let oldest = known
@@ -119,7 +196,7 @@ impl Identities {
                 used: now,
             },
         );
-        shared
+        (shared, true)
     }
 }
 
@@ -132,21 +209,34 @@ pub async fn application(
     namespace: &str,
     cloud: Cloud,
     credentials: &Credentials,
-) -> Result<Arc<Shared>, Problem> {
-    let identity = match (&credentials.secret_ref, &credentials.service_account_ref) {
+) -> Result<SignedBy, Problem> {
+    let used_for = CredentialUse::Application;
+    let (identity, credential) = match (&credentials.secret_ref, &credentials.service_account_ref) {
         (Some(secret), None) => {
             let secret = Keys::read(context, namespace, &secret.name).await?;
-            of_secret(&credentials.tenant_id, &secret)?
+            let identity = of_secret(&credentials.tenant_id, &secret)?;
+            let (kind, end) = match &identity {
+                Identity::Certificate { certificate, .. } => (
+                    CredentialKind::ClientCertificate,
+                    Some(certificate.not_after()),
+                ),
+                _ => (CredentialKind::ClientSecret, secret.expires_on()),
+            };
+            (identity, described(used_for, kind, secret.name(), end))
         }
-        (None, Some(account)) => Identity::Federated {
-            tenant_id: credentials.tenant_id.clone(),
-            client_id: credentials.client_id.clone().unwrap_or_default(),
-            assertions: Assertions::new(ServiceAccountTokens::new(
-                context,
-                namespace,
-                &account.name,
-            )),
-        },
+        (None, Some(account)) => {
+            let identity = Identity::Federated {
+                tenant_id: credentials.tenant_id.clone(),
+                client_id: credentials.client_id.clone().unwrap_or_default(),
+                assertions: Assertions::new(ServiceAccountTokens::new(
+                    context,
+                    namespace,
+                    &account.name,
+                )),
+            };
+            let kind = CredentialKind::ServiceAccountToken;
+            (identity, described(used_for, kind, &account.name, None))
+        }
         _ => {
             return Err(Problem::needs_person(
                 Reason::SecretInvalid,
@@ -154,7 +244,12 @@ pub async fn application(
             ));
         }
     };
-    Ok(context.identities.shared(context, cloud, identity))
+    let (shared, _) = context.identities.shared(context, cloud, identity);
+    Ok(SignedBy {
+        shared,
+        credential,
+        secret: None,
+    })
 }
 
 /// An application with what its Secret has: a client secret or a certificate.
@@ -222,21 +317,38 @@ pub async fn dual_write_account(
     cloud: Cloud,
     tenant_id: &str,
     service: &DualWriteService,
-) -> Result<Arc<Shared>, Problem> {
+) -> Result<SignedBy, Problem> {
     let secret = Keys::read(context, namespace, &service.secret_ref.name).await?;
-    let identity = if secret.has("refreshToken") {
-        signed_in_once(context, tenant_id, &secret)?
+    let (identity, kind) = if secret.has("refreshToken") {
+        let identity = signed_in_once(context, tenant_id, &secret)?;
+        (identity, CredentialKind::RefreshToken)
     } else {
-        Identity::Password {
+        let identity = Identity::Password {
             tenant_id: tenant_id.to_owned(),
             username: secret.text(
                 "username",
                 "the sign-in name of the account that uses dual-write",
             )?,
             password: secret.secret("password", "its password")?,
-        }
+        };
+        (identity, CredentialKind::Password)
     };
-    Ok(context.identities.shared(context, cloud, identity))
+    let version = Version {
+        uid: secret.uid(),
+        resource_version: secret.resource_version(),
+    };
+    let (shared, is_new) = context.identities.shared(context, cloud, identity);
+    if let Some(refused) = known_refusal(context, &version).filter(|_| is_new) {
+        let reason = refused.reason.parse::<Reason>().ok().map(Into::into);
+        let session = &shared.session;
+        session.recall_refusal(refused.at, reason, refused.message);
+    }
+    let used_for = CredentialUse::DualWriteAccount;
+    Ok(SignedBy {
+        shared,
+        credential: described(used_for, kind, secret.name(), secret.expires_on()),
+        secret: Some(version),
+    })
 }
 
 /// An account that a person has signed in once; what follows its refresh token is kept beside the Secret.

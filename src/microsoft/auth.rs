@@ -128,6 +128,21 @@ impl Session {
         self.0.tokens.allow_password_retry();
     }
 
+    /// The refusal of a password or refresh token that is remembered, and when Entra was asked.
+    pub fn refused(&self) -> Option<(Timestamp, CallError)> {
+        self.0.tokens.refused()
+    }
+
+    /// Remember a refusal that an earlier process met: the same credential is not tried again because of a restart.
+    pub fn recall_refusal(&self, at: Timestamp, reason: Option<&'static str>, message: String) {
+        self.0.tokens.recall_refusal(at, reason, message);
+    }
+
+    /// When the refresh token that is used was given, where that was read.
+    pub fn renewed(&self) -> Option<Timestamp> {
+        self.0.tokens.renewed()
+    }
+
     pub(super) fn cloud(&self) -> Cloud {
         self.0.cloud
     }

@@ -1,12 +1,13 @@
 //! The keys of a Secret, as people write them.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use secrecy::SecretString;
 
 use super::not_granted;
 use crate::{
-    api::Reason,
+    api::{EXPIRES_ON, Reason},
     controller::{context::Context, observe::problem},
     plan::observed::Problem,
 };
@@ -57,6 +58,19 @@ impl Keys {
 
     pub(super) fn uid(&self) -> String {
         self.secret.metadata.uid.clone().unwrap_or_default()
+    }
+
+    pub(super) fn resource_version(&self) -> String {
+        let version = self.secret.metadata.resource_version.clone();
+        version.unwrap_or_default()
+    }
+
+    /// The day that a person has noted, because nobody else can know it.
+    pub(super) fn expires_on(&self) -> Option<Timestamp> {
+        let noted = self.secret.metadata.annotations.as_ref()?.get(EXPIRES_ON)?;
+        let day: jiff::civil::Date = noted.trim().parse().ok()?;
+        let midnight = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(midnight.timestamp())
     }
 
     pub(super) fn has(&self, key: &str) -> bool {

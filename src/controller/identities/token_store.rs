@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures::{FutureExt, future::BoxFuture};
+use jiff::Timestamp;
 use k8s_openapi::{
     ByteString,
     api::core::v1::Secret,
@@ -37,7 +38,7 @@ const PREVIOUS: &str = "previousRefreshToken";
 /// A digest of the person's token that these grew from. A refresh token is far too long to be guessed from it.
 const FIRST: &str = "grownFrom";
 /// When the current token was given.
-pub(super) const SINCE: &str = "since";
+const SINCE: &str = "since";
 
 /// kube retries for minutes by default; whoever waits for a token cannot.
 const TIMEOUT: Duration = Duration::from_secs(20);
@@ -272,6 +273,10 @@ impl RefreshTokenStore for TokenStore {
         self.read_tokens().boxed()
     }
 
+    fn renewed(&self) -> Option<Timestamp> {
+        text(self.last_read().as_ref()?, SINCE)?.parse().ok()
+    }
+
     fn keep<'a>(
         &'a self,
         used: &'a SecretString,
@@ -321,7 +326,7 @@ fn is_gone(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 404)
 }
 
-pub(super) fn text(secret: &Secret, key: &str) -> Option<String> {
+fn text(secret: &Secret, key: &str) -> Option<String> {
     let bytes = &secret.data.as_ref()?.get(key)?.0;
     String::from_utf8(bytes.clone()).ok()
 }

@@ -27,7 +27,7 @@ pub struct DeviceCode {
     tenant_id: String,
     client_id: String,
     cloud: Cloud,
-    device_code: SecretString,
+    code: SecretString,
     /// What the person types.
     pub user_code: String,
     /// Where.
@@ -90,7 +90,7 @@ impl DeviceCode {
             tenant_id: tenant_id.to_owned(),
             client_id: client_id.to_owned(),
             cloud,
-            device_code: device_code.to_owned().into(),
+            code: device_code.to_owned().into(),
             user_code: text::kept(user_code),
             url: text::kept(
                 field("verification_uri").unwrap_or("https://microsoft.com/devicelogin"),
@@ -113,9 +113,9 @@ impl DeviceCode {
             let form = Serializer::new(String::new())
                 .append_pair("grant_type", "urn:ietf:params:oauth:grant-type:device_code")
                 .append_pair("client_id", &self.client_id)
-                .append_pair("device_code", self.device_code.expose_secret())
+                .append_pair("device_code", self.code.expose_secret())
                 .finish();
-            match tokens::granted(http, &url, form.into(), &self.device_code).await {
+            match tokens::granted(http, &url, form.into(), &self.code).await {
                 Ok(granted) => {
                     return granted.refresh.ok_or_else(|| {
                         let message = "Entra accepted the sign-in and gave no refresh token: the public client may not ask for one (offline_access).";

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use url::form_urlencoded::Serializer;
@@ -69,6 +70,11 @@ pub trait RefreshTokenStore: Send + Sync {
 
     /// The tokens that may work, the one to try first at the front.
     fn tokens(&self) -> BoxFuture<'_, Result<Vec<SecretString>, SourceError>>;
+
+    /// When the token at the front was given, where that is known.
+    fn renewed(&self) -> Option<Timestamp> {
+        None
+    }
 
     /// Keeps what came in exchange for a token that has worked, beside that one.
     fn keep<'a>(

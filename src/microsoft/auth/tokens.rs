@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
@@ -64,6 +65,7 @@ struct State {
 /// A password that Entra refused.
 struct Refused {
     error: CallError,
+    at: Timestamp,
     tried: Instant,
     retry_allowed: bool,
 }
@@ -127,6 +129,37 @@ impl Tokens {
         }
     }
 
+    /// The refusal that is remembered, and when it was.
+    pub(super) fn refused(&self) -> Option<(Timestamp, CallError)> {
+        lock(&self.refused)
+            .as_ref()
+            .map(|refused| (refused.at, refused.error.clone()))
+    }
+
+    pub(super) fn renewed(&self) -> Option<Timestamp> {
+        match &self.identity {
+            Identity::RefreshToken { tokens, .. } => tokens.store().renewed(),
+            _ => None,
+        }
+    }
+
+    /// What an earlier process was told, as if it had been said to this one.
+    pub(super) fn recall_refusal(
+        &self,
+        at: Timestamp,
+        reason: Option<&'static str>,
+        message: String,
+    ) {
+        let ago = Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default();
+        let now = Instant::now();
+        *lock(&self.refused) = Some(Refused {
+            error: CallError::before_sending(TOKEN, Class::NeedsPerson, reason, message),
+            at,
+            tried: now.checked_sub(ago).unwrap_or(now),
+            retry_allowed: false,
+        });
+    }
+
     fn slot(&self, audience: &Audience) -> Arc<Slot> {
         Arc::clone(
             lock(&self.slots)
@@ -155,10 +188,10 @@ impl Tokens {
                 Err(error) if error.status == Some(401) && error.code.is_none() => {}
                 // Without an answer nothing was refused: what was missing here may be there the next time.
                 Err(error) if error.class == Class::NeedsPerson && error.status.is_some() => {
-                    let (error, tried) = (error.clone(), Instant::now());
                     *refused = Some(Refused {
-                        error,
-                        tried,
+                        error: error.clone(),
+                        at: Timestamp::now(),
+                        tried: Instant::now(),
                         retry_allowed: false,
                     });
                 }
