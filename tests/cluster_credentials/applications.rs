@@ -13,7 +13,7 @@ fn short_tokens() -> Value {
     json!({"settings": {"tokenLifetime": "3s"}})
 }
 
-fn trusts(certificates: Vec<String>) -> Value {
+fn trusts(certificates: &[String]) -> Value {
     application(json!({"secrets": [], "certificates": certificates}))
 }
 
@@ -22,13 +22,13 @@ async fn a_certificate_signs_in_and_is_rotated_while_the_operator_runs() {
     let world = world(both(linked(SPEC), short_tokens())).await;
     let contoso = certificate_secret(keys::CONTOSO, 90);
     let pem = |secret: &Value| secret["clientCertificate"].as_str().unwrap().to_owned();
-    world.patch_state(trusts(vec![pem(&contoso)])).await;
+    world.patch_state(trusts(&[pem(&contoso)])).await;
     secret(&world, "contoso-entra", contoso.clone()).await;
     connect(&world, json!({})).await;
     ready(&world).await;
 
     // Somebody removes the certificate from the app registration.
-    world.patch_state(trusts(vec![])).await;
+    world.patch_state(trusts(&[])).await;
     let parts = ["AADSTS700027", "Upload the certificate's public part"];
     says(
         &world,
@@ -42,10 +42,10 @@ async fn a_certificate_signs_in_and_is_rotated_while_the_operator_runs() {
     // A new one: first at Entra, then in the Secret.
     let fabrikam = certificate_secret(keys::FABRIKAM, 90);
     world
-        .patch_state(trusts(vec![pem(&contoso), pem(&fabrikam)]))
+        .patch_state(trusts(&[pem(&contoso), pem(&fabrikam)]))
         .await;
     ready(&world).await;
-    world.patch_state(trusts(vec![pem(&fabrikam)])).await;
+    world.patch_state(trusts(&[pem(&fabrikam)])).await;
     says(
         &world,
         "CredentialsValid",
@@ -125,7 +125,7 @@ async fn a_service_account_signs_in_without_any_secret() {
     nothing_leaked(&world, &["eyJ"]).await;
 }
 
-/// The one ServiceAccount of a namespace says nothing about another's.
+/// The one `ServiceAccount` of a namespace says nothing about another's.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_account_of_another_namespace_is_not_used() {
     let world = world(both(linked(SPEC), short_tokens())).await;

@@ -79,7 +79,7 @@ pub fn certificate_secret(key: &str, days: i64) -> Value {
     json!({"clientId": CLIENT, "clientCertificate": pem})
 }
 
-/// A spec that names the ServiceAccount `contoso-erp` instead of a Secret.
+/// A spec that names the `ServiceAccount` `contoso-erp` instead of a Secret.
 pub fn federated() -> Value {
     json!({"credentials": {"secretRef": null, "serviceAccountRef": {"name": "contoso-erp"}, "clientId": CLIENT}})
 }
