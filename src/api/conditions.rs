@@ -100,10 +100,14 @@ pub enum Reason {
     ClientSecretExpired,
     /// A client secret or certificate is missing in the sign-in.
     ClientSecretMissing,
-    /// The certificate is not one that Entra knows for the application.
-    CertificateInvalid,
-    /// No federated credential of the application fits the token that was presented.
-    FederationNotTrusted,
+    /// The client certificate has expired.
+    ClientCertificateExpired,
+    /// Entra does not take the client certificate.
+    ClientCertificateRefused,
+    /// The `ServiceAccount` does not exist.
+    ServiceAccountNotFound,
+    /// Entra does not take a `ServiceAccount`'s token.
+    FederationRefused,
     /// The application does not exist in the tenant.
     ApplicationNotFound,
     /// The application is disabled in the tenant.

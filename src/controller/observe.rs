@@ -15,12 +15,15 @@ use jiff::Timestamp;
 
 use super::{
     context::{Context, SlowReads},
-    identities::{self, Shared},
+    identities::{self, Shared, SignedBy},
 };
 use crate::{
     api::{
         DualWriteConnectionStatus, Reason,
-        connection::{DualWriteService, LinkObservation, MismatchPolicy},
+        connection::{
+            CredentialKind, CredentialStatus, CredentialUse, DualWriteService, LinkObservation,
+            MismatchPolicy,
+        },
         values,
     },
     microsoft::{
@@ -40,19 +43,25 @@ use crate::{
     },
 };
 
-/// Reads everything that a connection's decision needs. Never fails: what cannot be read is unknown.
+/// Reads everything that a connection's decision needs, and what can be told of its credentials. Never fails: what cannot
+/// be read is unknown.
 pub async fn connection(
     context: &Context,
     desired: &Desired,
     memory: &DualWriteConnectionStatus,
-) -> Observed {
+) -> (Observed, Vec<CredentialStatus>) {
     let began = super::now();
     let pass = match Pass::prepare(context, desired, memory, began).await {
         Ok(pass) => pass,
-        Err(problem) => return nothing(desired, began, &problem),
+        Err(problem) => {
+            let observed = nothing(desired, began, &problem);
+            return (observed, memory.credentials.clone());
+        }
     };
     let (platform, link) = tokio::join!(pass.platform(), pass.link());
-    pass.together(platform, link).await
+    let observed = pass.together(platform, link).await;
+    let credentials = pass.credentials_seen(&memory.credentials);
+    (observed, credentials)
 }
 
 /// What a suspended resource's pass reads: nothing.
@@ -67,6 +76,7 @@ struct Pass<'a> {
     began: Timestamp,
     fresh: Freshness,
     application: Arc<Shared>,
+    signed_by: [Option<SignedBy>; 2],
     finance_operations: AllowedHost,
     service: Result<Option<Service>, Problem>,
 }
@@ -110,20 +120,26 @@ impl<'a> Pass<'a> {
             &desired.credentials,
         )
         .await?;
-        let service = match (service, service_host) {
-            (Some(service), Some(host)) => account(context, desired, service)
-                .await
-                .map(|account| Some(Service { host, account })),
-            _ => Ok(None),
-        };
+        let (mut signed_account, mut reached) = (None, Ok(None));
+        if let (Some(service), Some(host)) = (service, service_host) {
+            reached = account(context, desired, service).await.map(|account| {
+                let shared = Arc::clone(&account.shared);
+                signed_account = Some(account);
+                Some(Service {
+                    host,
+                    account: shared,
+                })
+            });
+        }
         let pass = Self {
             fresh: Freshness::of(desired, memory, began),
             context,
             desired,
             began,
-            application,
+            application: Arc::clone(&application.shared),
+            signed_by: [Some(application), signed_account],
             finance_operations,
-            service,
+            service: reached,
         };
         if memory.last_handled_reconcile_at != desired.reconcile_at {
             pass.allow_password_retry();
@@ -226,7 +242,7 @@ impl<'a> Pass<'a> {
         .await
     }
 
-    async fn together(self, platform: Platform, link: LinkView) -> Observed {
+    async fn together(&self, platform: Platform, link: LinkView) -> Observed {
         let credentials = self.credentials(platform.credentials).await;
         let (mut link, maps) = tokio::join!(self.with_companies(link.clone()), self.maps(&link));
         let details = self.details(&link, &maps).await;
@@ -257,6 +273,29 @@ impl<'a> Pass<'a> {
                 ..platform.preflight
             },
         }
+    }
+
+    /// What can be told of the credentials. What was not read in this pass stays as it was.
+    fn credentials_seen(&self, before: &[CredentialStatus]) -> Vec<CredentialStatus> {
+        let seen = self.signed_by.iter().flatten();
+        let mut all: Vec<_> = seen
+            .map(|signed| {
+                let mut now = signed.status();
+                let same = before.iter().find(|old| {
+                    (old.used_for, old.kind, &old.source) == (now.used_for, now.kind, &now.source)
+                });
+                if now.kind == CredentialKind::RefreshToken {
+                    now.expires_at = now.expires_at.or(same.and_then(|same| same.expires_at));
+                }
+                now
+            })
+            .collect();
+        if self.service.is_err() {
+            let of_account =
+                |old: &&CredentialStatus| old.used_for == CredentialUse::DualWriteAccount;
+            all.extend(before.iter().find(of_account).cloned());
+        }
+        all
     }
 
     /// Both identities must be accepted; what Entra said of the account is remembered by its session.
@@ -478,7 +517,7 @@ async fn account(
     context: &Context,
     desired: &Desired,
     service: &DualWriteService,
-) -> Result<Arc<Shared>, Problem> {
+) -> Result<SignedBy, Problem> {
     let tenant = &desired.credentials.tenant_id;
     identities::dual_write_account(context, &desired.namespace, desired.cloud, tenant, service)
         .await

@@ -109,12 +109,17 @@ pub struct CallFailure {
     pub(super) definitive: bool,
     /// Whether the answer's body said nothing at all.
     pub(super) says_nothing: bool,
+    /// Whether it failed here, before the service had anything to do with it: the message then says it all.
+    before_sending: bool,
 }
 
 impl std::error::Error for CallError {}
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.before_sending {
+            return f.write_str(&self.message);
+        }
         write!(
             f,
             "{} ({} at {})",
@@ -157,7 +162,21 @@ impl CallError {
             retry_after: None,
             definitive: false,
             says_nothing: false,
+            before_sending: false,
         }))
+    }
+
+    /// A failure of ours, for which the service was not asked; the message is shown as it is.
+    pub(super) fn before_sending(
+        call: Call,
+        class: Class,
+        reason: Option<&'static str>,
+        message: String,
+    ) -> Self {
+        let mut error = Self::new(call, "", class, message);
+        error.0.reason = reason;
+        error.0.before_sending = true;
+        error
     }
 
     /// A failure that the service's answer tells.

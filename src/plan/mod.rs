@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`desired`] | what the resource asks for |
 //! | [`observed`] | what is known: `Known` or `Unknown`, never a bare bool |
+//! | [`lifetimes`] | credentials that end soon |
 //! | [`maps`] | table maps: what is read of them, and what a plan makes of it |
 //! | [`world`] | everything that one decision looks at, and the names that the design gives to parts of it |
 //! | [`decide`] | the decision table: one function a row, first match wins |
@@ -27,6 +28,7 @@ pub mod conditions;
 pub mod decide;
 pub mod deletion;
 pub mod desired;
+pub mod lifetimes;
 pub mod maps;
 pub mod messages;
 pub mod mix;

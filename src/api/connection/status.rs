@@ -65,6 +65,11 @@ pub struct DualWriteConnectionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 
+    /// The credentials that were used last: until when they are good, and whether Entra refused them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub credentials: Vec<CredentialStatus>,
+
     /// When an event last told that sandbox and production are mixed; it is told again every day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mix_told_at: Option<Timestamp>,
@@ -72,6 +77,66 @@ pub struct DualWriteConnectionStatus {
     /// The dual-write administration area in finance and operations, once linked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_url: Option<String>,
+}
+
+/// One of the two credentials of a connection. Never a secret, nor anything that one could be guessed from.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialStatus {
+    /// What it is used for.
+    pub used_for: CredentialUse,
+    /// What kind of credential it is.
+    pub kind: CredentialKind,
+    /// The Secret, or for a ServiceAccountToken the ServiceAccount, that it comes from.
+    pub source: String,
+    /// Until when it is good, where that can be known: the end of a certificate, 90 days after a refresh token was given, or
+    /// what the annotation dualwrite.dev/expires-on of the Secret says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The refusal that holds until the Secret changes: a password that was refused is not tried again, because accounts
+    /// lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<CredentialRefusal>,
+}
+
+/// What a credential is used for.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum CredentialUse {
+    /// The Power Platform API and Dataverse.
+    Application,
+    /// The dual-write service.
+    DualWriteAccount,
+}
+
+/// A kind of credential.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum CredentialKind {
+    /// A client secret.
+    ClientSecret,
+    /// A client certificate.
+    ClientCertificate,
+    /// A token of a ServiceAccount.
+    ServiceAccountToken,
+    /// A password.
+    Password,
+    /// A refresh token.
+    RefreshToken,
+}
+
+/// A refusal, and of which version of the Secret. The version and not a digest: a password could be guessed from that.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialRefusal {
+    /// The uid of the Secret.
+    pub secret_uid: String,
+    /// The resourceVersion of the Secret.
+    pub secret_resource_version: String,
+    /// When Entra was asked.
+    pub at: Timestamp,
+    /// The reason, as the condition names it.
+    pub reason: String,
+    /// What Entra said, and what to do.
+    pub message: String,
 }
 
 /// The truths, side by side.

@@ -18,6 +18,9 @@ const CONDITIONAL_ACCESS: &str =
 const FEDERATION: &str =
     "https://learn.microsoft.com/entra/workload-id/workload-identity-federation-considerations";
 
+const SIGN_IN_AGAIN: &str = "Sign in once more with dualwrite-operator sign-in, and replace the Kubernetes Secret with what it writes.";
+const MFA: &str = "Use a service account that no multifactor or conditional access policy covers (the sign-in logs of the Microsoft Entra admin center name the policy); or sign in once with the second factor, with dualwrite-operator sign-in, which makes a Kubernetes Secret with a refresh token.";
+
 /// A refusal: no token was given, so nothing was started.
 const fn refused(
     codes: &'static [u32],
@@ -75,21 +78,33 @@ static ENTRIES: &[Entry] = &[
     ),
     refused(
         &[700_027, 700_030, 50_012],
-        "CertificateInvalid",
+        "ClientCertificateRefused",
         "the signature or the certificate that the application signs in with is not one that Entra knows for it.",
         "Upload the certificate's public part to the app registration in the Microsoft Entra admin center, Certificates & secrets, and put the same certificate with its key into the Kubernetes Secret.",
+    ),
+    refused(
+        &[700_024],
+        "CredentialRefused",
+        "the application's signed statement is outside of the time that Entra accepts.",
+        "Set the clock of the node that the operator runs on.",
     ),
     // Seen in the logs of public workflows; the reference page does not list these.
     Entry::new(
         Api::Entra,
         Sign::Entra(&[70_021, 700_211, 700_212, 700_213]),
-        "FederationNotTrusted",
+        "FederationRefused",
         "no federated credential of the application has the issuer, subject and audience of the token that was presented.",
-        "Open the app registration in the Microsoft Entra admin center, Certificates & secrets, Federated credentials, and enter issuer, subject and audience exactly as the message shows them.",
+        "Open the app registration in the Microsoft Entra admin center, Certificates & secrets, Federated credentials, and enter issuer, subject (system:serviceaccount:NAMESPACE:NAME) and audience (api://AzureADTokenExchange) exactly as the message shows them.",
         FEDERATION,
     )
     .definitive()
     .marked(Evidence::Observed),
+    refused(
+        &[50_166],
+        "FederationRefused",
+        "Entra could not read the cluster's OpenID configuration.",
+        "Make the cluster's issuer URL and its keys reachable from the internet; the credentials page of the documentation says how.",
+    ),
     refused(
         &[65_001, 65_004, 650_056, 650_057, 90_008, 90_094, 90_095],
         "ConsentMissing",
@@ -124,13 +139,13 @@ static ENTRIES: &[Entry] = &[
         &[50_076, 50_074, 50_078, 50_158],
         "MfaRequired",
         "the account must sign in with multifactor authentication, which an operator cannot do.",
-        "Use a service account that no multifactor or conditional access policy covers: the sign-in logs of the Microsoft Entra admin center name the policy.",
+        MFA,
     ),
     refused(
         &[50_079, 50_072, 53_004],
         "MfaRequired",
         "the account must first register for multifactor authentication, which an operator cannot do.",
-        "Use a service account that no multifactor or conditional access policy covers: the sign-in logs of the Microsoft Entra admin center name the policy.",
+        MFA,
     ),
     Entry::new(
         Api::Entra,
@@ -187,13 +202,13 @@ static ENTRIES: &[Entry] = &[
         &[700_082, 70_008, 70_043, 700_084, 50_089],
         "RefreshTokenExpired",
         "the refresh token has expired.",
-        "Sign in once more to get a new refresh token and put it into the Kubernetes Secret.",
+        SIGN_IN_AGAIN,
     ),
     refused(
         &[50_173, 50_132, 50_133, 70_000],
         "RefreshTokenExpired",
         "the refresh token was revoked, for example because the password was changed.",
-        "Sign in once more to get a new refresh token and put it into the Kubernetes Secret.",
+        SIGN_IN_AGAIN,
     ),
     refused(
         &[90_002, 50_059, 50_128, 90_019],
