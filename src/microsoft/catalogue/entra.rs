@@ -86,7 +86,7 @@ static ENTRIES: &[Entry] = &[
         &[700_024],
         "CredentialRefused",
         "the application's signed statement is outside of the time that Entra accepts.",
-        "Set the clock of the node that the operator runs on.",
+        "Set the clock of the node that the operator runs on; compare it with the sign-in logs of the Microsoft Entra admin center.",
     ),
     // Seen in the logs of public workflows; the reference page does not list these.
     Entry::new(
@@ -103,7 +103,7 @@ static ENTRIES: &[Entry] = &[
         &[50_166],
         "FederationRefused",
         "Entra could not read the cluster's OpenID configuration.",
-        "Make the cluster's issuer URL and its keys reachable from the internet; the credentials page of the documentation says how.",
+        "Make the cluster's issuer URL and its keys reachable from the internet, and compare the issuer with Federated credentials of the app registration in the Microsoft Entra admin center.",
     ),
     refused(
         &[65_001, 65_004, 650_056, 650_057, 90_008, 90_094, 90_095],

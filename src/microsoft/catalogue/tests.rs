@@ -16,6 +16,8 @@ const MET: &[Met] = &[
     (Api::Entra, "token", 400, r#"{"error":"unauthorized_client","error_description":"AADSTS700016: Application with identifier 'x' was not found in the directory 'Contoso'."}"#, "ApplicationNotFound"),
     (Api::Entra, "token", 401, r#"{"error":"unauthorized_client","error_description":"AADSTS7000112: Application 'x' is disabled."}"#, "ApplicationDisabled"),
     (Api::Entra, "token", 401, r#"{"error":"invalid_client","error_description":"AADSTS700027: The certificate with identifier used to sign the client assertion is not registered on application."}"#, "ClientCertificateRefused"),
+    (Api::Entra, "token", 401, r#"{"error":"invalid_client","error_description":"AADSTS700024: Client assertion is not within its valid time range."}"#, "CredentialRefused"),
+    (Api::Entra, "token", 400, r#"{"error":"invalid_request","error_description":"AADSTS50166: Request to External OIDC endpoint failed."}"#, "FederationRefused"),
     (Api::Entra, "token", 401, r#"{"error":"invalid_client","error_description":"AADSTS700213: No matching federated identity record found for presented assertion subject 'system:serviceaccount:contoso:dualwrite'."}"#, "FederationRefused"),
     (Api::Entra, "token", 400, r#"{"error":"invalid_grant","error_description":"AADSTS65001: The user or administrator has not consented to use the application."}"#, "ConsentMissing"),
     (Api::Entra, "token", 400, r#"{"error":"invalid_grant","error_description":"AADSTS65002: Consent between first party application and first party resource must be configured via preauthorization."}"#, "ApplicationNotPreauthorized"),
