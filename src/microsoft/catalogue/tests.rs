@@ -153,9 +153,7 @@ fn entries() -> impl Iterator<Item = &'static Entry> {
 fn of_code(api: Api, code: &str) -> Option<&'static Entry> {
     let status = entries()
         .filter(|entry| entry.api == api)
-        .filter(
-            |entry| matches!(entry.sign, Sign::Codes(codes) if codes.iter().any(|known| *known == code)),
-        )
+        .filter(|entry| matches!(entry.sign, Sign::Codes(codes) if codes.contains(&code)))
         .find_map(|entry| entry.statuses.first().copied());
     find(&Failure {
         api,
