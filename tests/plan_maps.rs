@@ -104,7 +104,7 @@ fn a_status_does_not_grow_without_end() {
         counted
             .attention
             .iter()
-            .all(|map| map.error.as_ref().unwrap().len() <= 300)
+            .all(|map| map.error.as_ref().unwrap().len() <= 800)
     );
 }
 
