@@ -1,7 +1,9 @@
 //! The decision table: one function a row, and the first that matches wins.
 //!
 //! A row is changed in its function, its sentence in [`super::messages`]; what every row shares stands in
-//! [`super::conditions`] and [`super::assemble`].
+//! [`super::conditions`] and [`super::assemble`]. How row 16 comes to a plan is in [`reset`].
+
+mod reset;
 
 use std::time::Duration;
 
@@ -11,16 +13,16 @@ use super::{
     conditions::{self as judge, Needed},
     maps, messages,
     mix::{self, Stop},
-    observed::{Environment, Fact, LinkFacts, Problem, Readiness, SpecEnvironment, Tier},
-    operation::{self, ResetFacts},
+    observed::{Environment, Fact, Problem, Readiness, SpecEnvironment, Tier},
+    operation,
     verdict::{LastKnown, Outcome, Progress, Row, Verdict},
     world::{Absence, Claim, Integration, KnownOperation, Link, World, after},
 };
 use crate::api::{
-    DualWriteOperationSpec, Reason,
+    Reason,
     conditions::{ConditionType, Says},
-    connection::{ApprovalPolicy, LinkMethod, LinkObservation, MismatchPolicy, SetupMethod},
-    operation::{Action, Approval, MapState, Phase},
+    connection::{LinkMethod, LinkObservation, MismatchPolicy, SetupMethod},
+    operation::{Action, MapState, Phase},
 };
 
 /// A row's function: `None` when the row does not match.
@@ -732,9 +734,9 @@ fn linked_elsewhere(world: &World<'_>) -> Option<Outcome> {
         return None;
     };
     if world.desired.mismatch.policy == MismatchPolicy::Reset {
-        return Some(reset_outcome(world, environment, link));
+        return Some(reset::outcome(world, environment, link));
     }
-    let (from, to) = ends(world, environment, link);
+    let (from, to) = reset::ends(world, environment, link);
     let text = messages::remedy_reset(world.desired, &from, &to);
     let says = Says::yes(Reason::DifferentDestination, text.clone());
     let verdict = Verdict::stalled(Reason::DifferentDestination, text);
@@ -743,123 +745,4 @@ fn linked_elsewhere(world: &World<'_>) -> Option<Outcome> {
         return Some(verdict.into());
     }
     Some(verdict.with(ConditionType::LinkingMismatch, says).into())
-}
-
-/// Where dual-write is linked to, and where it should be, in words.
-fn ends(world: &World<'_>, environment: &Environment, link: &LinkFacts) -> (String, String) {
-    let linked = world.visible_environment(&link.environment_id);
-    let from = messages::environment_or_id(linked, &link.environment_id);
-    (from, messages::environment(environment))
-}
-
-fn reset_outcome(world: &World<'_>, environment: &Environment, link: &LinkFacts) -> Outcome {
-    match ResetFacts::of(world) {
-        Ok(facts) => reset_verdict(world, environment, link, &facts).into(),
-        Err(problem) => reset_needs(world, environment, link, &problem),
-    }
-}
-
-/// What a plan relies on cannot be read: one that waits goes on waiting, and a blip shows nothing.
-fn reset_needs(
-    world: &World<'_>,
-    environment: &Environment,
-    link: &LinkFacts,
-    problem: &Problem,
-) -> Outcome {
-    let reason = Reason::DifferentDestination;
-    let (from, to) = ends(world, environment, link);
-    if problem.is_for_a_person() {
-        let text = messages::plan_needs(&from, &to, &problem.message);
-        return Verdict::stalled(reason, text).keeping_plans().into();
-    }
-    let text = messages::plan_needs(&from, &to, messages::TRIED_AGAIN);
-    let is_said = matches!(
-        world.remembered_ready(),
-        Some(Reason::DifferentDestination | Reason::PlanRejected)
-    );
-    let failing_since = world.memory.failure.as_ref().map(|failure| failure.since);
-    if is_said && !failing_since.is_some_and(|since| assemble::is_stale(world, since)) {
-        return LastKnown::new(Says::no(reason, text), PLANNING).into();
-    }
-    Verdict::new(Says::no(reason, text), PLANNING)
-        .keeping_plans()
-        .into()
-}
-
-const PLANNING: Progress = Progress::Reconciling(Reason::AwaitingApproval);
-
-fn reset_verdict(
-    world: &World<'_>,
-    environment: &Environment,
-    link: &LinkFacts,
-    facts: &ResetFacts<'_>,
-) -> Verdict {
-    let reason = Reason::DifferentDestination;
-    let (from, to) = ends(world, environment, link);
-    let plan = operation::reset(world, environment, link, facts);
-    if !world.may_act() {
-        let text = messages::would_reset(world.settings, &from, &to, &plan);
-        return Verdict::stalled(reason, text);
-    }
-    if let Some(rejected) = rejected(world, &plan) {
-        let text = messages::plan_rejected(rejected, &from, &to);
-        return Verdict::stalled(Reason::PlanRejected, text);
-    }
-    let (since, confirmed) = world.settling_for_a_plan(Absence::LinkedElsewhere);
-    // What is planned already was seen twice before that.
-    if !confirmed && !is_planned(world, &plan) {
-        let due = after(since, world.settings.settle);
-        let text = messages::reset_is_being_planned(&from, &to, due);
-        let mut verdict = Verdict::new(Says::no(reason, text), PLANNING)
-            .resting_on(Absence::LinkedElsewhere, since)
-            .keeping_plans();
-        verdict.look_again = Some(due);
-        return verdict;
-    }
-    reset_wanted(world, plan, &from, &to).resting_on(Absence::LinkedElsewhere, since)
-}
-
-/// Whether this very plan exists and waits.
-fn is_planned(world: &World<'_>, plan: &DualWriteOperationSpec) -> bool {
-    let name = operation::name(world, plan);
-    let waits = |known: &&KnownOperation| known.is_unstarted() && known.deleted.is_none();
-    let mut own = world.own_operations().into_iter().filter(waits);
-    own.any(|known| known.name == name && operation::is_same_act(plan, &known.spec))
-}
-
-/// The plan, and how it comes to be carried out.
-fn reset_wanted(world: &World<'_>, plan: DualWriteOperationSpec, from: &str, to: &str) -> Verdict {
-    let desired = world.desired;
-    let name = operation::name(world, &plan);
-    if plan.approval == Approval::NotRequired {
-        let text = messages::starts_without_approval(from, to, &name);
-        return Verdict::reconciling(Reason::DifferentDestination, Reason::Resetting, text)
-            .wanting(plan);
-    }
-    let refused = (desired.mismatch.approval == ApprovalPolicy::Automatic)
-        .then(|| messages::automatic_refused(&desired.host));
-    let text = messages::reset_awaits_approval(
-        from,
-        to,
-        &plan,
-        &name,
-        &desired.namespace,
-        refused.as_deref(),
-    );
-    Verdict::reconciling(Reason::DifferentDestination, Reason::AwaitingApproval, text)
-        .waiting_for(Reason::AwaitingApproval, desired.manual_timeout)
-        .wanting(plan)
-}
-
-/// A rejected plan of the same facts: they are not planned again before the resource changes or somebody asks.
-fn rejected<'a>(world: &World<'a>, plan: &DualWriteOperationSpec) -> Option<&'a KnownOperation> {
-    world.operations.iter().find(|operation| {
-        operation.spec.connection.uid == world.desired.uid
-            && operation.spec.approval == Approval::Rejected
-            && operation.is_finished()
-            && operation.spec.connection.generation == world.desired.generation
-            && operation.status.reconcile_at == world.desired.reconcile_at
-            && operation.spec.relies_on == plan.relies_on
-            && operation.spec.target == plan.target
-    })
 }
