@@ -205,7 +205,15 @@ fn bad() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
                 ("credentials.secretRef", Value::Null),
                 ("credentials.serviceAccountRef", json!({"name": "erp"})),
             ],
-            "serviceAccountRef is not supported yet",
+            "serviceAccountRef needs credentials.clientId",
+        ),
+        (
+            vec![
+                ("credentials.secretRef", Value::Null),
+                ("credentials.serviceAccountRef", json!({"name": "erp"})),
+                ("credentials.clientId", json!("erp")),
+            ],
+            "client) id as a UUID",
         ),
         (
             vec![("setup.applications", json!(["a", "a"]))],
@@ -741,7 +749,7 @@ async fn a_plan_cannot_be_changed_and_an_approval_is_given_once() {
     refusals.refused(
         "federated",
         create(&client, &federated).await,
-        "serviceAccountRef is not supported yet",
+        "serviceAccountRef needs credentials.clientId",
     );
     refusals.cover(&DualWriteOperation::crd());
 }

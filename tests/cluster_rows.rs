@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "cluster_rows/checks.rs"]
+mod checks;
 #[path = "cluster_rows/claims.rs"]
 mod claims;
 #[path = "cluster_rows/deletion.rs"]

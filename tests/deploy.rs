@@ -73,7 +73,7 @@ const LOOSENINGS: [(&str, &str); 5] = [
 
 /// Resource, verb, and who may: the operator where it was let in, the operator
 /// elsewhere, viewer, editor, approver.
-const RIGHTS: [(&str, &str, [bool; 5]); 31] = {
+const RIGHTS: [(&str, &str, [bool; 5]); 33] = {
     const Y: bool = true;
     const N: bool = false;
     [
@@ -97,6 +97,8 @@ const RIGHTS: [(&str, &str, [bool; 5]); 31] = {
         ("secrets", "get", [Y, N, N, N, N]),
         ("secrets", "list", [N, N, N, N, N]),
         ("secrets", "watch", [N, N, N, N, N]),
+        ("secrets", "create", [N, N, N, N, N]),
+        ("secrets", "update", [N, N, N, N, N]),
         ("configmaps", "create", [Y, N, N, N, N]),
         ("configmaps", "get", [Y, N, N, N, N]),
         ("configmaps", "list", [Y, N, N, N, N]),
@@ -215,6 +217,7 @@ async fn approving_never_comes_with_the_right_to_edit() {
         "dualwrite-operator",
         "dualwrite-operator-namespace",
         "dualwrite-operator-federation",
+        "dualwrite-operator-refresh-tokens",
     ] {
         assert!(aggregates(alone).is_empty(), "{alone}");
     }

@@ -10,9 +10,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
+use dualwrite_operator::api::connection::CheckName;
 use dualwrite_operator::api::operation::{Action, Phase};
 use dualwrite_operator::api::{ConditionType, DualWriteConnection, Reason};
-use dualwrite_operator::microsoft::{Api, CallObserver as _};
+use dualwrite_operator::microsoft::{Api, CallObserver as _, Class, catalogue};
 use dualwrite_operator::runtime::cli::Cli;
 use dualwrite_operator::runtime::metrics::Metrics;
 use k8s_openapi::api::core::v1::Secret;
@@ -70,6 +71,27 @@ fn the_link_template_is_documented_as_it_is() {
     hold_part_equal("docs/linking.md", "link-template", &block);
 }
 
+#[test]
+fn the_errors_are_documented_as_the_program_knows_them() {
+    hold_part_equal("docs/errors.md", "errors", &catalogue::page());
+}
+
+/// What Entra refuses becomes the reason of a condition, so each reason must be one that is explained.
+#[test]
+fn every_refusal_of_entra_is_a_reason_of_conditions() {
+    let entra = catalogue::AREAS
+        .iter()
+        .flat_map(|area| area.entries)
+        .filter(|entry| entry.api == Api::Entra && entry.class == Class::NeedsPerson);
+    for entry in entra {
+        assert!(
+            entry.reason.parse::<Reason>().is_ok(),
+            "{} is no reason of conditions",
+            entry.reason
+        );
+    }
+}
+
 fn flags_of_run() -> Vec<clap::Arg> {
     let mut command = Cli::command();
     command.build();
@@ -107,6 +129,11 @@ fn the_metrics_are_documented_as_they_are_served() {
         documented, served,
         "docs/metrics.md (left) and /metrics (right)"
     );
+    // Without a resource these have no sample.
+    let of_resources = [
+        "dualwrite_condition",
+        "dualwrite_credential_expires_timestamp_seconds",
+    ];
     for row in rows
         .iter()
         .filter(|row| documented.contains_key(&code(&row[0])))
@@ -115,7 +142,7 @@ fn the_metrics_are_documented_as_they_are_served() {
         for label in row[2]
             .split(", ")
             .map(code)
-            .filter(|label| !label.is_empty() && name != "dualwrite_condition")
+            .filter(|label| !label.is_empty() && !of_resources.contains(&name.as_str()))
         {
             let sample =
                 |line: &str| line.starts_with(&name) && line.contains(&format!("{label}=\""));
@@ -162,6 +189,20 @@ fn every_condition_and_reason_is_explained_once() {
 }
 
 #[test]
+fn every_check_is_explained_once() {
+    let explained: Vec<String> = rows(&read("docs/checks.md"))
+        .iter()
+        .skip(1)
+        .map(|row| code(&row[0]))
+        .collect();
+    let checks: Vec<String> = CheckName::iter().map(|check| check.to_string()).collect();
+    assert_eq!(
+        explained, checks,
+        "docs/checks.md (left) and the checks (right)"
+    );
+}
+
+#[test]
 fn the_readme_names_what_exists() {
     let readme = read("README.md");
     for kind in ConditionType::iter() {
@@ -189,9 +230,12 @@ fn the_readme_names_what_exists() {
 
 #[test]
 fn documents_name_flags_that_exist() {
-    let flags: BTreeSet<String> = flags_of_run()
-        .iter()
-        .map(|flag| format!("--{}", flag.get_long().unwrap()))
+    let mut command = Cli::command();
+    command.build();
+    let flags: BTreeSet<String> = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments)
+        .filter_map(|flag| Some(format!("--{}", flag.get_long()?)))
         .collect();
     // The simulator has flags of its own; its tests hold its page.
     for path in documents()

@@ -304,17 +304,9 @@ fn a_map_that_somebody_starts_before_the_reset_ends_it() {
 /// Something happens once everything is stopped.
 fn when_stopped(event: Event) -> Operator {
     let mut run = Operator::new(planned_reset(true), Behaviour::default());
-    while state(&run, "stop-maps") != Some(StepState::Done) {
-        run.pass();
-    }
+    run.run_past(&StepKind::StopMaps);
     let number = run.writes.len() - 1;
     reset(true, |run| run.events = vec![(When::After(number), event)])
-}
-
-fn state(run: &Operator, step: &str) -> Option<StepState> {
-    let steps = &run.stored.status.steps;
-    let found = steps.iter().find(|known| known.name == step);
-    found.map(|known| known.state)
 }
 
 #[test]
@@ -322,6 +314,7 @@ fn what_moves_between_the_stop_and_the_reset_ends_it_and_the_maps_run_again() {
     for event in [
         Event::IntegrationMoved,
         Event::MapChanged,
+        Event::KeyChanged,
         Event::Suspended(hours(30)),
         Event::Changed,
         Event::Recreated,
@@ -496,9 +489,7 @@ fn a_deleted_operation_that_sees_nothing_is_let_go_with_the_name_of_its_backup()
 #[test]
 fn after_a_long_absence_a_deleted_operation_still_starts_what_it_has_stopped() {
     let mut run = Operator::new(planned_reset(true), Behaviour::default());
-    while state(&run, "stop-maps") != Some(StepState::Done) {
-        run.pass();
-    }
+    run.run_past(&StepKind::StopMaps);
     run.stored.deleted = Some(run.now);
     run.now = after(run.now, hours(9));
     run.run_until(after(run.now, hours(2)));
@@ -512,9 +503,7 @@ fn after_a_long_absence_a_deleted_operation_still_starts_what_it_has_stopped() {
 #[test]
 fn a_step_that_is_not_known_is_named_and_nothing_is_left_stopped() {
     let mut run = Operator::new(planned_reset(true), Behaviour::default());
-    while state(&run, "stop-maps") != Some(StepState::Done) {
-        run.pass();
-    }
+    run.run_past(&StepKind::StopMaps);
     let mut later = run.stored.status.steps[1].clone();
     later.name = "look-twice".into();
     later.state = StepState::Pending;

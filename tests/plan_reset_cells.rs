@@ -111,6 +111,7 @@ fn a_reset_in_a_world_that_moves() {
         Event::SetMoved,
         Event::MapStarted,
         Event::MapChanged,
+        Event::KeyChanged,
         Event::BackupDeleted,
         Event::BackupAltered,
         Event::Blind(minutes(4)),

@@ -73,6 +73,7 @@ fn events() -> impl Strategy<Value = Event> {
         Event::SetMoved,
         Event::MapStarted,
         Event::MapChanged,
+        Event::KeyChanged,
         Event::BackupDeleted,
         Event::BackupAltered,
         Event::Blind(minutes(5)),

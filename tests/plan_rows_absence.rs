@@ -57,7 +57,7 @@ fn not_found(case: Case) -> Case {
 #[test]
 fn one_read_of_an_absence_changes_no_condition() {
     let before = Case::happy().later(INTERVAL);
-    let blips = [
+    let blips = vec![
         not_found(before.clone()),
         before.clone().no_integration(),
         before

@@ -3,6 +3,9 @@
 
 #[path = "simulator/harness.rs"]
 mod harness;
+#[path = "support/keys.rs"]
+#[allow(clippy::expect_used, clippy::panic)] // a failing test stops where it failed
+mod keys;
 
 #[path = "simulator/control.rs"]
 mod control;

@@ -98,12 +98,32 @@ pub enum Reason {
     ClientSecretInvalid,
     /// The client secret has expired.
     ClientSecretExpired,
+    /// A client secret or certificate is missing in the sign-in.
+    ClientSecretMissing,
+    /// The client certificate has expired.
+    ClientCertificateExpired,
+    /// Entra does not take the client certificate.
+    ClientCertificateRefused,
+    /// The `ServiceAccount` does not exist.
+    ServiceAccountNotFound,
+    /// Entra does not take a `ServiceAccount`'s token.
+    FederationRefused,
     /// The application does not exist in the tenant.
     ApplicationNotFound,
+    /// The application is disabled in the tenant.
+    ApplicationDisabled,
     /// Consent is missing.
     ConsentMissing,
     /// The application may not ask for this service.
     ApplicationNotPreauthorized,
+    /// The tenant does not know the service that is asked for.
+    ServiceNotInTenant,
+    /// Tenant restrictions or cross-tenant access forbid the sign-in.
+    TenantRestricted,
+    /// The account does not exist in the tenant.
+    AccountNotFound,
+    /// The application admits only assigned users, and the account is none.
+    AccountNotAssigned,
     /// User name or password is wrong.
     PasswordInvalid,
     /// The account needs multi-factor authentication.

@@ -225,9 +225,9 @@ pub struct Dataverse {
 /// An application identity of Microsoft Entra ID.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[x_kube(
-    validation = Rule::new("has(self.secretRef) != has(self.serviceAccountRef)").message("give exactly one source of credentials: secretRef (a Secret with the keys clientId and clientSecret) or serviceAccountRef"),
-    validation = Rule::new("!has(self.serviceAccountRef)").message("credentials.serviceAccountRef is not supported yet: use secretRef, a Secret with the keys clientId and clientSecret"),
-    validation = Rule::new("!has(self.clientId)").message("credentials.clientId belongs to serviceAccountRef, which is not supported yet: put clientId into the Secret of secretRef")
+    validation = Rule::new("has(self.secretRef) != has(self.serviceAccountRef)").message("give exactly one source of credentials: secretRef (a Secret with clientId, and clientSecret or clientCertificate), or serviceAccountRef with clientId"),
+    validation = Rule::new("!has(self.serviceAccountRef) || has(self.clientId)").message("credentials.serviceAccountRef needs credentials.clientId: the application (client) id of the app registration that trusts this ServiceAccount"),
+    validation = Rule::new("has(self.serviceAccountRef) || !has(self.clientId)").message("credentials.clientId belongs to serviceAccountRef: with secretRef, put clientId into the Secret")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
@@ -236,17 +236,20 @@ pub struct Credentials {
     #[x_kube(validation = values::uuid("the Entra tenant's id"))]
     pub tenant_id: String,
 
-    /// A Secret in this namespace with the keys clientId and clientSecret.
+    /// A Secret in this namespace with the key clientId, and either clientSecret or clientCertificate (a certificate and
+    /// its RSA private key, both as PEM).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalReference>,
 
-    /// A ServiceAccount in this namespace whose token Entra trusts (federated, no secret at all). Not supported yet.
+    /// A ServiceAccount in this namespace whose tokens Entra trusts: federated, no secret at all. The namespace has to
+    /// bind the role dualwrite-operator-federation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_ref: Option<LocalReference>,
 
-    /// The application (client) id that belongs to serviceAccountRef. Not supported yet.
+    /// The application (client) id of the app registration that trusts serviceAccountRef.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
+    #[x_kube(validation = values::uuid("the application (client) id"))]
     pub client_id: Option<String>,
 }
 
@@ -270,7 +273,8 @@ pub struct DualWriteService {
     pub url: String,
 
     /// A Secret in this namespace with the keys username and password: an account without multi-factor authentication
-    /// that may use dual-write.
+    /// that may use dual-write. Or with the key refreshToken, from dualwrite-operator sign-in: the operator then keeps what
+    /// follows it in a Secret beside it, for which the namespace has to bind the role dualwrite-operator-refresh-tokens.
     pub secret_ref: LocalReference,
 }
 

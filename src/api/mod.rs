@@ -22,6 +22,10 @@ pub const RECONCILE_AT: &str = "dualwrite.dev/reconcile-at";
 /// namespace or a chart by mistake stops nothing.
 pub const CONFIRM_STOP: &str = "dualwrite.dev/confirm-stop";
 
+/// Annotation of a Secret: the day, such as `2027-01-31`, on which its credential expires, for those of which nobody but
+/// a person can know it.
+pub const EXPIRES_ON: &str = "dualwrite.dev/expires-on";
+
 /// Finalizer of a connection: held while its deletion is to stop the maps, until the operation that does so is recorded.
 pub const STOP_MAPS_FINALIZER: &str = "dualwrite.dev/stop-maps";
 

@@ -7,7 +7,7 @@ use dualwrite_operator::{
     api::{DualWriteConnection, DualWriteOperation},
     runtime::{
         cli::{Cli, Command, Crd, Kind},
-        run, telemetry,
+        run, sign_in, telemetry,
     },
 };
 use kube::CustomResourceExt;
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Crd(which) => print_definitions(&which),
         Command::Run(flags) => operate(*flags),
+        Command::SignIn(flags) => sign_in(*flags),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -35,6 +36,14 @@ fn operate(flags: dualwrite_operator::runtime::cli::Run) -> anyhow::Result<()> {
     // A request that is still under way must not keep the process; its intent is recorded.
     runtime.shutdown_background();
     result
+}
+
+/// Without logs: what is said is for the person in front of it.
+fn sign_in(flags: dualwrite_operator::runtime::cli::SignIn) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(sign_in::sign_in(flags))
 }
 
 fn print_definitions(which: &Crd) -> anyhow::Result<()> {

@@ -64,13 +64,13 @@ impl Reach {
                 let account =
                     identities::dual_write_account(context, namespace, cloud, tenant, service)
                         .await?;
-                Some((host, account))
+                Some((host, account.shared))
             }
         };
         let application =
             identities::application(context, namespace, cloud, &access.credentials).await?;
         Ok(Self {
-            application,
+            application: application.shared,
             finance_operations,
             service,
         })

@@ -26,7 +26,7 @@ use crate::{
         assemble::{Decision, Effect, Event},
         decide,
         desired::Desired,
-        messages, operation,
+        lifetimes, messages, operation,
         world::{KnownOperation, World, between},
     },
 };
@@ -89,13 +89,14 @@ async fn pass(connection: &DualWriteConnection, context: &Context) -> Result<Act
         // The finalizer comes back through the watch, and makes the next pass due.
         return Ok(Action::requeue(Duration::from_millis(200)));
     }
-    let observed = if desired.suspend {
-        None
+    let (observed, credentials) = if desired.suspend {
+        (None, None)
     } else {
-        Some(observe::connection(context, &desired, &memory).await)
+        let (observed, credentials) = observe::connection(context, &desired, &memory).await;
+        (Some(observed), Some(credentials))
     };
     let (operations, rivals) = watch::neighbours(context, &desired);
-    let decision = {
+    let mut decision = {
         let nothing = observe::suspended(super::now());
         decide::decide(&World {
             desired: &desired,
@@ -107,6 +108,9 @@ async fn pass(connection: &DualWriteConnection, context: &Context) -> Result<Act
             settings: &context.options.settings,
         })
     };
+    if let Some(credentials) = credentials {
+        lifetimes::note(&mut decision.status, credentials, super::now());
+    }
     carry_out(connection, context, &memory, &operations, decision).await
 }
 

@@ -12,7 +12,7 @@ use kube::{Client, runtime::events::Recorder};
 use super::{identities::Identities, watch::Scope};
 use crate::{
     microsoft::{HostPolicy, Http, dual_write::CallTemplate},
-    plan::{observed::Package, world::Settings},
+    plan::{checks::Preflight, observed::Package, world::Settings},
     runtime::{leadership::Leadership, metrics::Metrics},
 };
 
@@ -57,6 +57,8 @@ pub struct Context {
     pub scopes: Vec<Arc<Scope>>,
     /// Reads that change slowly, by the uid of their connection.
     slow_reads: Mutex<HashMap<String, SlowReads>>,
+    /// What the checks before a link have read, and when, by the uid of their connection.
+    preflights: Mutex<HashMap<String, (Timestamp, Preflight)>>,
     /// What must run before a version of a table map, as the service says: templates by template, by the uid of their
     /// connection.
     sequences: Mutex<HashMap<String, Sequences>>,
@@ -125,6 +127,7 @@ impl Context {
             identities: Identities::default(),
             incarnation: uuid::Uuid::new_v4().to_string(),
             slow_reads: Mutex::default(),
+            preflights: Mutex::default(),
             sequences: Mutex::default(),
             sending: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
@@ -154,9 +157,23 @@ impl Context {
         self.slow().insert(uid.to_owned(), reads);
     }
 
+    /// What the checks of a connection have read, if that is recent enough.
+    pub fn preflight(&self, uid: &str, not_before: Timestamp) -> Option<Preflight> {
+        locked(&self.preflights)
+            .get(uid)
+            .filter(|(at, _)| *at >= not_before)
+            .map(|(_, preflight)| preflight.clone())
+    }
+
+    /// Keeps what the checks of a connection have read.
+    pub fn keep_preflight(&self, uid: &str, at: Timestamp, preflight: Preflight) {
+        locked(&self.preflights).insert(uid.to_owned(), (at, preflight));
+    }
+
     /// Drops what is kept for a connection that is gone.
     pub fn forget(&self, uid: &str) {
         self.slow().remove(uid);
+        locked(&self.preflights).remove(uid);
         locked(&self.sequences).remove(uid);
     }
 

@@ -86,7 +86,7 @@ async fn decide(
     let memory = connection.status.clone().unwrap_or_default();
     // Without being asked for, nothing needs to be looked at.
     let observed = if deletion::is_to_be_held(desired) && !desired.suspend {
-        observe::connection(context, desired, &memory).await
+        observe::connection(context, desired, &memory).await.0
     } else {
         observe::suspended(super::now())
     };

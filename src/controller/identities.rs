@@ -2,25 +2,35 @@
 //! environments an interval. Nothing that was read with one credential is shown to a resource that does not hold it,
 //! because a session is found only by a digest over the whole credential.
 
+mod keys;
+mod service_account;
+mod token_store;
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
-use secrecy::SecretString;
+use secrecy::ExposeSecret;
 
-use super::{context::Context, observe::problem};
+use self::{
+    keys::Keys,
+    service_account::ServiceAccountTokens,
+    token_store::{Origin, TokenStore},
+};
+use super::context::Context;
 use crate::{
     api::{
-        Reason,
-        connection::{Cloud, Credentials, DualWriteService},
+        Reason, conditions,
+        connection::{
+            Cloud, CredentialKind, CredentialRefusal, CredentialStatus, CredentialUse, Credentials,
+            DualWriteService,
+        },
     },
     microsoft::{
         Session,
-        auth::{Identity, Limits},
+        auth::{Assertions, ClientCertificate, Identity, Limits, RefreshTokens},
         error::CallError,
         power_platform::{self, EnvironmentList},
     },
@@ -41,10 +51,85 @@ struct Known {
     used: Timestamp,
 }
 
+/// A resource's way to sign in, and what can be told of it.
+pub struct SignedBy {
+    /// The session, shared with others that have the same credential.
+    pub shared: Arc<Shared>,
+    credential: CredentialStatus,
+    secret: Option<Version>,
+}
+
+/// Which version of a Secret a credential is from.
+struct Version {
+    uid: String,
+    resource_version: String,
+}
+
+/// How long a refresh token lives when nobody uses it [D].
+const REFRESH_TOKEN_DAYS: i64 = 90;
+
+impl SignedBy {
+    /// What can be told now, after the session was used.
+    pub fn status(&self) -> CredentialStatus {
+        let mut status = self.credential.clone();
+        // By the day, so that a status is not written with each new token.
+        let renewed = self.shared.session.renewed();
+        if let Some(renewed) = renewed.filter(|_| status.expires_at.is_none()) {
+            let day = Timestamp::from_second(renewed.as_second() / 86_400 * 86_400);
+            let life = jiff::SignedDuration::from_hours(24 * REFRESH_TOKEN_DAYS);
+            status.expires_at = day.ok().and_then(|day| day.checked_add(life).ok());
+        }
+        if let (Some(version), Some((at, error))) = (&self.secret, self.shared.session.refused()) {
+            status.refused = Some(CredentialRefusal {
+                secret_uid: version.uid.clone(),
+                secret_resource_version: version.resource_version.clone(),
+                at,
+                reason: error.reason.unwrap_or("CredentialRefused").to_owned(),
+                message: conditions::cut(&error.to_string(), 1000),
+            });
+        }
+        status
+    }
+}
+
+/// What is known of a credential before it is used.
+fn described(
+    used_for: CredentialUse,
+    kind: CredentialKind,
+    source: &str,
+    expires_at: Option<Timestamp>,
+) -> CredentialStatus {
+    CredentialStatus {
+        used_for,
+        kind,
+        source: source.to_owned(),
+        expires_at,
+        refused: None,
+    }
+}
+
+/// What an earlier process has met with this very version of the Secret, as any connection has it on record.
+fn known_refusal(context: &Context, version: &Version) -> Option<CredentialRefusal> {
+    let connections = context
+        .scopes
+        .iter()
+        .flat_map(|scope| scope.connections.state());
+    connections
+        .filter_map(|connection| connection.0.as_ref().ok()?.status.clone())
+        .flat_map(|status| status.credentials)
+        .filter_map(|credential| credential.refused)
+        .find(|refused| {
+            refused.secret_uid == version.uid
+                && refused.secret_resource_version == version.resource_version
+        })
+}
+
 /// One credential's session and what was read with it.
 pub struct Shared {
     /// The session.
     pub session: Session,
+    /// Whose it is, of a user account.
+    pub account: Option<String>,
     environments: tokio::sync::Mutex<Option<Snapshot>>,
 }
 
@@ -79,13 +164,14 @@ impl Shared {
 }
 
 impl Identities {
-    fn shared(&self, context: &Context, cloud: Cloud, identity: Identity) -> Arc<Shared> {
+    /// The session of an identity, and whether it was made just now.
+    fn shared(&self, context: &Context, cloud: Cloud, identity: Identity) -> (Arc<Shared>, bool) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (cloud, identity.digest());
         let now = super::now();
         if let Some(found) = known.get_mut(&key) {
             found.used = now;
-            return Arc::clone(&found.shared);
+            return (Arc::clone(&found.shared), false);
         }
         if known.len() >= MOST_SESSIONS {
             let oldest = known
@@ -94,6 +180,7 @@ impl Identities {
                 .map(|(key, _)| key.clone());
             oldest.and_then(|key| known.remove(&key));
         }
+        let account = identity.account().map(str::to_owned);
         let session = Session::new(
             context.http.clone(),
             cloud.into(),
@@ -103,6 +190,7 @@ impl Identities {
         );
         let shared = Arc::new(Shared {
             session,
+            account,
             environments: tokio::sync::Mutex::default(),
         });
         known.insert(
@@ -112,7 +200,7 @@ impl Identities {
                 used: now,
             },
         );
-        shared
+        (shared, true)
     }
 }
 
@@ -125,30 +213,102 @@ pub async fn application(
     namespace: &str,
     cloud: Cloud,
     credentials: &Credentials,
-) -> Result<Arc<Shared>, Problem> {
-    let Some(reference) = &credentials.secret_ref else {
-        return Err(Problem::needs_person(
-            Reason::SecretInvalid,
-            "credentials.secretRef is missing: name a Secret with the keys clientId and clientSecret.",
-        ));
+) -> Result<SignedBy, Problem> {
+    let used_for = CredentialUse::Application;
+    let (identity, credential) = match (&credentials.secret_ref, &credentials.service_account_ref) {
+        (Some(secret), None) => {
+            let secret = Keys::read(context, namespace, &secret.name).await?;
+            let identity = of_secret(&credentials.tenant_id, &secret)?;
+            let (kind, end) = match &identity {
+                Identity::Certificate { certificate, .. } => (
+                    CredentialKind::ClientCertificate,
+                    Some(certificate.not_after()),
+                ),
+                _ => (CredentialKind::ClientSecret, secret.expires_on()),
+            };
+            (identity, described(used_for, kind, secret.name(), end))
+        }
+        (None, Some(account)) => {
+            let identity = Identity::Federated {
+                tenant_id: credentials.tenant_id.clone(),
+                client_id: credentials.client_id.clone().unwrap_or_default(),
+                assertions: Assertions::new(ServiceAccountTokens::new(
+                    context,
+                    namespace,
+                    &account.name,
+                )),
+            };
+            let kind = CredentialKind::ServiceAccountToken;
+            (identity, described(used_for, kind, &account.name, None))
+        }
+        _ => {
+            return Err(Problem::needs_person(
+                Reason::SecretInvalid,
+                "The resource names no source of credentials, or two: give either credentials.secretRef, or credentials.serviceAccountRef with clientId.",
+            ));
+        }
     };
-    let secret = Keys::read(context, namespace, &reference.name).await?;
-    secret.refuse(
-        "clientCertificate",
-        "client certificates are not supported yet: use the key clientSecret",
+    let (shared, _) = context.identities.shared(context, cloud, identity);
+    Ok(SignedBy {
+        shared,
+        credential,
+        secret: None,
+    })
+}
+
+/// An application with what its Secret has: a client secret or a certificate.
+fn of_secret(tenant_id: &str, secret: &Keys) -> Result<Identity, Problem> {
+    let tenant_id = tenant_id.to_owned();
+    let client_id = secret.text(
+        "clientId",
+        "the application (client) id of the app registration in Entra",
     )?;
-    let identity = Identity::ClientSecret {
-        tenant_id: credentials.tenant_id.clone(),
-        client_id: secret.text(
-            "clientId",
-            "the application (client) id of the app registration in Entra",
-        )?,
-        secret: SecretString::from(secret.text(
-            "clientSecret",
-            "the value of the app registration's client secret",
-        )?),
-    };
-    Ok(context.identities.shared(context, cloud, identity))
+    if !secret.has("clientCertificate") {
+        let what = "the value of the app registration's client secret; or give clientCertificate, a certificate and its private key as PEM";
+        return Ok(Identity::ClientSecret {
+            tenant_id,
+            client_id,
+            secret: secret.secret("clientSecret", what)?,
+        });
+    }
+    secret.refuse(
+        "clientSecret",
+        "it has clientCertificate too: remove one, so that it is clear which is used",
+    )?;
+    let pem = secret.secret("clientCertificate", "a certificate and its key as PEM")?;
+    let certificate = ClientCertificate::from_pem(pem.expose_secret())
+        .map_err(|bad| secret.invalid(&format!("has a clientCertificate that {bad}")))?;
+    in_force(secret, &certificate)?;
+    Ok(Identity::Certificate {
+        tenant_id,
+        client_id,
+        certificate,
+    })
+}
+
+/// Entra would refuse it with less to go by.
+fn in_force(secret: &Keys, certificate: &ClientCertificate) -> Result<(), Problem> {
+    let now = super::now();
+    if certificate.not_after() <= now {
+        return Err(Problem::needs_person(
+            Reason::ClientCertificateExpired,
+            format!(
+                "The client certificate of Secret '{}' expired on {}: make a new one, upload its public part to the app registration, and put certificate and key into the Secret.",
+                secret.name(),
+                day(certificate.not_after())
+            ),
+        ));
+    }
+    if certificate.not_before() > now {
+        let from = day(certificate.not_before());
+        return Err(secret.invalid(&format!("has a clientCertificate that is valid only from {from} on; until then give the one before")));
+    }
+    Ok(())
+}
+
+/// A day, as people write it everywhere.
+fn day(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d").to_string()
 }
 
 /// The session of a resource's dual-write account.
@@ -161,89 +321,68 @@ pub async fn dual_write_account(
     cloud: Cloud,
     tenant_id: &str,
     service: &DualWriteService,
-) -> Result<Arc<Shared>, Problem> {
+) -> Result<SignedBy, Problem> {
     let secret = Keys::read(context, namespace, &service.secret_ref.name).await?;
-    secret.refuse(
-        "refreshToken",
-        "refresh tokens are not supported yet: use the keys username and password",
-    )?;
-    let identity = Identity::Password {
-        tenant_id: tenant_id.to_owned(),
-        username: secret.text(
-            "username",
-            "the sign-in name of the account that uses dual-write",
-        )?,
-        password: SecretString::from(secret.text("password", "its password")?),
-    };
-    Ok(context.identities.shared(context, cloud, identity))
-}
-
-/// A Secret's keys. Secrets are read by name when they are needed; no right to list or watch them is asked for.
-struct Keys {
-    namespace: String,
-    name: String,
-    secret: Secret,
-}
-
-impl Keys {
-    async fn read(context: &Context, namespace: &str, name: &str) -> Result<Self, Problem> {
-        let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-        match secrets.get(name).await {
-            Ok(secret) => Ok(Self {
-                namespace: namespace.to_owned(),
-                name: name.to_owned(),
-                secret,
-            }),
-            Err(kube::Error::Api(status)) if status.code == 404 => Err(Problem::needs_person(
-                Reason::SecretNotFound,
-                format!(
-                    "The Secret '{name}' does not exist in namespace '{namespace}': create it there, or correct its name in the spec."
-                ),
-            )),
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                Err(not_granted(context, namespace))
-            }
-            Err(error) => Err(Problem::transient(format!(
-                "The Secret '{name}' could not be read: {}",
-                problem::kubernetes(&error)
-            ))),
-        }
-    }
-
-    fn refuse(&self, key: &str, why: &str) -> Result<(), Problem> {
-        if self.value(key).is_none() {
-            return Ok(());
-        }
-        Err(self.invalid(&format!("has the key {key}; {why}")))
-    }
-
-    fn text(&self, key: &str, what: &str) -> Result<String, Problem> {
-        let Some(bytes) = self.value(key) else {
-            return Err(self.invalid(&format!("lacks the key {key}: {what}")));
+    let (identity, kind) = if secret.has("refreshToken") {
+        let identity = signed_in_once(context, tenant_id, &secret)?;
+        (identity, CredentialKind::RefreshToken)
+    } else {
+        let identity = Identity::Password {
+            tenant_id: tenant_id.to_owned(),
+            username: secret.text(
+                "username",
+                "the sign-in name of the account that uses dual-write",
+            )?,
+            password: secret.secret("password", "its password")?,
         };
-        let text = std::str::from_utf8(bytes)
-            .map_err(|_| self.invalid(&format!("has a {key} that is not text")))?;
-        // Editors and `echo` leave a line end behind, which no id, name or secret has.
-        let text = text.trim_end_matches(['\r', '\n']);
-        if text.is_empty() {
-            return Err(self.invalid(&format!("has an empty {key}: {what}")));
-        }
-        Ok(text.to_owned())
+        (identity, CredentialKind::Password)
+    };
+    let version = Version {
+        uid: secret.uid(),
+        resource_version: secret.resource_version(),
+    };
+    let (shared, is_new) = context.identities.shared(context, cloud, identity);
+    if let Some(refused) = known_refusal(context, &version).filter(|_| is_new) {
+        let reason = refused.reason.parse::<Reason>().ok().map(Into::into);
+        let session = &shared.session;
+        session.recall_refusal(refused.at, reason, refused.message);
     }
+    let used_for = CredentialUse::DualWriteAccount;
+    Ok(SignedBy {
+        shared,
+        credential: described(used_for, kind, secret.name(), secret.expires_on()),
+        secret: Some(version),
+    })
+}
 
-    fn value(&self, key: &str) -> Option<&Vec<u8>> {
-        self.secret.data.as_ref()?.get(key).map(|value| &value.0)
-    }
-
-    fn invalid(&self, what: &str) -> Problem {
-        Problem::needs_person(
-            Reason::SecretInvalid,
-            format!(
-                "The Secret '{}' in namespace '{}' {what}.",
-                self.name, self.namespace
-            ),
+/// An account that a person has signed in once; what follows its refresh token is kept beside the Secret.
+fn signed_in_once(context: &Context, tenant_id: &str, secret: &Keys) -> Result<Identity, Problem> {
+    secret.refuse(
+        "password",
+        "it has refreshToken too: remove one, so that it is clear which is used",
+    )?;
+    let first = secret.secret("refreshToken", "what dualwrite-operator sign-in writes")?;
+    let client_id = secret.has("clientId").then(|| {
+        secret.text(
+            "clientId",
+            "the public client that the refresh token was given to",
         )
-    }
+    });
+    let store = TokenStore::new(
+        context,
+        Origin {
+            namespace: secret.namespace().to_owned(),
+            name: secret.name().to_owned(),
+            uid: secret.uid(),
+            token: first.clone(),
+        },
+    );
+    Ok(Identity::RefreshToken {
+        tenant_id: tenant_id.to_owned(),
+        client_id: client_id.transpose()?,
+        first,
+        tokens: RefreshTokens::new(store),
+    })
 }
 
 /// The operator may not work in a namespace that has not opted in.

@@ -1,6 +1,7 @@
 //! What a connection's pass reads at Microsoft's: independent reads at once, reads that cannot change the decision
 //! skipped or less often.
 
+mod dataverse;
 pub mod facts;
 mod freshness;
 pub mod maps;
@@ -14,21 +15,25 @@ use jiff::Timestamp;
 
 use super::{
     context::{Context, SlowReads},
-    identities::{self, Shared},
+    identities::{self, Shared, SignedBy},
 };
 use crate::{
     api::{
         DualWriteConnectionStatus, Reason,
-        connection::{DualWriteService, LinkObservation, MismatchPolicy},
+        connection::{
+            CredentialKind, CredentialStatus, CredentialUse, DualWriteService, LinkObservation,
+            MismatchPolicy,
+        },
         values,
     },
     microsoft::{
         AllowedHost, HostKind,
         auth::Audience,
-        dataverse, dual_write,
+        dual_write,
         power_platform::{self, EnvironmentList},
     },
     plan::{
+        checks::Preflight,
         desired::Desired,
         maps::{LinkDetails, TableMap},
         observed::{
@@ -38,19 +43,25 @@ use crate::{
     },
 };
 
-/// Reads everything that a connection's decision needs. Never fails: what cannot be read is unknown.
+/// Reads everything that a connection's decision needs, and what can be told of its credentials. Never fails: what cannot
+/// be read is unknown.
 pub async fn connection(
     context: &Context,
     desired: &Desired,
     memory: &DualWriteConnectionStatus,
-) -> Observed {
+) -> (Observed, Vec<CredentialStatus>) {
     let began = super::now();
     let pass = match Pass::prepare(context, desired, memory, began).await {
         Ok(pass) => pass,
-        Err(problem) => return nothing(desired, began, &problem),
+        Err(problem) => {
+            let observed = nothing(desired, began, &problem);
+            return (observed, memory.credentials.clone());
+        }
     };
     let (platform, link) = tokio::join!(pass.platform(), pass.link());
-    pass.together(platform, link).await
+    let observed = pass.together(platform, link).await;
+    let credentials = pass.credentials_seen(&memory.credentials);
+    (observed, credentials)
 }
 
 /// What a suspended resource's pass reads: nothing.
@@ -65,6 +76,7 @@ struct Pass<'a> {
     began: Timestamp,
     fresh: Freshness,
     application: Arc<Shared>,
+    signed_by: [Option<SignedBy>; 2],
     finance_operations: AllowedHost,
     service: Result<Option<Service>, Problem>,
 }
@@ -83,6 +95,7 @@ struct Platform {
     list: Result<Arc<EnvironmentList>, Problem>,
     dataverse: Fact<DataverseSays>,
     applications: Fact<Vec<Package>>,
+    preflight: Preflight,
 }
 
 impl<'a> Pass<'a> {
@@ -107,20 +120,26 @@ impl<'a> Pass<'a> {
             &desired.credentials,
         )
         .await?;
-        let service = match (service, service_host) {
-            (Some(service), Some(host)) => account(context, desired, service)
-                .await
-                .map(|account| Some(Service { host, account })),
-            _ => Ok(None),
-        };
+        let (mut signed_account, mut reached) = (None, Ok(None));
+        if let (Some(service), Some(host)) = (service, service_host) {
+            reached = account(context, desired, service).await.map(|account| {
+                let shared = Arc::clone(&account.shared);
+                signed_account = Some(account);
+                Some(Service {
+                    host,
+                    account: shared,
+                })
+            });
+        }
         let pass = Self {
             fresh: Freshness::of(desired, memory, began),
             context,
             desired,
             began,
-            application,
+            application: Arc::clone(&application.shared),
+            signed_by: [Some(application), signed_account],
             finance_operations,
-            service,
+            service: reached,
         };
         if memory.last_handled_reconcile_at != desired.reconcile_at {
             pass.allow_password_retry();
@@ -144,7 +163,7 @@ impl<'a> Pass<'a> {
         let snapshot = self.application.environments(self.fresh.lists).await;
         let list = snapshot.list.map_err(|error| problem::of_call(&error));
         let environment = self.environment(list.as_ref()).await;
-        let (dataverse, applications) = tokio::join!(
+        let ((dataverse, preflight), applications) = tokio::join!(
             self.dataverse(&environment),
             self.applications(&environment)
         );
@@ -155,6 +174,7 @@ impl<'a> Pass<'a> {
             list,
             dataverse,
             applications,
+            preflight,
         }
     }
 
@@ -183,32 +203,6 @@ impl<'a> Pass<'a> {
                 Fact::Known(SpecEnvironment::Visible(facts::environment(&environment)))
             }
             Err(error) if error.status == Some(404) => Fact::Known(SpecEnvironment::NotFound),
-            Err(error) => Fact::Unknown(problem::of_call(&error)),
-        }
-    }
-
-    async fn dataverse(&self, environment: &Fact<SpecEnvironment>) -> Fact<DataverseSays> {
-        let Some(environment) = usable(environment) else {
-            return Fact::Unknown(problem::not_read());
-        };
-        let host = environment
-            .dataverse_url
-            .as_deref()
-            .and_then(values::remote_host_of);
-        let Some(host) = host else {
-            return Fact::Unknown(problem::unreadable_dataverse_url(environment));
-        };
-        let host = match self.application.session.host(HostKind::Dataverse, &host) {
-            Ok(host) => host,
-            Err(refused) => {
-                return Fact::Unknown(Problem::needs_person(
-                    Reason::HostNotAllowed,
-                    refused.to_string(),
-                ));
-            }
-        };
-        match dataverse::integration(&self.application.session, &host).await {
-            Ok(says) => Fact::Known(facts::dataverse(says)),
             Err(error) => Fact::Unknown(problem::of_call(&error)),
         }
     }
@@ -248,7 +242,7 @@ impl<'a> Pass<'a> {
         .await
     }
 
-    async fn together(self, platform: Platform, link: LinkView) -> Observed {
+    async fn together(&self, platform: Platform, link: LinkView) -> Observed {
         let credentials = self.credentials(platform.credentials).await;
         let (mut link, maps) = tokio::join!(self.with_companies(link.clone()), self.maps(&link));
         let details = self.details(&link, &maps).await;
@@ -256,6 +250,10 @@ impl<'a> Pass<'a> {
             found.legal_entities = Some(set.legal_entities.clone());
         }
         self.keep_slow_reads(&platform.applications, &link);
+        let account = match &self.service {
+            Ok(Some(service)) => service.account.account.clone(),
+            Ok(None) | Err(_) => None,
+        };
         let tenant = match platform.list {
             Ok(list) => Fact::Known(self.tenant(&list, &link)),
             Err(problem) => Fact::Unknown(problem),
@@ -270,7 +268,34 @@ impl<'a> Pass<'a> {
             link,
             maps,
             details,
+            preflight: Preflight {
+                account,
+                ..platform.preflight
+            },
         }
+    }
+
+    /// What can be told of the credentials. What was not read in this pass stays as it was.
+    fn credentials_seen(&self, before: &[CredentialStatus]) -> Vec<CredentialStatus> {
+        let seen = self.signed_by.iter().flatten();
+        let mut all: Vec<_> = seen
+            .map(|signed| {
+                let mut now = signed.status();
+                let same = before.iter().find(|old| {
+                    (old.used_for, old.kind, &old.source) == (now.used_for, now.kind, &now.source)
+                });
+                if now.kind == CredentialKind::RefreshToken {
+                    now.expires_at = now.expires_at.or(same.and_then(|same| same.expires_at));
+                }
+                now
+            })
+            .collect();
+        if self.service.is_err() {
+            let of_account =
+                |old: &&CredentialStatus| old.used_for == CredentialUse::DualWriteAccount;
+            all.extend(before.iter().find(of_account).cloned());
+        }
+        all
     }
 
     /// Both identities must be accepted; what Entra said of the account is remembered by its session.
@@ -441,6 +466,7 @@ impl Platform {
             list: Err(problem.clone()),
             dataverse: Fact::Unknown(problem::not_read()),
             applications: Fact::Unknown(problem::not_read()),
+            preflight: Preflight::unread(&problem::not_read()),
         }
     }
 }
@@ -466,6 +492,7 @@ fn unread(began: Timestamp, problem: &Problem, link: LinkView) -> Observed {
         link,
         maps: Fact::Unknown(problem.clone()),
         details: LinkDetails::unread(problem),
+        preflight: platform.preflight,
     }
 }
 
@@ -490,7 +517,7 @@ async fn account(
     context: &Context,
     desired: &Desired,
     service: &DualWriteService,
-) -> Result<Arc<Shared>, Problem> {
+) -> Result<SignedBy, Problem> {
     let tenant = &desired.credentials.tenant_id;
     identities::dual_write_account(context, &desired.namespace, desired.cloud, tenant, service)
         .await

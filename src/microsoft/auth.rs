@@ -4,6 +4,8 @@
 //! interface, which could not keep this module's bounds on hosts, redirects and answers, for two grants of one
 //! request each.
 
+mod certificate;
+mod device_code;
 mod identity;
 mod tokens;
 
@@ -17,7 +19,11 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-pub use identity::{Audience, Identity};
+pub use certificate::{BadCertificate, ClientCertificate};
+pub use device_code::DeviceCode;
+pub use identity::{
+    AssertionSource, Assertions, Audience, Identity, RefreshTokenStore, RefreshTokens, SourceError,
+};
 use tokens::{Token, Tokens};
 
 use super::clouds::{AllowedHost, BadUrl, Cloud, HostKind, HostNotAllowed, HostPolicy, RequestUrl};
@@ -120,6 +126,21 @@ impl Session {
     /// Let a refused password be tried once more, not before ten minutes after its last try.
     pub fn allow_password_retry(&self) {
         self.0.tokens.allow_password_retry();
+    }
+
+    /// The refusal of a password or refresh token that is remembered, and when Entra was asked.
+    pub fn refused(&self) -> Option<(Timestamp, CallError)> {
+        self.0.tokens.refused()
+    }
+
+    /// Remember a refusal that an earlier process met: the same credential is not tried again because of a restart.
+    pub fn recall_refusal(&self, at: Timestamp, reason: Option<&'static str>, message: String) {
+        self.0.tokens.recall_refusal(at, reason, message);
+    }
+
+    /// When the refresh token that is used was given, where that was read.
+    pub fn renewed(&self) -> Option<Timestamp> {
+        self.0.tokens.renewed()
     }
 
     pub(super) fn cloud(&self) -> Cloud {

@@ -1,4 +1,8 @@
-//! What Dataverse itself says about its integration with finance and operations.
+//! What Dataverse itself says: about its integration with finance and operations, its application users and companies.
+
+mod rows;
+
+pub use rows::{ApplicationUser, Company, Rows, application_users, companies};
 
 use super::auth::{Audience, Session, bad_url};
 use super::clouds::AllowedHost;

@@ -12,7 +12,7 @@ use retry_after::retry_after;
 
 use http::HeaderMap;
 
-use super::catalogue::{self, Entry};
+use super::catalogue::{self, Entry, Failure};
 
 /// Which of Microsoft's APIs was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::Display)]
@@ -109,12 +109,17 @@ pub struct CallFailure {
     pub(super) definitive: bool,
     /// Whether the answer's body said nothing at all.
     pub(super) says_nothing: bool,
+    /// Whether it failed here, before the service had anything to do with it: the message then says it all.
+    before_sending: bool,
 }
 
 impl std::error::Error for CallError {}
 
 impl fmt::Display for CallError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.before_sending {
+            return f.write_str(&self.message);
+        }
         write!(
             f,
             "{} ({} at {})",
@@ -157,7 +162,21 @@ impl CallError {
             retry_after: None,
             definitive: false,
             says_nothing: false,
+            before_sending: false,
         }))
+    }
+
+    /// A failure of ours, for which the service was not asked; the message is shown as it is.
+    pub(super) fn before_sending(
+        call: Call,
+        class: Class,
+        reason: Option<&'static str>,
+        message: String,
+    ) -> Self {
+        let mut error = Self::new(call, "", class, message);
+        error.0.reason = reason;
+        error.0.before_sending = true;
+        error
     }
 
     /// A failure that the service's answer tells.
@@ -168,7 +187,13 @@ impl CallError {
         headers: &HeaderMap,
         problem: Problem,
     ) -> Self {
-        let entry = catalogue::find(call.api, status, problem.code.as_deref(), &problem.message);
+        let entry = catalogue::find(&Failure {
+            api: call.api,
+            call: call.operation,
+            status: Some(status),
+            code: problem.code.as_deref().unwrap_or_default(),
+            text: &problem.message,
+        });
         let message = in_words(entry, status, &problem.message);
         let class = entry.map_or_else(|| by_status(status), |entry| entry.class);
         let mut error = Self::new(call, host, class, message);
@@ -181,7 +206,7 @@ impl CallError {
         if let Some(entry) = entry {
             failure.reason = Some(entry.reason);
             failure.remedy = Some(entry.remedy);
-            failure.help = entry.link;
+            failure.help = Some(entry.source);
             failure.definitive = entry.definitive;
         }
         error

@@ -11,7 +11,7 @@
 //! | [`catalogue`] | known failures: cause, remedy, class |
 //! | [`auth`] | identities, tokens, the limits of one identity |
 //! | [`power_platform`] | environments, application packages, installs |
-//! | [`dataverse`] | what Dataverse itself says about the integration |
+//! | [`dataverse`] | what Dataverse itself says: integration, application users, companies |
 //! | [`dual_write`] | where dual-write is linked, table maps, a reset |
 //! | [`finance_operations`] | whether a finance and operations environment answers |
 //! | [`observer`] | one callback per call, for metrics |
@@ -26,6 +26,7 @@ pub mod finance_operations;
 pub mod http;
 mod json;
 pub mod observer;
+mod paging;
 pub mod power_platform;
 mod text;
 

@@ -3,7 +3,6 @@
 mod environments;
 mod install;
 mod packages;
-mod paging;
 
 pub use environments::{
     Environment, EnvironmentList, FinOpsMetadata, Readiness, environment, environments,

@@ -280,9 +280,9 @@ fn first_step(act: &Act<'_>) -> Next {
     }
     let mut status = act.operation.status.clone();
     status.approved.clone_from(&act.operation.approved);
-    // What a person does is part of the plan, and no progress of ours: nobody is told that it is done.
     let planned = act.operation.spec.steps.iter();
-    let ours = planned.filter(|step| !step.needs_person);
-    status.steps = ours.map(|step| StepStatus::pending(&step.name)).collect();
+    status.steps = planned
+        .map(|step| StepStatus::pending(&step.name))
+        .collect();
     next_step(act, status)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{
     assemble::{self, Decision},
+    checks,
     conditions::{self as judge, Needed},
     maps, messages,
     mix::{self, Stop},
@@ -57,7 +58,7 @@ pub fn decide(world: &World<'_>) -> Decision {
         return assemble::suspended(world);
     }
     let (row, outcome) = first_match(world);
-    let outcome = with_stop_of_a_mix(world, row, outcome);
+    let outcome = with_failed_checks(world, row, with_stop_of_a_mix(world, row, outcome));
     assemble::decision(world, row, outcome)
 }
 
@@ -100,6 +101,21 @@ fn with_stop_of_a_mix(world: &World<'_>, row: Row, outcome: Outcome) -> Outcome 
         Some(Stop::Plan(plan)) => Some(*plan),
         _ => None,
     };
+    Outcome::Says(verdict)
+}
+
+/// The rows before a link also say what is to be mended first, as far as it can be seen from outside.
+fn with_failed_checks(world: &World<'_>, row: Row, outcome: Outcome) -> Outcome {
+    let is_before_a_link = matches!(
+        row,
+        Row::NotIntegrated | Row::SetupIncomplete | Row::NotLinked
+    );
+    let Outcome::Says(mut verdict) = outcome else {
+        return outcome;
+    };
+    if let Some(text) = checks::to_mend(world).filter(|_| is_before_a_link) {
+        verdict.ready.message = format!("{} {text}", verdict.ready.message);
+    }
     Outcome::Says(verdict)
 }
 

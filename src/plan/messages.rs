@@ -5,6 +5,7 @@
 //! irreversible step from missing visibility.
 
 mod acts;
+mod checks;
 mod integration;
 mod link;
 mod mismatch;
@@ -17,6 +18,7 @@ mod setup;
 use jiff::Timestamp;
 
 pub use acts::*;
+pub use checks::*;
 pub use integration::*;
 pub use link::*;
 pub use mismatch::*;

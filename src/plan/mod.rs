@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`desired`] | what the resource asks for |
 //! | [`observed`] | what is known: `Known` or `Unknown`, never a bare bool |
+//! | [`lifetimes`] | credentials that end soon |
 //! | [`maps`] | table maps: what is read of them, and what a plan makes of it |
 //! | [`world`] | everything that one decision looks at, and the names that the design gives to parts of it |
 //! | [`decide`] | the decision table: one function a row, first match wins |
 //! | [`mix`] | the mix of sandbox and production, over all rows |
 //! | [`deletion`] | what the deletion of a resource does |
 //! | [`conditions`] | what each condition says of an observation, whatever row matches |
+//! | [`checks`] | what can be seen before a link is made, and how to mend it |
 //! | [`messages`] | every sentence that a person reads |
 //! | [`verdict`] | what a row says |
 //! | [`assemble`] | how that becomes a status, and at most one thing to do |
@@ -21,10 +23,12 @@
 pub mod advance;
 pub mod assemble;
 pub mod backup;
+pub mod checks;
 pub mod conditions;
 pub mod decide;
 pub mod deletion;
 pub mod desired;
+pub mod lifetimes;
 pub mod maps;
 pub mod messages;
 pub mod mix;

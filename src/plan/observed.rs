@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::checks::Preflight;
 use super::maps::{LinkDetails, TableMap};
 use crate::api::{
     Reason,
@@ -101,6 +102,8 @@ pub struct Observed {
     pub maps: Fact<Vec<TableMap>>,
     /// What else a reset would take away; read only where one could be planned.
     pub details: LinkDetails,
+    /// What the checks before a link look at; it decides nothing.
+    pub preflight: Preflight,
 }
 
 impl Observed {

@@ -20,8 +20,77 @@ pub struct Cli {
 pub enum Command {
     /// Run the operator against the cluster of KUBECONFIG, or the one it runs in.
     Run(Box<Run>),
+    /// Sign the dual-write account in once, and print a Secret with its refresh token.
+    SignIn(Box<SignIn>),
     /// Print the CustomResourceDefinitions, as they stand in crds/.
     Crd(Crd),
+}
+
+/// Flags of `sign-in`.
+#[derive(Debug, Args)]
+pub struct SignIn {
+    /// The Entra tenant that the account belongs to
+    #[arg(long, value_name = "UUID")]
+    pub tenant_id: Option<String>,
+
+    /// The Microsoft cloud
+    #[arg(long, value_enum, default_value = "public")]
+    pub cloud: CloudName,
+
+    /// The public client to sign in to; without it, the one of the dual-write service
+    #[arg(long, value_name = "UUID")]
+    pub client_id: Option<String>,
+
+    /// The name of the Secret
+    #[arg(long, value_name = "NAME")]
+    pub name: String,
+
+    /// The namespace of the Secret
+    #[arg(long, short, value_name = "NAMESPACE")]
+    pub namespace: String,
+
+    /// Take the refresh token from this file instead of signing in; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub from_file: Option<PathBuf>,
+
+    /// Write the Secret into this new file, which only you can read; without it, to standard output
+    #[arg(long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// Connect every host name to this address instead, with proxies off (for the simulator)
+    #[arg(long, env = "DUALWRITE_CONNECT_TO", value_name = "IP:PORT")]
+    pub connect_to: Option<SocketAddr>,
+
+    /// Trust the certificates in this PEM file beside the system's
+    #[arg(long, env = "DUALWRITE_EXTRA_CA", value_name = "FILE")]
+    pub extra_ca: Option<PathBuf>,
+}
+
+/// A Microsoft cloud, as it is written on a command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CloudName {
+    /// The public cloud.
+    Public,
+    /// US Government Community Cloud.
+    Gcc,
+    /// US Government Community Cloud High.
+    Gcchigh,
+    /// US Department of Defense.
+    Dod,
+    /// China, operated by 21Vianet.
+    China,
+}
+
+impl From<CloudName> for crate::microsoft::Cloud {
+    fn from(name: CloudName) -> Self {
+        match name {
+            CloudName::Public => Self::Public,
+            CloudName::Gcc => Self::Gcc,
+            CloudName::Gcchigh => Self::GccHigh,
+            CloudName::Dod => Self::DoD,
+            CloudName::China => Self::China,
+        }
+    }
 }
 
 /// Which definition to print.
@@ -198,7 +267,7 @@ mod tests {
             Cli::try_parse_from(program.iter().chain(args)).map_err(|error| error.to_string())?;
         match cli.command {
             Command::Run(run) => Ok(*run),
-            Command::Crd(_) => Err("not `run`".into()),
+            Command::Crd(_) | Command::SignIn(_) => Err("not `run`".into()),
         }
     }
 

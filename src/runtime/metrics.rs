@@ -266,6 +266,43 @@ impl Collector for Conditions {
                 }
             }
         }
+        self.expiries(&mut encoder)
+    }
+}
+
+impl Conditions {
+    /// Until when credentials are good, where that is known.
+    fn expiries(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let name = "credential_expires_timestamp_seconds";
+        let help = "Until when a credential is good, in seconds since 1970, where that is known";
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        for scope in &self.scopes {
+            for connection in scope.connections.state() {
+                let Ok(connection) = &connection.0 else {
+                    continue;
+                };
+                let namespace = connection.metadata.namespace.as_deref().unwrap_or_default();
+                let name = connection.metadata.name.as_deref().unwrap_or_default();
+                let credentials = connection
+                    .status
+                    .iter()
+                    .flat_map(|status| &status.credentials);
+                for credential in credentials {
+                    let Some(end) = credential.expires_at else {
+                        continue;
+                    };
+                    let (used_for, kind) =
+                        (credential.used_for.to_string(), credential.kind.to_string());
+                    let labels = [
+                        ("namespace", namespace),
+                        ("name", name),
+                        ("used_for", &used_for),
+                        ("kind", &kind),
+                    ];
+                    ConstGauge::new(end.as_second()).encode(family.encode_family(&labels)?)?;
+                }
+            }
+        }
         Ok(())
     }
 }

@@ -6,4 +6,5 @@ pub mod election;
 pub mod leadership;
 pub mod metrics;
 pub mod run;
+pub mod sign_in;
 pub mod telemetry;

@@ -3,14 +3,19 @@
 // Helpers of tests take what a test has at hand.
 #![allow(clippy::needless_pass_by_value)]
 
+mod applications;
 mod auth;
+mod dataverse;
 mod dual_write;
 mod hosts;
 mod http;
+#[path = "../support/keys.rs"]
+mod keys;
 mod maps;
 mod mutations;
 mod power_platform;
 mod reads;
+mod refresh;
 mod requests;
 mod reset;
 mod secrets;

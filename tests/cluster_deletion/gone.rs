@@ -151,7 +151,7 @@ async fn delete_namespace(world: &World) {
 /// And waits until the authorizer knows.
 async fn delete_binding(world: &World) {
     let api: Api<RoleBinding> = Api::namespaced(world.client(), &world.namespace);
-    api.delete("dualwrite-operator", &DeleteParams::default())
+    api.delete("dualwrite-operator-namespace", &DeleteParams::default())
         .await
         .unwrap();
     let as_operator = format!("--as={OPERATOR_USER}");

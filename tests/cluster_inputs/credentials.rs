@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::World;
 use crate::support::contoso::*;
+use crate::support::{World, keys};
 
 struct Case {
     state: Value,
@@ -59,8 +59,12 @@ async fn credentials_that_do_not_work_say_why() {
         case("no account Secret", null(), good(), person(), json!({"dualWriteService": {"secretRef": {"name": "not-there"}}}), "SecretNotFound", &["'not-there'"]),
         case("no key", null(), json!({"clientId": CLIENT}), person(), nothing(), "SecretInvalid", &["'contoso-entra'", "lacks the key clientSecret"]),
         case("an empty key", null(), json!({"clientId": CLIENT, "clientSecret": "\n"}), person(), nothing(), "SecretInvalid", &["empty clientSecret"]),
-        case("a certificate", null(), json!({"clientId": CLIENT, "clientCertificate": "PEM"}), person(), nothing(), "SecretInvalid", &["client certificates are not supported yet: use the key clientSecret"]),
-        case("a refresh token", null(), good(), json!({"refreshToken": "0.token"}), nothing(), "SecretInvalid", &["refresh tokens are not supported yet"]),
+        case("a certificate", null(), json!({"clientId": CLIENT, "clientCertificate": "PEM"}), person(), nothing(), "SecretInvalid", &["'contoso-entra'", "clientCertificate that has no PEM certificate"]),
+        case("two credentials", null(), json!({"clientId": CLIENT, "clientSecret": "contoso-secret", "clientCertificate": "PEM"}), person(), nothing(), "SecretInvalid", &["remove one"]),
+        case("a certificate of somebody else's", null(), certificate_secret(keys::FABRIKAM, 90), person(), nothing(), "ClientCertificateRefused", &["AADSTS700027", "Upload the certificate's public part"]),
+        case("an expired certificate", null(), certificate_secret(keys::CONTOSO, -1), person(), nothing(), "ClientCertificateExpired", &["'contoso-entra'", "expired on"]),
+        case("no ServiceAccount", null(), good(), person(), federated(), "NamespaceNotGranted", &["--clusterrole=dualwrite-operator-federation"]),
+        case("two ways to sign in", null(), good(), json!({"username": ACCOUNT, "password": "contoso-password", "refreshToken": "0.token"}), nothing(), "SecretInvalid", &["refreshToken too: remove one"]),
         case("no password", null(), good(), json!({"username": ACCOUNT}), nothing(), "SecretInvalid", &["lacks the key password"]),
         case("multi-factor", account(json!({"mfa": true})), good(), person(), nothing(), "MfaRequired", &["AADSTS50076", "no multifactor or conditional access policy"]),
         case("a locked account", account(json!({"locked": true})), good(), person(), nothing(), "AccountLocked", &["AADSTS50053"]),

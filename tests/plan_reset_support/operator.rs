@@ -7,7 +7,7 @@ use dualwrite_operator::{
     api::{
         DualWriteOperationStatus, Reason,
         connection::FailureClass,
-        operation::{Approval, MapState, Phase},
+        operation::{Approval, MapState, Phase, StepState},
     },
     plan::{
         advance::{
@@ -76,6 +76,8 @@ pub enum Event {
     SetMoved,
     MapStarted,
     MapChanged,
+    /// Somebody changes an integration key.
+    KeyChanged,
     BackupDeleted,
     BackupAltered,
     /// Nothing of the service can be read for so long.
@@ -252,6 +254,9 @@ impl Operator {
                         map.template = Some("Groups 1.0.0.1".into());
                     }
                 }
+            }),
+            Event::KeyChanged => self.service.meddle(now, |service| {
+                service.keys.clear();
             }),
             Event::BackupDeleted => self.backup = BackupView::Missing,
             Event::BackupAltered if self.backup == BackupView::Intact => {
@@ -515,13 +520,27 @@ impl Operator {
     /// Until this step is about to be worked on.
     pub fn run_to(&mut self, step: &StepKind) {
         let name = step.to_string();
-        for _ in 0..10_000 {
+        for _ in 0..1000 {
             if self.stored.status.step.as_ref() == Some(&name) {
                 return;
             }
             self.pass();
         }
         panic!("it does not come to {name}: {:#?}", self.stored.status);
+    }
+
+    /// Until this step is done.
+    pub fn run_past(&mut self, step: &StepKind) {
+        let name = step.to_string();
+        for _ in 0..1000 {
+            let steps = &self.stored.status.steps;
+            let mut done = steps.iter().filter(|step| step.state == StepState::Done);
+            if done.any(|step| step.name == name) {
+                return;
+            }
+            self.pass();
+        }
+        panic!("it does not get past {name}: {:#?}", self.stored.status);
     }
 }
 

@@ -93,7 +93,7 @@ pub fn keys() -> Vec<IntegrationKey> {
 }
 
 pub fn companies() -> Vec<String> {
-    vec!["USMF".into(), "DEMF".into()]
+    vec!["DEMF".into(), "USMF".into()]
 }
 
 fn planned_steps(spec: &DualWriteOperationSpec, kinds: Vec<StepKind>) -> Vec<PlannedStep> {

@@ -82,14 +82,15 @@ impl Operator {
         });
         observed.maps = Fact::Known(self.service.shown_maps(self.now));
         let at_keys = self.is_at(|kind| *kind == StepKind::IntegrationKeys);
-        if is_reset && (is_first || at_keys) {
+        let is_relied_on = is_first || self.is_at(|kind| *kind == StepKind::Reset);
+        if is_reset && (is_relied_on || at_keys) {
             observed.details.connection_set = Fact::Known(ConnectionSetDetails {
                 dataverse_name: Some("contoso-dataverse".into()),
                 legal_entities: companies(),
                 integration_keys: self.service.keys.clone(),
             });
         }
-        if is_reset && is_first {
+        if is_reset && is_relied_on {
             let solutions = &self.service.behaviour.solutions;
             let names = solutions.iter().map(|(name, _)| name.clone());
             observed.details.solutions = Fact::Known(names.collect());

@@ -18,6 +18,7 @@ use dualwrite_operator::{
     plan::{
         advance::{ActObserved, BackupView},
         assemble::{Decision, Effect},
+        checks::Preflight,
         decide::decide,
         desired::Desired,
         maps::{ConnectionSetDetails, LinkDetails, MapVersion, TableMap},
@@ -294,6 +295,7 @@ impl Case {
                 link: link_to(S),
                 maps: Fact::Known(vec![]),
                 details: no_details(),
+                preflight: Preflight::unread(&busy()),
             },
             operations: Vec::new(),
             rivals: Vec::new(),

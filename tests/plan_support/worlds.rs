@@ -10,6 +10,7 @@ use dualwrite_operator::{
         operation::{Approval, MapState, Phase},
     },
     plan::{
+        checks::Preflight,
         maps::{ConnectionSetDetails, LinkDetails, TableMap},
         observed::{
             DataverseSays, Environment, Fact, FinanceOperationsReference, LinkFacts, LinkView,
@@ -266,6 +267,7 @@ pub fn observed() -> impl Strategy<Value = Observed> {
                 link,
                 maps,
                 details,
+                preflight: Preflight::unread(&busy()),
             };
             let base = match sane {
                 0..3 => Case::unlinked().observed,

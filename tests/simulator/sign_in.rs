@@ -8,6 +8,7 @@ use crate::harness::{
     CLIENT, DUAL_WRITE_CLIENT, MANAGEMENT, Simulator, TENANT, UAT_HOST, answer, environments_url,
     password_form,
 };
+use crate::keys;
 
 fn secret_form<'f>(client: &'f str, secret: &'f str, scope: &'f str) -> [(&'f str, &'f str); 4] {
     [
@@ -182,6 +183,75 @@ async fn refresh_tokens_rotate_and_the_used_one_stays_good() -> Result<()> {
 }
 
 #[tokio::test]
+async fn refresh_tokens_work_once_where_the_scenario_says_so() -> Result<()> {
+    let simulator = Simulator::start().await?;
+    let once = json!({"refreshTokensOnce": true, "refreshTokens": ["first"]});
+    simulator
+        .patch(json!({"tenants": {TENANT: {"accounts": {"dualwrite@contoso.com": once}}}}))
+        .await?;
+    let scope = "https://IntegratorApp.com/.default openid profile offline_access";
+    let form = |token: &str| {
+        [
+            ("grant_type", "refresh_token".to_owned()),
+            ("client_id", DUAL_WRITE_CLIENT.to_owned()),
+            ("refresh_token", token.to_owned()),
+            ("scope", scope.to_owned()),
+        ]
+    };
+    let ask = async |token: &str| {
+        let form = form(token);
+        let form: Vec<(&str, &str)> = form
+            .iter()
+            .map(|(key, value)| (*key, value.as_str()))
+            .collect();
+        simulator.token_request(&form).await
+    };
+    let (status, second) = ask("first").await?;
+    assert_eq!(status, 200, "{second}");
+    assert_eq!(ask("first").await?.0, 400);
+    let second = second["refresh_token"].as_str().unwrap_or_default();
+    assert_eq!(ask(second).await?.0, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_device_code_waits_for_a_person_and_stands_for_the_second_factor() -> Result<()> {
+    let simulator = Simulator::start().await?;
+    let change =
+        |value: Value| json!({"tenants": {TENANT: {"accounts": {"dualwrite@contoso.com": value}}}});
+    simulator.patch(change(json!({"mfa": true}))).await?;
+    let url = format!("https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/devicecode");
+    let scope = "https://IntegratorApp.com/.default openid profile offline_access";
+    let begin = [("client_id", DUAL_WRITE_CLIENT), ("scope", scope)];
+    let (status, begun) = answer(simulator.client.post(&url).form(&begin).send().await?).await?;
+    assert_eq!(status, 200, "{begun}");
+    let code = begun["device_code"].as_str().unwrap_or_default();
+    let poll = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+        ("client_id", DUAL_WRITE_CLIENT),
+        ("device_code", code),
+    ];
+    assert_eq!(refused(&simulator, &poll).await?, (400, 70016));
+    simulator
+        .patch(change(json!({"signsInByDeviceCode": true})))
+        .await?;
+    let (status, granted) = simulator.token_request(&poll).await?;
+    assert_eq!(status, 200, "{granted}");
+    assert_eq!(refused(&simulator, &poll).await?, (400, 70018));
+    let refresh = [
+        ("grant_type", "refresh_token"),
+        ("client_id", DUAL_WRITE_CLIENT),
+        (
+            "refresh_token",
+            granted["refresh_token"].as_str().unwrap_or_default(),
+        ),
+        ("scope", scope),
+    ];
+    assert_eq!(simulator.token_request(&refresh).await?.0, 200);
+    Ok(())
+}
+
+#[tokio::test]
 async fn tokens_are_good_for_their_audience_only() -> Result<()> {
     let simulator = Simulator::start().await?;
     let link = format!("{MANAGEMENT}/Environments?targetType=AX&identifier={UAT_HOST}");
@@ -221,64 +291,131 @@ async fn tokens_expire() -> Result<()> {
     Ok(())
 }
 
-/// Base64 in the URL alphabet, for a token that nobody checks the signature of.
-fn encoded(value: &Value) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::new();
-    for chunk in value.to_string().as_bytes().chunks(3) {
-        let bits = chunk
-            .iter()
-            .fold(0_u32, |bits, byte| (bits << 8) | u32::from(*byte))
-            << (8 * (3 - chunk.len()));
-        for position in 0..=chunk.len() {
-            let index = (bits >> (18 - 6 * position)) & 63;
-            text.push(char::from(LETTERS[index as usize]));
-        }
-    }
-    text
+/// What Entra says of an assertion: the number of its refusal, if it refuses.
+async fn presented(simulator: &Simulator, assertion: &str) -> Result<Option<u64>> {
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", CLIENT),
+        (
+            "client_assertion_type",
+            "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        ),
+        ("client_assertion", assertion),
+        ("scope", PLATFORM),
+    ];
+    let (_, body) = simulator.token_request(&form).await?;
+    Ok(body["error_codes"][0].as_u64())
 }
 
 #[tokio::test]
-async fn federated_tokens_and_certificates_stand_for_a_secret() -> Result<()> {
+async fn a_certificate_stands_for_a_secret_if_signature_time_and_audience_are_right() -> Result<()>
+{
     let simulator = Simulator::start().await?;
-    let credentials = json!({
-        "certificates": ["contoso-thumbprint"],
-        "federated": [{"issuer": "https://cluster.contoso.com", "subject": "system:serviceaccount:erp:entra"}],
-    });
+    let (good, expired) = (
+        keys::certificate(keys::CONTOSO, 90),
+        keys::certificate(keys::FABRIKAM, -2),
+    );
+    let credentials = json!({"certificates": [good, expired]});
     simulator
         .patch(json!({"tenants": {TENANT: {"applications": {CLIENT: credentials}}}}))
         .await?;
-    let expires = jiff::Timestamp::now().as_second() + 600;
-    let federated = |subject: &str| json!({"aud": "api://AzureADTokenExchange", "iss": "https://cluster.contoso.com", "sub": subject, "exp": expires});
+    let now = jiff::Timestamp::now().as_second();
     let endpoint = format!("https://login.microsoftonline.com/{TENANT}/oauth2/v2.0/token");
-    let own = json!({"aud": endpoint, "iss": CLIENT, "sub": CLIENT, "exp": expires});
-    for (header, claims, outcome) in [
+    let claims = json!({"aud": endpoint, "iss": CLIENT, "sub": CLIENT, "jti": "1", "nbf": now, "exp": now + 600});
+    let with = |change: Value| {
+        let mut claims = claims.clone();
+        for (key, value) in change.as_object().into_iter().flatten() {
+            claims[key] = value.clone();
+        }
+        claims
+    };
+    let (contoso, fabrikam) = (keys::thumbprint(&good), keys::thumbprint(&expired));
+    for (thumbprint, claims, key, outcome) in [
+        (&contoso, claims.clone(), keys::CONTOSO, None),
+        (&contoso, claims.clone(), keys::FABRIKAM, Some(700_027)),
+        (&fabrikam, claims.clone(), keys::FABRIKAM, Some(700_027)),
         (
-            json!({}),
-            federated("system:serviceaccount:erp:entra"),
-            None,
+            &"other".to_owned(),
+            claims.clone(),
+            keys::CONTOSO,
+            Some(700_027),
         ),
         (
-            json!({}),
-            federated("system:serviceaccount:erp:other"),
+            &contoso,
+            with(json!({"exp": now - 300})),
+            keys::CONTOSO,
+            Some(700_024),
+        ),
+        (
+            &contoso,
+            with(json!({"exp": now + 7200})),
+            keys::CONTOSO,
+            Some(700_024),
+        ),
+        (
+            &contoso,
+            with(json!({"aud": "https://login.microsoftonline.com"})),
+            keys::CONTOSO,
+            Some(700_023),
+        ),
+        (
+            &contoso,
+            with(json!({"jti": ""})),
+            keys::CONTOSO,
+            Some(50027),
+        ),
+    ] {
+        let assertion = keys::signed(&keys::header(thumbprint), &claims, key);
+        assert_eq!(
+            presented(&simulator, &assertion).await?,
+            outcome,
+            "{claims}"
+        );
+    }
+    assert_eq!(presented(&simulator, "no token").await?, Some(50027));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_federated_token_stands_for_a_secret_if_its_issuer_has_signed_it() -> Result<()> {
+    let simulator = Simulator::start().await?;
+    let subject = "system:serviceaccount:erp:entra";
+    let federated = json!({"issuer": "https://cluster.contoso.com", "subject": subject, "keys": keys::jwks(keys::CONTOSO)});
+    simulator
+        .patch(json!({"tenants": {TENANT: {"applications": {CLIENT: {"federated": [federated]}}}}}))
+        .await?;
+    let expires = jiff::Timestamp::now().as_second() + 600;
+    let claims = |subject: &str, audience: &str, expires: i64| json!({"aud": [audience], "iss": "https://cluster.contoso.com", "sub": subject, "exp": expires});
+    let exchange = "api://AzureADTokenExchange";
+    for (claims, key, outcome) in [
+        (claims(subject, exchange, expires), keys::CONTOSO, None),
+        (
+            claims(subject, exchange, expires),
+            keys::FABRIKAM,
+            Some(50013),
+        ),
+        (
+            claims("system:serviceaccount:erp:other", exchange, expires),
+            keys::CONTOSO,
             Some(700_211),
         ),
-        (json!({"x5t#S256": "contoso-thumbprint"}), own.clone(), None),
-        (json!({"x5t": "another"}), own, Some(700_027)),
+        (
+            claims(subject, "https://kubernetes.default.svc", expires),
+            keys::CONTOSO,
+            Some(700_211),
+        ),
+        (
+            claims(subject, exchange, expires - 1200),
+            keys::CONTOSO,
+            Some(700_024),
+        ),
     ] {
-        let assertion = format!("{}.{}.c2ln", encoded(&header), encoded(&claims));
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", CLIENT),
-            (
-                "client_assertion_type",
-                "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
-            ),
-            ("client_assertion", &assertion),
-            ("scope", PLATFORM),
-        ];
-        let (_, body) = simulator.token_request(&form).await?;
-        assert_eq!(body["error_codes"][0].as_u64(), outcome, "{body}");
+        let assertion = keys::signed(&keys::issuer_header(), &claims, key);
+        assert_eq!(
+            presented(&simulator, &assertion).await?,
+            outcome,
+            "{claims}"
+        );
     }
     Ok(())
 }

@@ -21,8 +21,10 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// Whether it may store something. Asking for a token stores nothing, although it is a POST.
     pub fn is_write(&self) -> bool {
         !matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS")
+            && !self.path.ends_with("/token")
     }
 
     pub fn is_watch(&self) -> bool {

@@ -73,6 +73,17 @@ pub async fn create_secrets(world: &World) {
     secret(world, "contoso-dual-write-account", account).await;
 }
 
+/// What a Secret holds for an application with a certificate.
+pub fn certificate_secret(key: &str, days: i64) -> Value {
+    let pem = format!("{}{key}", super::keys::certificate(key, days));
+    json!({"clientId": CLIENT, "clientCertificate": pem})
+}
+
+/// A spec that names the `ServiceAccount` `contoso-erp` instead of a Secret.
+pub fn federated() -> Value {
+    json!({"credentials": {"secretRef": null, "serviceAccountRef": {"name": "contoso-erp"}, "clientId": CLIENT}})
+}
+
 /// Creates or replaces a Secret.
 pub async fn secret(world: &World, name: &str, data: Value) {
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});

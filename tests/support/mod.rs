@@ -23,6 +23,7 @@ pub mod control_plane;
 pub mod crash;
 pub mod dump;
 pub mod install;
+pub mod keys;
 pub mod kubeconfig;
 pub mod kubectl;
 pub mod namespace;

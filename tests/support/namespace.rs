@@ -50,16 +50,15 @@ pub async fn create(client: &Client, name: &str) {
 
 /// What deploy/opt-in says, and waits until it has an effect.
 pub async fn opt_in(client: &Client, namespace: &str) {
+    let role = "dualwrite-operator-namespace";
+    grant(client, namespace, role, ["", "secrets", "get"]).await;
+}
+
+/// Binds one of the operator's roles, and waits until that lets it do something (group, resource, verb).
+pub async fn grant(client: &Client, namespace: &str, role: &str, can: [&str; 3]) {
     let subject = json!({"kind": "ServiceAccount", "name": "dualwrite-operator", "namespace": SYSTEM_NAMESPACE});
-    bind(
-        client,
-        namespace,
-        "dualwrite-operator",
-        "dualwrite-operator-namespace",
-        subject,
-    )
-    .await;
-    wait_until_allowed(client, namespace, OPERATOR_USER, ["", "secrets", "get"]).await;
+    bind(client, namespace, role, role, subject).await;
+    wait_until_allowed(client, namespace, OPERATOR_USER, can).await;
 }
 
 /// What deploy/base lets the operator do with its lease, in this namespace: each world
@@ -96,8 +95,9 @@ async fn wait_until_allowed(
     user: &str,
     [group, resource, verb]: [&str; 3],
 ) {
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let review = json!({"metadata": {}, "spec": {"user": user, "groups": ["system:authenticated"], "resourceAttributes": {
-        "namespace": namespace, "group": group, "resource": resource, "verb": verb,
+        "namespace": namespace, "group": group, "resource": resource, "subresource": subresource, "verb": verb,
     }}});
     let review: SubjectAccessReview = serde_json::from_value(review).expect("an access review");
     let api: Api<SubjectAccessReview> = Api::all(client.clone());

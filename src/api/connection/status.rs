@@ -40,6 +40,11 @@ pub struct DualWriteConnectionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub applications: Vec<Application>,
 
+    /// What can be seen from outside before a link is made. A check advises and blocks nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub checks: Vec<Check>,
+
     /// The table maps of the link: how many are in which state, and which of them somebody should look at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maps: Option<Maps>,
@@ -60,6 +65,11 @@ pub struct DualWriteConnectionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
 
+    /// The credentials that were used last: until when they are good, and whether Entra refused them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2))]
+    pub credentials: Vec<CredentialStatus>,
+
     /// When an event last told that sandbox and production are mixed; it is told again every day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mix_told_at: Option<Timestamp>,
@@ -67,6 +77,66 @@ pub struct DualWriteConnectionStatus {
     /// The dual-write administration area in finance and operations, once linked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_url: Option<String>,
+}
+
+/// One of the two credentials of a connection. Never a secret, nor anything that one could be guessed from.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialStatus {
+    /// What it is used for.
+    pub used_for: CredentialUse,
+    /// What kind of credential it is.
+    pub kind: CredentialKind,
+    /// The Secret, or for a ServiceAccountToken the ServiceAccount, that it comes from.
+    pub source: String,
+    /// Until when it is good, where that can be known: the end of a certificate, 90 days after a refresh token was given, or
+    /// what the annotation dualwrite.dev/expires-on of the Secret says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    /// The refusal that holds until the Secret changes: a password that was refused is not tried again, because accounts
+    /// lock.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<CredentialRefusal>,
+}
+
+/// What a credential is used for.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum CredentialUse {
+    /// The Power Platform API and Dataverse.
+    Application,
+    /// The dual-write service.
+    DualWriteAccount,
+}
+
+/// A kind of credential.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
+pub enum CredentialKind {
+    /// A client secret.
+    ClientSecret,
+    /// A client certificate.
+    ClientCertificate,
+    /// A token of a ServiceAccount.
+    ServiceAccountToken,
+    /// A password.
+    Password,
+    /// A refresh token.
+    RefreshToken,
+}
+
+/// A refusal, and of which version of the Secret. The version and not a digest: a password could be guessed from that.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialRefusal {
+    /// The uid of the Secret.
+    pub secret_uid: String,
+    /// The resourceVersion of the Secret.
+    pub secret_resource_version: String,
+    /// When Entra was asked.
+    pub at: Timestamp,
+    /// The reason, as the condition names it.
+    pub reason: String,
+    /// What Entra said, and what to do.
+    pub message: String,
 }
 
 /// The truths, side by side.
@@ -147,6 +217,10 @@ pub struct ObservedLink {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 250))]
     pub legal_entities: Vec<String>,
+    /// The account with which this operator made the link; unset where somebody else made it. Only this account can add
+    /// table maps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub linked_by: Option<String>,
     /// Since when a link of this resource has been seen, whichever it was.
     pub first_seen: Timestamp,
     /// Since when this link is seen.
@@ -170,6 +244,79 @@ pub struct Application {
     /// Microsoft's message about the last failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// One thing that dual-write needs, as far as it can be seen from outside.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// What is checked.
+    pub name: CheckName,
+    /// Passed, Failed, or Unknown: it could not be read.
+    pub status: CheckStatus,
+    /// What was found and, where it has failed, how to mend it.
+    pub message: String,
+}
+
+/// What is checked.
+#[derive(
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    strum::Display,
+    strum::EnumIter,
+    strum::EnumString,
+)]
+pub enum CheckName {
+    /// The Dataverse of the spec answers the application.
+    DataverseReachable,
+    /// The application users that dual-write needs in Dataverse exist and are enabled.
+    ApplicationUsers,
+    /// No company in Dataverse has a blank or a double name or code.
+    CompanyNames,
+    /// There are not more companies than can be linked.
+    CompanyCount,
+    /// The companies of spec.link.legalEntities exist in Dataverse.
+    LegalEntities,
+    /// The application packages are at the newest version that is offered.
+    PackageVersions,
+    /// The account is the one that made the link; only where this operator made it.
+    LinkingIdentity,
+    /// The side of finance and operations, which cannot be seen from outside: always Unknown.
+    FinanceOperations,
+}
+
+impl CheckName {
+    /// Whether a link could fail for it.
+    pub const fn matters_for_a_link(self) -> bool {
+        match self {
+            Self::DataverseReachable
+            | Self::ApplicationUsers
+            | Self::CompanyNames
+            | Self::CompanyCount
+            | Self::LegalEntities => true,
+            Self::PackageVersions | Self::LinkingIdentity | Self::FinanceOperations => false,
+        }
+    }
+}
+
+/// What a check says.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CheckStatus {
+    /// It is as it should be.
+    Passed,
+    /// It is not; the message says how to mend it.
+    Failed,
+    /// It could not be read.
+    Unknown,
 }
 
 /// The table maps of a link: how many are in which state, and which of them somebody should look at.

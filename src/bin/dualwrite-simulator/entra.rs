@@ -3,11 +3,13 @@
 //! - `token` [D]: `POST /{tenant}/oauth2/v2.0/token`, form-encoded. Client credentials with a secret,
 //!   a certificate or a federated token; for the dual-write service only the password and
 //!   refresh-token grants of the public client [O].
+//! - `deviceCode` [D]: `POST /{tenant}/oauth2/v2.0/devicecode`. That the public client of the
+//!   dual-write service may use it is [I].
 //! - That an application asking for the dual-write audience is refused is [O]; that the refusal is
 //!   AADSTS65002 is [I].
-//! - The signature of a client assertion is not checked, only what it claims.
 
 mod assertion;
+mod device;
 mod errors;
 
 use serde_json::json;
@@ -39,6 +41,8 @@ fn field<'f>(form: &'f Form, name: &str) -> Option<&'f str> {
 fn required<'f>(form: &'f Form, name: &str) -> Result<&'f str, EntraError> {
     field(form, name).ok_or_else(|| EntraError::MissingParameter(name.to_owned()))
 }
+
+pub(crate) use device::{DeviceCode, begin as device_code};
 
 pub(crate) fn token(world: &mut World, call: &Call<'_>) -> Reply {
     let form: Form = url::form_urlencoded::parse(call.body)
@@ -72,14 +76,21 @@ fn grant(world: &mut World, call: &Call<'_>, form: &Form) -> Result<serde_json::
             dual_write_client(tenant, &tenant_id, form)?;
             let audience = audience(world, cloud, &tenant_id, form)?;
             let user = password(world, &tenant_id, form)?;
-            Ok(issue_delegated(world, &tenant_id, user, audience, form))
+            let scope = field(form, "scope").unwrap_or_default();
+            Ok(issue_delegated(
+                world, &tenant_id, user, audience, scope, false,
+            ))
         }
         "refresh_token" => {
             dual_write_client(tenant, &tenant_id, form)?;
-            let user = refresh(tenant, &tenant_id, form)?;
             let audience = audience(world, cloud, &tenant_id, form)?;
-            Ok(issue_delegated(world, &tenant_id, user, audience, form))
+            let (user, is_strong) = refresh(world, &tenant_id, form)?;
+            let scope = field(form, "scope").unwrap_or_default();
+            Ok(issue_delegated(
+                world, &tenant_id, user, audience, scope, is_strong,
+            ))
         }
+        device::GRANT => device::redeem(world, &tenant_id, form),
         other => Err(EntraError::UnsupportedGrant(other.to_owned())),
     }
 }
@@ -211,11 +222,19 @@ fn may_use(account: &Account) -> Result<(), EntraError> {
     Ok(())
 }
 
-fn refresh(tenant: &Tenant, _tenant_id: &str, form: &Form) -> Result<String, EntraError> {
+/// What a token that was given after a second factor begins with: it stands for both factors [D].
+const STRONG: &str = "1.simulated.strong.";
+
+/// The account of a refresh token, and whether a second factor stands behind it. Whether the used one stays good is the
+/// scenario's to say.
+fn refresh(world: &mut World, tenant_id: &str, form: &Form) -> Result<(String, bool), EntraError> {
     let given = required(form, "refresh_token")?;
-    let (user, account) = tenant
-        .accounts
-        .iter()
+    let (user, account) = world
+        .state
+        .tenants
+        .get_mut(tenant_id)
+        .into_iter()
+        .flat_map(|tenant| &mut tenant.accounts)
         .find(|(_, account)| account.refresh_tokens.iter().any(|known| known == given))
         .ok_or(EntraError::InvalidRefreshToken)?;
     if account.refresh_tokens_expired {
@@ -224,8 +243,14 @@ fn refresh(tenant: &Tenant, _tenant_id: &str, form: &Form) -> Result<String, Ent
     if account.locked {
         return Err(EntraError::AccountLocked);
     }
-    may_use(account)?;
-    Ok(user.clone())
+    let is_strong = given.starts_with(STRONG);
+    if !is_strong {
+        may_use(account)?;
+    }
+    if account.refresh_tokens_once {
+        account.refresh_tokens.retain(|known| known != given);
+    }
+    Ok((user.clone(), is_strong))
 }
 
 fn issue(
@@ -254,13 +279,13 @@ fn issue_delegated(
     tenant_id: &str,
     user: String,
     audience: String,
-    form: &Form,
+    scopes: &str,
+    is_strong: bool,
 ) -> serde_json::Value {
-    let scopes = field(form, "scope").unwrap_or_default().to_owned();
     let refresh_token = scopes
         .split_whitespace()
         .any(|scope| scope == "offline_access")
-        .then(|| new_refresh_token(world, tenant_id, &user))
+        .then(|| new_refresh_token(world, tenant_id, &user, is_strong))
         .flatten();
     let resource = if audience == DUAL_WRITE_AUDIENCE {
         "https://IntegratorApp.com".to_owned()
@@ -280,15 +305,21 @@ fn issue_delegated(
     body
 }
 
-/// Refresh tokens rotate, and the one that was used stays good [D].
-fn new_refresh_token(world: &mut World, tenant_id: &str, user: &str) -> Option<String> {
+/// Refresh tokens rotate, and the one that was used stays good [D], unless the scenario says otherwise.
+fn new_refresh_token(
+    world: &mut World,
+    tenant_id: &str,
+    user: &str,
+    is_strong: bool,
+) -> Option<String> {
     let account = world
         .state
         .tenants
         .get_mut(tenant_id)?
         .accounts
         .get_mut(user)?;
-    let token = format!("1.simulated.{}", Uuid::new_v4().simple());
+    let start = if is_strong { STRONG } else { "1.simulated." };
+    let token = format!("{start}{}", Uuid::new_v4().simple());
     account.refresh_tokens.push(token.clone());
     let surplus = account
         .refresh_tokens

@@ -105,6 +105,7 @@ use HostKind::{Authority, Dataverse, DualWrite, FinanceOperations, PowerPlatform
 
 #[rustfmt::skip]
 static ROUTES: &[Route] = &[
+    ask("deviceCode", Authority, "/{tenant}/oauth2/v2.0/devicecode", entra::device_code),
     ask("token", Authority, "/{tenant}/oauth2/v2.0/token", entra::token),
 
     read("listEnvironments", PowerPlatform, "/environmentmanagement/environments", power_platform::list),

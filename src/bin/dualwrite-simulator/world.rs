@@ -8,6 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::clock::{Clock, later};
+use crate::entra::DeviceCode;
 use crate::router::HostKind;
 use crate::state::{State, host_of, merge};
 use crate::{dual_write, packages, power_platform};
@@ -38,6 +39,8 @@ pub(crate) struct Token {
 pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) state: State,
+    /// The newest first.
+    pub(crate) device_codes: Vec<DeviceCode>,
     tokens: HashMap<String, Token>,
     /// The tokens, oldest first.
     issued: VecDeque<String>,
@@ -52,6 +55,7 @@ impl World {
         let mut world = Self {
             clock,
             state: State::default(),
+            device_codes: Vec::new(),
             tokens: HashMap::new(),
             issued: VecDeque::new(),
             dataverse_hosts: HashMap::new(),

@@ -11,6 +11,7 @@ use crate::{
         observe::{self, facts, maps::Service, problem},
     },
     microsoft::{
+        Api,
         dual_write::{self, RequestState},
         power_platform::{self, OperationState, RemoteOperation},
     },
@@ -205,13 +206,17 @@ impl Pass<'_> {
     }
 
     async fn details(&self, service: Service<'_>, link: &LinkFacts) -> LinkDetails {
-        let is_first = self.operation.is_unstarted();
-        let is_reset = self.action() == Action::Reset;
         let mut details = LinkDetails::unread(&problem::not_read());
-        if is_reset && (is_first || self.is_at(|kind| *kind == StepKind::IntegrationKeys)) {
+        if self.action() != Action::Reset {
+            return details;
+        }
+        // All of what a plan relies on: before anything is touched, and again before anything is destroyed.
+        let is_relied_on =
+            self.operation.is_unstarted() || self.is_at(|kind| *kind == StepKind::Reset);
+        if is_relied_on || self.is_at(|kind| *kind == StepKind::IntegrationKeys) {
             details.connection_set = service.connection_set(link).await;
         }
-        if is_reset && is_first {
+        if is_relied_on {
             details.solutions = service.solutions(link).await;
         }
         details
@@ -254,7 +259,10 @@ impl Pass<'_> {
                         .error
                         .as_ref()
                         .and_then(facts::error)
-                        .or(status.message)
+                        .or_else(|| {
+                            let told = status.message.as_deref()?;
+                            Some(problem::explained(Api::PowerPlatform, told))
+                        })
                         .unwrap_or_else(|| {
                             format!("Microsoft gives no reason ({:?}).", status.state)
                         }),
@@ -286,6 +294,9 @@ fn request(asked: Result<RequestState, crate::microsoft::error::CallError>) -> F
         Ok(RequestState::Running) => Fact::Known(RemoteState::Running),
         Ok(RequestState::Succeeded) => Fact::Known(RemoteState::Succeeded),
         Ok(RequestState::Gone) => Fact::Known(RemoteState::Gone),
-        Ok(RequestState::Failed(why)) => Fact::Known(RemoteState::Failed(why)),
+        Ok(RequestState::Failed(why)) => Fact::Known(RemoteState::Failed(problem::explained(
+            Api::DualWrite,
+            &why,
+        ))),
     }
 }

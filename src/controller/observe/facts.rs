@@ -1,8 +1,10 @@
 //! From what the clients answer to what the decisions know.
 
+use super::problem;
 use crate::{
     api::{connection::IntegrationKind, values},
     microsoft::{
+        Api,
         dataverse::DataverseIntegration,
         dual_write,
         power_platform::{self, PackageError},
@@ -75,8 +77,12 @@ pub fn package(package: &power_platform::Package) -> Package {
     }
 }
 
-/// Microsoft's words about a failed installation, with its code.
+/// Microsoft's words about a failed installation, with its code, and what is known about it.
 pub fn error(error: &PackageError) -> Option<String> {
+    told(error).map(|told| problem::explained(Api::PowerPlatform, &told))
+}
+
+fn told(error: &PackageError) -> Option<String> {
     // A code of 0 is none.
     let code = error.code.as_deref().filter(|code| *code != "0");
     let code = code.or(error.name.as_deref().filter(|name| !name.is_empty()));

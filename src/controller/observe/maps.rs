@@ -9,7 +9,7 @@ use crate::{
     api::operation::{IntegrationKey, MapState},
     controller::context::Context,
     microsoft::{
-        AllowedHost, Session,
+        AllowedHost, Api, Session,
         dual_write::{self, TableMapState},
     },
     plan::{
@@ -180,7 +180,9 @@ fn table_map(map: dual_write::TableMap) -> TableMap {
                 })
             })
             .collect(),
-        error: map.last_error,
+        error: map
+            .last_error
+            .map(|told| problem::explained(Api::DualWrite, &told)),
     }
 }
 

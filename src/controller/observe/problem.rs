@@ -7,7 +7,10 @@ use crate::{
         Reason, conditions,
         connection::{FailureClass, LocalReference},
     },
-    microsoft::error::{CallError, Class},
+    microsoft::{
+        catalogue,
+        error::{Api, CallError, Class},
+    },
     plan::observed::{Environment, Problem},
 };
 
@@ -26,6 +29,20 @@ pub fn of_call(error: &CallError) -> Problem {
             .and_then(|reason| reason.parse::<Reason>().ok()),
         message: error.to_string(),
         retry_after: error.retry_after,
+    }
+}
+
+/// The longest text of Microsoft's that advice follows, in bytes: advice that is cut off helps nobody.
+const LONGEST_TOLD: usize = 400;
+
+/// What Microsoft says about a failure within a good answer, and after it what is known about that.
+pub fn explained(api: Api, told: &str) -> String {
+    match catalogue::explain(api, told) {
+        Some(entry) => {
+            let told = conditions::cut(told.trim_end_matches('.'), LONGEST_TOLD);
+            format!("{told}. {}", entry.advice())
+        }
+        None => told.to_owned(),
     }
 }
 
@@ -75,6 +92,16 @@ pub fn incomplete_packages() -> Problem {
     }
 }
 
+/// A list of application users that could not be read whole.
+pub fn incomplete_users() -> Problem {
+    Problem {
+        class: FailureClass::Unexpected,
+        reason: None,
+        message: "The application users of the Dataverse could not all be read, so one that is missing may exist.".into(),
+        retry_after: None,
+    }
+}
+
 /// An error of the API server in words.
 pub fn kubernetes(error: &kube::Error) -> String {
     match error {
@@ -82,5 +109,37 @@ pub fn kubernetes(error: &kube::Error) -> String {
             format!("the API server answered {} {}", status.code, status.message)
         }
         other => conditions::cut(&format!("the API server could not be asked ({other})"), 300),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_microsoft_says_stays_and_advice_follows() {
+        let text = explained(
+            Api::DualWrite,
+            "Project validation failed. [DIPV1030] Mismatch.",
+        );
+        assert!(
+            text.starts_with("Project validation failed. [DIPV1030] Mismatch. Two columns"),
+            "{text}"
+        );
+        assert!(text.contains("Dual-write page"), "{text}");
+        assert_eq!(
+            explained(Api::DualWrite, "Nobody knows this."),
+            "Nobody knows this."
+        );
+    }
+
+    #[test]
+    fn advice_follows_a_long_text_too() {
+        let told = format!("DW9003 {}", "x".repeat(5_000));
+        let text = explained(Api::DualWrite, &told);
+        assert!(
+            text.len() < 1_000 && text.ends_with("Application users."),
+            "{text}"
+        );
     }
 }

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Method;
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
+use super::identity::{RefreshTokenStore, SourceError};
 use super::{Audience, Identity, bad_url};
-use crate::microsoft::clouds::Cloud;
+use crate::microsoft::clouds::{Cloud, RequestUrl};
 use crate::microsoft::error::{Api, Call, CallError, Class};
 use crate::microsoft::http::{Body, Http, Request};
 use crate::microsoft::json;
@@ -42,6 +44,8 @@ pub(super) struct Tokens {
     identity: Identity,
     slots: Mutex<HashMap<String, Arc<Slot>>>,
     refused: Mutex<Option<Refused>>,
+    /// A refresh token that has been used, and its successor that could not be kept yet. Held while refreshing.
+    unkept: tokio::sync::Mutex<Option<(SecretString, SecretString)>>,
 }
 
 /// The token of one audience. Its lock is held while the token is fetched, so that all others wait for that.
@@ -61,6 +65,7 @@ struct State {
 /// A password that Entra refused.
 struct Refused {
     error: CallError,
+    at: Timestamp,
     tried: Instant,
     retry_allowed: bool,
 }
@@ -77,6 +82,7 @@ impl Tokens {
             identity,
             slots: Mutex::default(),
             refused: Mutex::default(),
+            unkept: tokio::sync::Mutex::default(),
         }
     }
 
@@ -123,6 +129,37 @@ impl Tokens {
         }
     }
 
+    /// The refusal that is remembered, and when it was.
+    pub(super) fn refused(&self) -> Option<(Timestamp, CallError)> {
+        lock(&self.refused)
+            .as_ref()
+            .map(|refused| (refused.at, refused.error.clone()))
+    }
+
+    pub(super) fn renewed(&self) -> Option<Timestamp> {
+        match &self.identity {
+            Identity::RefreshToken { tokens, .. } => tokens.store().renewed(),
+            _ => None,
+        }
+    }
+
+    /// What an earlier process was told, as if it had been said to this one.
+    pub(super) fn recall_refusal(
+        &self,
+        at: Timestamp,
+        reason: Option<&'static str>,
+        message: String,
+    ) {
+        let ago = Duration::try_from(Timestamp::now().duration_since(at)).unwrap_or_default();
+        let now = Instant::now();
+        *lock(&self.refused) = Some(Refused {
+            error: CallError::before_sending(TOKEN, Class::NeedsPerson, reason, message),
+            at,
+            tried: now.checked_sub(ago).unwrap_or(now),
+            retry_allowed: false,
+        });
+    }
+
     fn slot(&self, audience: &Audience) -> Arc<Slot> {
         Arc::clone(
             lock(&self.slots)
@@ -144,16 +181,17 @@ impl Tokens {
             return Err(error);
         }
         let result = self.request(audience).await;
-        if self.identity.locks_when_refused() {
+        if self.identity.is_user() {
             let mut refused = lock(&self.refused);
             match &result {
                 // A refused password is a 400. A 401 without a code is none of Entra's: something in between has answered.
                 Err(error) if error.status == Some(401) && error.code.is_none() => {}
-                Err(error) if error.class == Class::NeedsPerson => {
-                    let (error, tried) = (error.clone(), Instant::now());
+                // Without an answer nothing was refused: what was missing here may be there the next time.
+                Err(error) if error.class == Class::NeedsPerson && error.status.is_some() => {
                     *refused = Some(Refused {
-                        error,
-                        tried,
+                        error: error.clone(),
+                        at: Timestamp::now(),
+                        tried: Instant::now(),
                         retry_allowed: false,
                     });
                 }
@@ -164,47 +202,124 @@ impl Tokens {
         result
     }
 
-    /// `POST {authority}/{tenant}/oauth2/v2.0/token` \[D\] Learn, "OAuth 2.0 client credentials flow" and "resource
-    /// owner password credentials"; the public client of the dual-write service [O toolbAX, Dual-write-automations].
     async fn request(&self, audience: &Audience) -> Result<Token, CallError> {
-        let authority = self.cloud.authority();
-        let form = self
-            .identity
-            .form(audience, self.cloud)
-            .map_err(|why| CallError::new(TOKEN, authority.name(), Class::Unexpected, why))?;
-        let url = authority
-            .url(&[self.identity.tenant(), "oauth2", "v2.0", "token"], &[])
-            .map_err(|bad| bad_url(TOKEN, &authority, bad))?;
-        let credential = Some(self.identity.credential());
-        let asked = Instant::now();
-        let request = Request {
-            call: TOKEN,
-            method: Method::POST,
-            url: &url,
-            bearer: None,
-            credential,
-            body: Body::Form(form),
-            timeout: None,
-        };
-        let answer = self.http.read(request).await?;
-        let body = answer.json()?;
-        let token = body
-            .get("access_token")
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or("");
-        if token.is_empty()
-            || token.len() > LONGEST_TOKEN
-            || !token.bytes().all(|b| b.is_ascii_graphic())
-        {
-            return Err(answer.unexpected("the answer has no usable token in it."));
+        self.identity.suits(audience).map_err(|why| {
+            CallError::new(TOKEN, self.cloud.authority().name(), Class::Unexpected, why)
+        })?;
+        if let Identity::RefreshToken { tokens, .. } = &self.identity {
+            return self.refresh(audience, tokens.store()).await;
         }
-        let life = json::seconds(body.get("expires_in"))
-            .unwrap_or_default()
-            .min(LONGEST_LIFE);
-        let used_for = life.saturating_sub(EARLY).max(life / 2);
-        Ok(Token {
+        let url = token_url(self.cloud, self.identity.tenant())?;
+        let endpoint = url.as_url().as_str();
+        let proof = self.identity.proof(TOKEN, endpoint).await?;
+        Ok(self.exchange(audience, &proof).await?.token)
+    }
+
+    /// The refresh tokens one after the other, until one is taken; what comes in exchange is kept before it is used.
+    async fn refresh(
+        &self,
+        audience: &Audience,
+        store: &dyn RefreshTokenStore,
+    ) -> Result<Token, CallError> {
+        let mut unkept = self.unkept.lock().await;
+        if let Some((used, new)) = unkept.as_ref() {
+            store.keep(used, new).await.map_err(outside)?;
+        }
+        *unkept = None;
+        let mut first_refusal = None;
+        for used in store.tokens().await.map_err(outside)? {
+            match self.exchange(audience, &used).await {
+                Ok(Granted { token, refresh }) => {
+                    if let Some(new) = refresh
+                        && let Err(error) = store.keep(&used, &new).await
+                    {
+                        // Entra may take the used one no more, so the new one must not be lost.
+                        *unkept = Some((used, new));
+                        return Err(outside(error));
+                    }
+                    return Ok(token);
+                }
+                Err(error) if error.class == Class::NeedsPerson && error.status == Some(400) => {
+                    first_refusal.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(first_refusal.unwrap_or_else(|| {
+            let message = "There is no refresh token.".to_owned();
+            CallError::before_sending(TOKEN, Class::Unexpected, None, message)
+        }))
+    }
+
+    /// `POST {authority}/{tenant}/oauth2/v2.0/token` \[D\] Learn, "OAuth 2.0 client credentials flow", "resource owner
+    /// password credentials" and "refresh the access token"; the public client of the dual-write service [O toolbAX,
+    /// Dual-write-automations].
+    async fn exchange(
+        &self,
+        audience: &Audience,
+        proof: &SecretString,
+    ) -> Result<Granted, CallError> {
+        let url = token_url(self.cloud, self.identity.tenant())?;
+        let form = self.identity.form(&audience.scope(self.cloud), proof);
+        granted(&self.http, &url, form, proof).await
+    }
+}
+
+fn outside(error: SourceError) -> CallError {
+    CallError::before_sending(TOKEN, error.class, error.reason, error.message)
+}
+
+/// What Entra gave.
+pub(super) struct Granted {
+    pub(super) token: Token,
+    pub(super) refresh: Option<SecretString>,
+}
+
+/// The token endpoint of a tenant.
+pub(super) fn token_url(cloud: Cloud, tenant: &str) -> Result<RequestUrl, CallError> {
+    let authority = cloud.authority();
+    authority
+        .url(&[tenant, "oauth2", "v2.0", "token"], &[])
+        .map_err(|bad| bad_url(TOKEN, &authority, bad))
+}
+
+/// Sends a token request once.
+pub(super) async fn granted(
+    http: &Http,
+    url: &RequestUrl,
+    form: SecretString,
+    proof: &SecretString,
+) -> Result<Granted, CallError> {
+    let asked = Instant::now();
+    let request = Request {
+        call: TOKEN,
+        method: Method::POST,
+        url,
+        bearer: None,
+        credential: Some(proof),
+        body: Body::Form(form),
+        timeout: None,
+    };
+    let answer = http.read(request).await?;
+    let body = answer.json()?;
+    let text = |key| body.get(key).and_then(serde_json::Value::as_str);
+    let usable = |token: &&str| {
+        !token.is_empty()
+            && token.len() <= LONGEST_TOKEN
+            && token.bytes().all(|b| b.is_ascii_graphic())
+    };
+    let Some(token) = text("access_token").filter(usable) else {
+        return Err(answer.unexpected("the answer has no usable token in it."));
+    };
+    let life = json::seconds(body.get("expires_in"))
+        .unwrap_or_default()
+        .min(LONGEST_LIFE);
+    let used_for = life.saturating_sub(EARLY).max(life / 2);
+    Ok(Granted {
+        token: Token {
             secret: token.to_owned().into(),
             use_until: asked + used_for,
-        })
-    }
+        },
+        refresh: text("refresh_token").filter(usable).map(SecretString::from),
+    })
 }

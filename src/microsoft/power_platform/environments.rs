@@ -1,9 +1,9 @@
 //! Environments of Power Platform, and the finance and operations environment that each is integrated with.
 
-use super::{AUDIENCE, ENVIRONMENTS_VERSION, call, paging, url};
-use crate::microsoft::Session;
+use super::{AUDIENCE, ENVIRONMENTS_VERSION, call, url};
 use crate::microsoft::error::CallError;
 use crate::microsoft::json::{Fields, Odd};
+use crate::microsoft::{Session, paging};
 
 /// One environment. Unknown fields of the answer are ignored; `null` and absent are alike; values keep their casing
 /// and are cut at 2 KiB.
@@ -137,9 +137,14 @@ pub async fn environments(session: &Session) -> Result<EnvironmentList, CallErro
         &["environmentmanagement", "environments"],
         &query,
     )?;
-    let pages = paging::all(session, call, first, |fields| {
-        Environment::read(fields).ok()
-    })
+    let pages = paging::all(
+        session,
+        call,
+        &AUDIENCE,
+        first,
+        paging::MAX_ITEMS,
+        |fields| Environment::read(fields).ok(),
+    )
     .await?;
     Ok(EnvironmentList {
         complete: pages.reached_end && pages.unreadable == 0,

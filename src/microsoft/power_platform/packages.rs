@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::{PACKAGES_VERSION, call, paging, url};
-use crate::microsoft::Session;
+use super::{AUDIENCE, PACKAGES_VERSION, call, url};
 use crate::microsoft::error::CallError;
 use crate::microsoft::json::{Fields, Odd};
+use crate::microsoft::{Session, paging};
 
 /// One application, installed or not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +151,15 @@ pub async fn application_packages(
             ("api-version", PACKAGES_VERSION),
         ],
     )?;
-    let pages = paging::all(session, call, first, |fields| Package::read(fields).ok()).await?;
+    let pages = paging::all(
+        session,
+        call,
+        &AUDIENCE,
+        first,
+        paging::MAX_ITEMS,
+        |fields| Package::read(fields).ok(),
+    )
+    .await?;
     Ok(PackageList {
         complete: pages.reached_end && pages.unreadable == 0,
         packages: merge(pages.items),

@@ -19,7 +19,7 @@ use crate::{
         desired::same_id,
         maps::{self, TableMap},
         messages,
-        observed::{Fact, LinkView},
+        observed::{Fact, LinkView, Problem},
         operation::{StepKind, moved},
         world::after,
     },
@@ -100,9 +100,10 @@ fn before_reset(act: &Act<'_>, status: &DualWriteOperationStatus) -> Option<Next
                 let reason = Some(Reason::MapsNotStopped);
                 return Some(give_up(act, status.clone(), Phase::Failed, reason, &why));
             }
-            let moved = moved_since_stopped(act, maps);
-            if !moved.is_empty() {
-                return void(&moved.join("; "));
+            match moved_since_stopped(act, maps) {
+                Err(problem) => return cannot_see(problem),
+                Ok(moved) if !moved.is_empty() => return void(&moved.join("; ")),
+                Ok(_) => {}
             }
         }
     }
@@ -118,14 +119,15 @@ fn before_reset(act: &Act<'_>, status: &DualWriteOperationStatus) -> Option<Next
     }
 }
 
-/// What has moved among the maps since the plan was made, but for their states, which the act itself has changed.
-fn moved_since_stopped(act: &Act<'_>, maps: &[TableMap]) -> Vec<String> {
+/// What has moved since the plan was made, but for the states of maps, which the act itself has changed.
+fn moved_since_stopped<'a>(act: &Act<'a>, maps: &[TableMap]) -> Result<Vec<String>, &'a Problem> {
     let before = &act.operation.spec.relies_on;
-    // Whoever else has reset the link meanwhile has cleared its maps.
+    // Whoever else has reset the link meanwhile has cleared all of it.
     let is_as_before = matches!(&act.observed.link, LinkView::To(link) if same_id(&link.environment_id, &before.link));
     if !is_as_before {
-        return Vec::new();
+        return Ok(Vec::new());
     }
+    let mut moved = moved::details(before, &act.observed.details)?;
     let mut now = maps::planned(maps, &BTreeMap::new(), &BTreeMap::new());
     for map in &mut now {
         let same = |planned: &&PlannedMap| planned.name == map.name;
@@ -135,7 +137,8 @@ fn moved_since_stopped(act: &Act<'_>, maps: &[TableMap]) -> Vec<String> {
             map.state = planned.state;
         }
     }
-    moved::planned_maps(&before.maps, &now)
+    moved.extend(moved::planned_maps(&before.maps, &now));
+    Ok(moved)
 }
 
 fn write_backup_again(act: &Act<'_>, status: &DualWriteOperationStatus) -> Next {

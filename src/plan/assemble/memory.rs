@@ -12,9 +12,10 @@ use crate::{
             Application, Failure, FailureClass, MapAttention, Maps, ObservedDataverse,
             ObservedIntegration, ObservedLink, OperationSummary,
         },
-        operation::MapState,
+        operation::{Action, MapState, Phase},
     },
     plan::{
+        checks,
         maps::TableMap,
         mix,
         observed::{DataverseSays, Environment, Fact, Problem},
@@ -28,8 +29,8 @@ const MOST_COMPANIES: usize = 250;
 /// How many maps a status names.
 const MOST_ATTENTION: usize = 20;
 
-/// How long the error of a map is shown, in bytes.
-const LONGEST_ERROR: usize = 300;
+/// How long the error of a map is shown, in bytes: Microsoft's words, and what to do.
+const LONGEST_ERROR: usize = 800;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -47,6 +48,7 @@ pub(super) fn remember(world: &World<'_>) -> DualWriteConnectionStatus {
     remember_maps(world, &mut status);
     remember_mix(world, &mut status);
     remember_applications(world, &mut status);
+    status.checks = checks::judge(world);
     carry_generation(&mut status.conditions, world.desired.generation);
     status
 }
@@ -112,12 +114,36 @@ fn remember_link(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
                 .map(|old| old.legal_entities.clone())
                 .unwrap_or_default(),
         },
+        linked_by: linked_by(world, &link.environment_id, same),
         first_seen: old.map_or(world.now, |old| old.first_seen),
         since: same.map_or(world.now, |old| old.since),
     });
     status.admin_url = Some(crate::plan::desired::admin_url(
         &world.desired.finance_operations_url,
     ));
+}
+
+/// Who made a link, where this operator did: noted in the pass in which its act brings the link, and kept for as long as the
+/// link is the same. A reset makes the connections anew, in the name of whoever resets.
+fn linked_by(world: &World<'_>, to: &str, same: Option<&ObservedLink>) -> Option<String> {
+    let own = world.own_operations();
+    let brings = own.first().filter(|act| {
+        let told = world.memory.operation.as_ref();
+        let news =
+            told.is_none_or(|told| (&told.name, told.phase) != (&act.name, Some(Phase::Succeeded)));
+        let is_for = crate::plan::desired::same_id(&act.spec.target.environment_id, to);
+        is_for
+            && match (act.spec.action, act.status.phase) {
+                (Action::Link | Action::Reset, Some(Phase::Running)) => same.is_none(),
+                (Action::Link, Some(Phase::Succeeded)) => news && same.is_none(),
+                (Action::Reset, Some(Phase::Succeeded)) => news,
+                _ => false,
+            }
+    });
+    match brings {
+        Some(_) => world.observed.preflight.account.clone(),
+        None => same.and_then(|same| same.linked_by.clone()),
+    }
 }
 
 /// What the maps do. Of a link that is not there, or of which nothing is read, nothing is shown.

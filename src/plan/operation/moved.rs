@@ -187,15 +187,25 @@ fn compare<'a>(plan: &DualWriteOperationSpec, now: &Now<'a>) -> Result<Vec<Strin
         return Ok(moved);
     }
     moved.extend(maps(&plan.relies_on.maps, read(now.maps)?));
-    let set = read(&now.details.connection_set)?;
-    if plan.relies_on.integration_keys != set.keys() {
+    moved.extend(details(&plan.relies_on, now.details)?);
+    Ok(moved)
+}
+
+/// What has moved beside the link and its maps: keys, companies, solutions.
+///
+/// # Errors
+/// One of them could not be read.
+pub fn details<'a>(plan: &ReliesOn, now: &'a LinkDetails) -> Result<Vec<String>, &'a Problem> {
+    let set = read(&now.connection_set)?;
+    let solutions = read(&now.solutions)?;
+    let mut moved = Vec::new();
+    if plan.integration_keys != set.keys() {
         moved.push(KEYS_CHANGED.into());
     }
-    let planned = plan.relies_on.connection_set.as_ref();
+    let planned = plan.connection_set.as_ref();
     let before = planned.map_or(&[][..], |planned| &planned.legal_entities);
     moved.extend(names("the companies of the link", before, &set.companies()));
-    let solutions = read(&now.details.solutions)?;
-    moved.extend(names("the solutions", &plan.relies_on.solutions, solutions));
+    moved.extend(names("the solutions", &plan.solutions, solutions));
     Ok(moved)
 }
 

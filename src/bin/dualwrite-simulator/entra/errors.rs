@@ -23,7 +23,14 @@ pub(super) enum EntraError {
         client: String,
         thumbprint: String,
     },
+    AssertionKeyExpired {
+        client: String,
+        thumbprint: String,
+    },
     AssertionInvalid(String),
+    AssertionTime,
+    AssertionAudience,
+    AssertionSignature,
     NoFederatedIdentity {
         subject: String,
         issuer: String,
@@ -45,6 +52,9 @@ pub(super) enum EntraError {
     MfaRequired,
     InvalidRefreshToken,
     ExpiredRefreshToken,
+    AuthorizationPending,
+    BadDeviceCode,
+    ExpiredDeviceCode,
     MissingParameter(String),
     UnsupportedGrant(String),
 }
@@ -134,12 +144,46 @@ fn client_parts(error: &EntraError) -> (u32, &'static str, String) {
                  Azure Portal, Graph Explorer or directly use MS Graph to see configured keys for app Id '{client}'.]"
             ),
         ),
+        EntraError::AssertionKeyExpired { client, thumbprint } => (
+            700_027,
+            "invalid_client",
+            format!(
+                "The certificate with identifier used to sign the client assertion is expired on application. [Reason - \
+                 The key used is expired., Thumbprint of key used by client: '{thumbprint}', Please visit the Azure Portal, \
+                 Graph Explorer or directly use MS Graph to see configured keys for app Id '{client}'.]"
+            ),
+        ),
+        _ => assertion_parts(error),
+    }
+}
+
+fn assertion_parts(error: &EntraError) -> (u32, &'static str, String) {
+    match error {
+        EntraError::AssertionTime => (
+            700_024,
+            "invalid_client",
+            "Client assertion is not within its valid time range.".to_owned(),
+        ),
+        EntraError::AssertionAudience => (
+            700_023,
+            "invalid_client",
+            "Client assertion audience claim does not match Realm issuer.".to_owned(),
+        ),
+        EntraError::AssertionSignature => (
+            50013,
+            "invalid_client",
+            "Assertion failed signature validation.".to_owned(),
+        ),
         EntraError::AssertionInvalid(reason) => (
             50027,
             "invalid_request",
             format!("JWT token is invalid or malformed. {reason}"),
         ),
-        EntraError::NoFederatedIdentity { subject, issuer, audience } => (
+        EntraError::NoFederatedIdentity {
+            subject,
+            issuer,
+            audience,
+        } => (
             700_211,
             "invalid_client",
             format!(
@@ -195,6 +239,22 @@ fn user_parts(error: &EntraError) -> (u32, &'static str, String) {
             "invalid_grant",
             "Due to a configuration change made by your administrator, or because you moved to a new location, you must \
              use multi-factor authentication to access 'https://IntegratorApp.com'."
+                .to_owned(),
+        ),
+        EntraError::AuthorizationPending => (
+            70016,
+            "authorization_pending",
+            "OAuth 2.0 device flow error. Authorization is pending. Continue polling.".to_owned(),
+        ),
+        EntraError::BadDeviceCode => (
+            70018,
+            "bad_verification_code",
+            "Invalid verification code due to User typing in wrong user code for device code flow.".to_owned(),
+        ),
+        EntraError::ExpiredDeviceCode => (
+            70020,
+            "expired_token",
+            "The provided value for the input parameter 'device_code' is not valid. This device code has expired."
                 .to_owned(),
         ),
         EntraError::ExpiredRefreshToken => (

@@ -74,7 +74,7 @@ pub(crate) struct Application {
     pub(crate) secrets: Vec<String>,
     /// The secrets have expired.
     pub(crate) expired: bool,
-    /// Thumbprints (`x5t` or `x5t#S256`) of certificates that may sign its assertions.
+    /// Certificates (PEM) that may sign its assertions.
     pub(crate) certificates: Vec<String>,
     /// Federated credentials.
     pub(crate) federated: Vec<Federated>,
@@ -105,6 +105,10 @@ impl Default for Application {
 pub(crate) struct Federated {
     pub(crate) issuer: String,
     pub(crate) subject: String,
+    /// The keys that the issuer publishes (a JSON web key set). Entra reads them at the issuer; here the scenario says
+    /// them.
+    #[serde(default)]
+    pub(crate) keys: serde_json::Value,
 }
 
 /// A user account.
@@ -127,6 +131,10 @@ pub(crate) struct Account {
     /// Refresh tokens that work; those that are handed out are added.
     pub(crate) refresh_tokens: Vec<String>,
     pub(crate) refresh_tokens_expired: bool,
+    /// A refresh token works once.
+    pub(crate) refresh_tokens_once: bool,
+    /// A person signs it in wherever a device code waits.
+    pub(crate) signs_in_by_device_code: bool,
 }
 
 impl Default for Account {
@@ -140,6 +148,8 @@ impl Default for Account {
             finance_operations: Scope::default(),
             refresh_tokens: Vec::new(),
             refresh_tokens_expired: false,
+            refresh_tokens_once: false,
+            signs_in_by_device_code: false,
         }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) use environment::{
 pub(crate) use finance_operations::{
     FinanceOperations, Link, Linking, LinkingKind, NotLinkedAnswer, ResetEndsAt, StartAnswer,
 };
-pub(crate) use identity::{Account, Application, Cloud, Tenant};
+pub(crate) use identity::{Account, Application, Cloud, Federated, Tenant};
 pub(crate) use maps::{
     DualWriteMap, MapProgress, MapRequest, MapState, Part, RequestAction, RequestState, Solution,
     SolutionRequest, Template,

@@ -4,16 +4,15 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::AUDIENCE;
-use crate::microsoft::Session;
-use crate::microsoft::clouds::RequestUrl;
-use crate::microsoft::error::{Call, CallError};
-use crate::microsoft::json::Fields;
+use super::auth::{Audience, Session};
+use super::clouds::RequestUrl;
+use super::error::{Call, CallError};
+use super::json::Fields;
 
 /// More pages than any tenant has; a server that never ends is not followed further.
 const MAX_PAGES: usize = 1_000;
-/// The same limit as memory: the items of all pages.
-const MAX_ITEMS: usize = 200_000;
+/// The same limit as memory: the items of all pages, where a list has no limit of its own.
+pub(super) const MAX_ITEMS: usize = 200_000;
 /// Clients have met both casings \[O\]; `nextLink` is the older Azure form.
 const NEXT: [&str; 2] = ["@odata.nextLink", "nextLink"];
 
@@ -26,7 +25,7 @@ pub(super) struct Pages<T> {
     pub(super) reached_end: bool,
 }
 
-/// Read all pages, turning each item into a `T` where that is possible.
+/// Read all pages, turning each item into a `T` where that is possible; no further page after `most` items.
 ///
 /// # Errors
 /// A page cannot be read, is not a list, or links to another host: then nothing is known. A repeated link or too many
@@ -34,7 +33,9 @@ pub(super) struct Pages<T> {
 pub(super) async fn all<T>(
     session: &Session,
     call: Call,
+    audience: &Audience,
     first: RequestUrl,
+    most: usize,
     parse: impl Fn(Fields<'_>) -> Option<T>,
 ) -> Result<Pages<T>, CallError> {
     let mut pages = Pages {
@@ -45,7 +46,7 @@ pub(super) async fn all<T>(
     let mut seen = HashSet::new();
     let mut url = first;
     while seen.len() < MAX_PAGES && seen.insert(url.as_url().to_string()) {
-        let answer = session.read(call, &AUDIENCE, &url).await?;
+        let answer = session.read(call, audience, &url).await?;
         let body = answer.json()?;
         let fields =
             Fields::of(&body).ok_or_else(|| answer.unexpected("the answer is not a list."))?;
@@ -70,7 +71,7 @@ pub(super) async fn all<T>(
             pages.reached_end = true;
             break;
         };
-        if pages.items.len() + pages.unreadable > MAX_ITEMS {
+        if pages.items.len() + pages.unreadable > most {
             break;
         }
         url = url
