@@ -7,8 +7,7 @@ use crate::support::contoso::*;
 use crate::support::reset::*;
 
 /// By the printed command, as a person who may approve.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_approved_plan_is_carried_out() {
+pub async fn an_approved_plan_is_carried_out() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let connection = world.connection(NAME).await;
     let said = message(&connection, "Ready");
@@ -87,8 +86,7 @@ async fn an_approved_plan_is_carried_out() {
 }
 
 /// Editors of connections decide nothing.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_editor_cannot_approve() {
+pub async fn an_editor_cannot_approve() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let editor = world.person(Role::Editor).await;
     let approval = json!({"spec": {"approval": "Approved"}}).to_string();
@@ -98,8 +96,7 @@ async fn an_editor_cannot_approve() {
     assert_eq!(requests(&world).await, Vec::<Value>::new());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn automatic_on_a_sandbox_needs_nobody() {
+pub async fn automatic_on_a_sandbox_needs_nobody() {
     let automatic = json!({"mismatch": {"approval": "Automatic"}});
     let world = drifted_world(Value::Null, automatic).await;
     let succeeded = |operation: &Value| operation["status"]["phase"] == "Succeeded";
@@ -112,8 +109,7 @@ async fn automatic_on_a_sandbox_needs_nobody() {
 }
 
 /// What may be production waits for a person, whatever the spec says, unless it says it twice.
-#[tokio::test(flavor = "multi_thread")]
-async fn automatic_on_production_waits_for_a_person() {
+pub async fn automatic_on_production_waits_for_a_person() {
     let production = "contoso.operations.dynamics.com";
     let drifted = json!({"financeOperations": {production: {"link": {"environmentId": SANDBOX}}}});
     let world = world_with(both(other_sandbox(), drifted), &FLAGS).await;
@@ -139,8 +135,7 @@ async fn automatic_on_production_waits_for_a_person() {
 }
 
 /// Approved while the connection is suspended: it waits, and is carried out when the connection goes on.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_approved_plan_waits_while_suspended() {
+pub async fn an_approved_plan_waits_while_suspended() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     change(&world, json!({"suspend": true})).await;
     world
@@ -158,8 +153,7 @@ async fn an_approved_plan_waits_while_suspended() {
 }
 
 /// Deleted before it begins: nothing happens, and the facts are planned again for another approval.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_that_is_deleted_is_made_again() {
+pub async fn a_plan_that_is_deleted_is_made_again() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let deleted = world.get(&format!("dwo/{plan}")).await;
     delete(&world, &format!("dwo/{plan}")).await;

@@ -8,8 +8,7 @@ use crate::support::contoso::*;
 use crate::support::reset::*;
 
 /// Accepted, and the link stays where it was: the maps stay stopped, and the message says what to do.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reset_that_stays_is_said_after_its_time() {
+pub async fn a_reset_that_stays_is_said_after_its_time() {
     let stays = finance_operations(json!({"resetEndsAt": "current"}));
     let (world, plan) = planned_world(stays, json!({"link": {"timeout": "30s"}})).await;
     approve(&world, &plan).await;
@@ -39,8 +38,7 @@ async fn a_reset_that_stays_is_said_after_its_time() {
 }
 
 /// The answer is lost and nothing happens: it is never asked for again, and released by deleting it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reset_of_which_nothing_is_known_is_for_a_person() {
+pub async fn a_reset_of_which_nothing_is_known_is_for_a_person() {
     let (world, first) = planned_world(Value::Null, json!({"link": {"timeout": "30s"}})).await;
     world
         .fault(json!({"call": "resetLink", "effect": "lostBeforeEffect"}))
@@ -74,8 +72,7 @@ async fn a_reset_of_which_nothing_is_known_is_for_a_person() {
 }
 
 /// Refused: certainly nothing was reset, so the maps are started again.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_refused_reset_is_taken_back() {
+pub async fn a_refused_reset_is_taken_back() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let answer = json!({"status": 400, "body": {"error": {"message": "Failed to connect to CRM"}}});
     world
@@ -103,8 +100,7 @@ async fn a_refused_reset_is_taken_back() {
 }
 
 /// It is named; the rest is put back.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_solution_that_fails_is_named_and_the_rest_is_restored() {
+pub async fn a_solution_that_fails_is_named_and_the_rest_is_restored() {
     let fails = finance_operations(
         json!({"solutions": {SALES: {"failsWith": "A dependency is missing."}}}),
     );
@@ -138,8 +134,7 @@ async fn a_solution_that_fails_is_named_and_the_rest_is_restored() {
 }
 
 /// The linked Dataverse was deleted: nothing can be stopped, so nothing is reset, and only Microsoft can help.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_linked_dataverse_that_is_gone_ends_the_act_before_the_reset() {
+pub async fn a_linked_dataverse_that_is_gone_ends_the_act_before_the_reset() {
     let gone = json!({"environments": {SANDBOX: null}});
     let world = world_with(drifted(), &FLAGS).await;
     world.patch_state(gone).await;
@@ -165,8 +160,7 @@ async fn a_linked_dataverse_that_is_gone_ends_the_act_before_the_reset() {
 }
 
 /// Microsoft's list of maps lags behind what was done.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_list_of_maps_that_lags_leads_nobody_astray() {
+pub async fn a_list_of_maps_that_lags_leads_nobody_astray() {
     let lags = json!({"settings": {"lag": {"maps": "10m"}}});
     let (world, plan) = planned_world(lags, json!({})).await;
     approve(&world, &plan).await;
@@ -176,8 +170,7 @@ async fn a_list_of_maps_that_lags_leads_nobody_astray() {
 }
 
 /// Every form in which the service accepts a change of maps.
-#[tokio::test(flavor = "multi_thread")]
-async fn every_form_of_acceptance_will_do() {
+pub async fn every_form_of_acceptance_will_do() {
     for form in ["bareId", "plainId", "empty"] {
         let answer = finance_operations(json!({"startAnswer": form}));
         let (world, plan) = planned_world(answer, json!({})).await;
@@ -191,8 +184,7 @@ async fn every_form_of_acceptance_will_do() {
 }
 
 /// Its answer takes longer than a client usually waits; it is waited for.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reset_that_answers_slowly_is_waited_for() {
+pub async fn a_reset_that_answers_slowly_is_waited_for() {
     // Three seconds, where other requests are given up after one.
     let slow = finance_operations(json!({"resetAnswerTakes": "1h"}));
     let (world, plan) = planned_world(slow, json!({})).await;

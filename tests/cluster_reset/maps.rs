@@ -7,8 +7,7 @@ use crate::support::reset::*;
 use crate::support::{Action, Match, Moment};
 
 /// The destination has changed, so a person looks at the data first; the message has the order.
-#[tokio::test(flavor = "multi_thread")]
-async fn start_maps_never_leaves_them_stopped_and_says_in_which_order_they_start() {
+pub async fn start_maps_never_leaves_them_stopped_and_says_in_which_order_they_start() {
     let never = json!({"mismatch": {"startMaps": "Never"}});
     let (world, plan) = planned_world(Value::Null, never).await;
     approve(&world, &plan).await;
@@ -35,8 +34,7 @@ async fn start_maps_never_leaves_them_stopped_and_says_in_which_order_they_start
 }
 
 /// A map fails to start: the reset is made, and the connection is stalled until the map runs.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_map_that_does_not_start_is_named_until_it_runs() {
+pub async fn a_map_that_does_not_start_is_named_until_it_runs() {
     // It is waited for until the time of a step is over.
     let (world, plan) = planned_world(Value::Null, json!({"link": {"timeout": "30s"}})).await;
     let ready_to_start = Match::status("dualwriteoperations")
@@ -82,8 +80,7 @@ async fn a_map_that_does_not_start_is_named_until_it_runs() {
 }
 
 /// It does not stop: what did stop runs again, and nothing was destroyed.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_map_that_does_not_stop_ends_the_act_before_the_reset() {
+pub async fn a_map_that_does_not_stop_ends_the_act_before_the_reset() {
     let stuck = map_state(
         CUSTOMERS_ID,
         json!({"failsWith": "The map is in initial write."}),
@@ -117,8 +114,7 @@ async fn a_map_that_does_not_stop_ends_the_act_before_the_reset() {
 }
 
 /// The spec says that it is to be reset all the same, and the request says so too.
-#[tokio::test(flavor = "multi_thread")]
-async fn force_resets_although_a_map_does_not_stop() {
+pub async fn force_resets_although_a_map_does_not_stop() {
     let stuck = map_state(
         CUSTOMERS_ID,
         json!({"failsWith": "The map is in initial write."}),
@@ -141,8 +137,7 @@ async fn force_resets_although_a_map_does_not_stop() {
 }
 
 /// Somebody starts a map in the last moment before the reset.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_map_that_runs_again_ends_the_act_before_the_reset() {
+pub async fn a_map_that_runs_again_ends_the_act_before_the_reset() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let write = Match::status("dualwriteoperations")
         .body(|body| step_of(&body["status"], "stop-maps")["state"] == "Done");
@@ -162,8 +157,7 @@ async fn a_map_that_runs_again_ends_the_act_before_the_reset() {
 }
 
 /// `onMix: StopMaps`: the flow between test and production is stopped first, then the rest is seen to.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_maps_of_a_mixed_link_are_stopped() {
+pub async fn the_maps_of_a_mixed_link_are_stopped() {
     let world = world_with(mixed(), &FLAGS).await;
     let stop = json!({"mismatch": {"onMix": "StopMaps"}});
     connect(&world, stop).await;
@@ -190,8 +184,7 @@ async fn the_maps_of_a_mixed_link_are_stopped() {
 }
 
 /// Stopped first, and the plan of the reset that follows knows that they are.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_mixed_link_is_stopped_before_its_reset_is_planned() {
+pub async fn a_mixed_link_is_stopped_before_its_reset_is_planned() {
     let world = world_with(mixed(), &FLAGS).await;
     let stop = json!({"mismatch": {"onMix": "StopMaps"}});
     connect(&world, both(asks(), stop)).await;

@@ -6,8 +6,7 @@ use crate::support::contoso::*;
 use crate::support::reset::*;
 use crate::support::wait;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_says_what_is_done_and_what_is_lost() {
+pub async fn a_plan_says_what_is_done_and_what_is_lost() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let parts = [
         "Microsoft has detected",
@@ -71,8 +70,7 @@ async fn a_plan_says_what_is_done_and_what_is_lost() {
     assert_eq!(requests(&world).await, Vec::<Value>::new());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rejected_plan_is_not_made_again_until_somebody_asks() {
+pub async fn a_rejected_plan_is_not_made_again_until_somebody_asks() {
     let (world, plan_name) = planned_world(Value::Null, json!({})).await;
     decide(&world, &plan_name, "Rejected").await;
     let rejected = ended(&world, &plan_name, &["Void"], ACT).await;
@@ -93,8 +91,7 @@ async fn a_rejected_plan_is_not_made_again_until_somebody_asks() {
     assert_eq!(requests(&world).await, Vec::<Value>::new());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rejected_plan_is_made_again_for_a_new_generation() {
+pub async fn a_rejected_plan_is_made_again_for_a_new_generation() {
     let (world, first) = planned_world(Value::Null, json!({})).await;
     decide(&world, &first, "Rejected").await;
     ended(&world, &first, &["Void"], ACT).await;
@@ -104,8 +101,7 @@ async fn a_rejected_plan_is_made_again_for_a_new_generation() {
 }
 
 /// Facts that move make a plan fall, and another one follows; the approval of the old one is worth nothing for it.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_falls_when_what_it_relies_on_moves() {
+pub async fn a_plan_falls_when_what_it_relies_on_moves() {
     let (world, first) = planned_world(Value::Null, json!({})).await;
     let stopped = map_state(COMPANIES_ID, json!({"state": "stopped"}));
     world.patch_state(stopped).await;
@@ -126,8 +122,7 @@ async fn a_plan_falls_when_what_it_relies_on_moves() {
 }
 
 /// The facts move in the moment of the approval: the operation's own look sees it, right before its first step.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_approved_plan_falls_when_its_facts_have_just_moved() {
+pub async fn an_approved_plan_falls_when_its_facts_have_just_moved() {
     // The connection itself does not look in between.
     let (world, name) = planned_world(Value::Null, json!({"interval": "1m"})).await;
     let keys = json!({"integrationKeys": {"accounts": ["accountnumber"]}});
@@ -143,8 +138,7 @@ async fn an_approved_plan_falls_when_its_facts_have_just_moved() {
 }
 
 /// The link is mended by hand while the plan waits.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_falls_when_the_link_is_where_it_should_be() {
+pub async fn a_plan_falls_when_the_link_is_where_it_should_be() {
     let (world, name) = planned_world(Value::Null, json!({})).await;
     world.patch_state(link(SPEC)).await;
     ended(&world, &name, &["Void"], ACT).await;
@@ -152,8 +146,7 @@ async fn a_plan_falls_when_the_link_is_where_it_should_be() {
     assert_eq!(requests(&world).await, Vec::<Value>::new());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_plan_falls_when_nobody_asks_for_it_any_more() {
+pub async fn a_plan_falls_when_nobody_asks_for_it_any_more() {
     for spec in [
         json!({"mismatch": {"policy": "Report"}}),
         json!({"mode": "Observe"}),
@@ -168,8 +161,7 @@ async fn a_plan_falls_when_nobody_asks_for_it_any_more() {
 }
 
 /// No operation exists, and what it would be is said.
-#[tokio::test(flavor = "multi_thread")]
-async fn observing_shows_the_plan_and_makes_none() {
+pub async fn observing_shows_the_plan_and_makes_none() {
     let world = drifted_world(Value::Null, json!({"mode": "Observe"})).await;
     let parts = [
         "only observes",
@@ -184,8 +176,7 @@ async fn observing_shows_the_plan_and_makes_none() {
 }
 
 /// What a plan relies on cannot be read: one that waits is kept, and does not begin although it is approved.
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_read_spoils_no_plan_and_lets_none_begin() {
+pub async fn what_cannot_be_read_spoils_no_plan_and_lets_none_begin() {
     let (world, name) = planned_world(Value::Null, json!({})).await;
     let fails = json!({"call": "listSolutions", "times": null, "effect": {"status": 500}});
     world.fault(fails).await;
@@ -211,8 +202,7 @@ async fn what_cannot_be_read_spoils_no_plan_and_lets_none_begin() {
 }
 
 /// `kubectl get dwc -o yaml` counts the maps and names those that somebody should look at.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_status_counts_the_maps() {
+pub async fn the_status_counts_the_maps() {
     let failing = map_state(PRODUCTS_ID, json!({"state": "notRunning"}));
     let (world, _) = planned_world(failing, json!({})).await;
     let text = world
