@@ -14,7 +14,8 @@ use serde_json::{Value, json};
 use support::install::{documents, kind, list};
 use support::{ControlPlane, Kubectl, OPERATOR_USER, Role, SYSTEM_NAMESPACE, World};
 
-const OVERLAYS: [&str; 2] = ["deploy/base", "deploy/overlays/simulator"];
+const OVERLAYS: [&str; 3] = ["deploy/base", "deploy/overlays/simulator", CLUSTER_WIDE];
+const CLUSTER_WIDE: &str = "deploy/overlays/cluster-wide";
 const DRY_RUN: [&str; 5] = ["apply", "--server-side", "--dry-run=server", "-f", "-"];
 
 #[tokio::test]
@@ -249,6 +250,49 @@ async fn the_one_line_opt_in_is_the_manifest() {
     );
     assert_eq!(made["roleRef"], manifest["roleRef"]);
     assert_eq!(made["subjects"], manifest["subjects"]);
+}
+
+/// The overlay lets the operator in everywhere, and does nothing else: no tokens of other ServiceAccounts, no writing of
+/// Secrets.
+#[tokio::test]
+async fn the_cluster_wide_overlay_is_one_binding_more() {
+    let admin = ControlPlane::shared().await.admin();
+    let base = render(admin, "deploy/base").await;
+    let mut more = render(admin, CLUSTER_WIDE).await;
+    more.retain(|object| !base.contains(object));
+    assert_eq!(more.len(), 1, "{more:#?}");
+    let opt_in = find(
+        &render(admin, "deploy/opt-in").await,
+        "RoleBinding",
+        "dualwrite-operator",
+    );
+    assert_eq!(kind(&more[0]), "ClusterRoleBinding");
+    assert_eq!(more[0]["roleRef"], opt_in["roleRef"]);
+    assert_eq!(more[0]["subjects"], opt_in["subjects"]);
+}
+
+/// The policy is about the operator's pods, lets Prometheus in at the port of the metrics, and names ports in all that it
+/// lets out.
+#[tokio::test]
+async fn the_network_policy_fits_the_pods() {
+    let admin = ControlPlane::shared().await.admin();
+    let objects = render(admin, "deploy/base").await;
+    let policy = find(&objects, "NetworkPolicy", "dualwrite-operator")["spec"].clone();
+    let deployment = find(&objects, "Deployment", "dualwrite-operator")["spec"].clone();
+    assert_eq!(policy["podSelector"], deployment["selector"]);
+    assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+    let port = &deployment["template"]["spec"]["containers"][0]["ports"][0];
+    let admin_port = json!([{"ports": [{"protocol": port["protocol"].as_str().unwrap_or("TCP"), "port": port["name"]}]}]);
+    assert_eq!(policy["ingress"], admin_port);
+    let mut ports: Vec<u64> = policy["egress"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|rule| rule["ports"].as_array().expect("each names its ports"))
+        .map(|port| port["port"].as_u64().unwrap())
+        .collect();
+    ports.sort_unstable();
+    assert_eq!(ports, [53, 53, 443, 6443]);
 }
 
 #[tokio::test]

@@ -49,7 +49,12 @@ async fn secrets_reach_no_trace_no_error_and_no_debug_output() {
     let server = Server::bare(|seen, before| match seen.host.as_str() {
         AUTHORITY if before == 0 => token(0),
         AUTHORITY => json(400, format!(r#"{{"error":"invalid_grant","error_description":"AADSTS50126: {} https://x.example/?p=marker-query","access_token":"marker-token-9"}}"#, seen.body)),
-        _ => json(400, format!(r#"{{"error":{{"code":"{0}","message":"you sent {0} and {0}"}}}}"#, seen.authorization.clone().unwrap())),
+        _ => {
+            let sent = seen.authorization.clone().unwrap();
+            let token = sent.trim_start_matches("Bearer ");
+            let headers = [("x-ms-correlation-id", token), ("set-cookie", token)];
+            with(400, &headers, format!(r#"{{"error":{{"code":"{sent}","message":"you sent {sent} and {sent}"}}}}"#))
+        }
     })
     .await;
     let session = server.application();

@@ -1,7 +1,7 @@
 //! A whole answer, read within bounds.
 
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use super::{Broken, redirect_target};
 use crate::microsoft::clouds::AllowedHost;
@@ -23,14 +23,14 @@ pub(in crate::microsoft) struct Answer {
 
 impl Answer {
     /// Read the body, counting: a length that the answer announces is not trusted. What the request carried in
-    /// secret is removed from the body, should the answer echo it.
+    /// secret is removed, should the answer echo it in its body or its headers.
     pub(super) async fn read(
         call: Call,
         host: &AllowedHost,
         mut response: reqwest::Response,
         secrets: &[Option<&SecretString>],
     ) -> Result<Self, Broken> {
-        let (status, headers) = (response.status(), std::mem::take(response.headers_mut()));
+        let (status, mut headers) = (response.status(), std::mem::take(response.headers_mut()));
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await? {
             if body.len() + chunk.len() > MAX_BODY {
@@ -40,6 +40,7 @@ impl Answer {
         }
         for secret in secrets.iter().flatten() {
             blot_out(&mut body, secret.expose_secret().as_bytes());
+            drop_echoes(&mut headers, secret.expose_secret().as_bytes());
         }
         Ok(Self {
             call,
@@ -160,6 +161,22 @@ impl Answer {
             self.content_type().as_str(),
             "text/html" | "application/xhtml+xml"
         )
+    }
+}
+
+/// A header that repeats a secret says nothing that is needed: it would be taken for an id, and shown.
+fn drop_echoes(headers: &mut HeaderMap, secret: &[u8]) {
+    let echoes = |value: &HeaderValue| {
+        let bytes = value.as_bytes();
+        !secret.is_empty() && bytes.windows(secret.len()).any(|part| part == secret)
+    };
+    let named: Vec<HeaderName> = headers
+        .iter()
+        .filter(|(_, value)| echoes(value))
+        .map(|(name, _)| name.clone())
+        .collect();
+    for name in named {
+        headers.remove(name);
     }
 }
 
