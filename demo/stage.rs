@@ -66,6 +66,7 @@ impl Stage {
                 &kubeconfig,
                 NAMESPACE,
                 &args,
+                None,
             )
             .await,
         );

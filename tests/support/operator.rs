@@ -26,6 +26,7 @@ impl Operator {
         kubeconfig: &Path,
         namespace: &str,
         args: &[String],
+        log_level: Option<&str>,
     ) -> Self {
         let mut command = Command::new(program);
         command
@@ -33,6 +34,9 @@ impl Operator {
             .args(args)
             .env("KUBECONFIG", kubeconfig)
             .env("POD_NAMESPACE", namespace);
+        if let Some(level) = log_level {
+            command.env("RUST_LOG", level);
+        }
         let process = Process::start("the operator", &command, None);
         let admin = process
             .until(START_TIMEOUT, |state| {
@@ -93,6 +97,11 @@ impl Operator {
     /// All lines that it wrote so far.
     pub fn log(&self) -> Vec<String> {
         self.process.stderr()
+    }
+
+    /// The same, and what it wrote to standard output, where it should write nothing.
+    pub fn output(&self) -> Vec<String> {
+        [self.process.stdout(), self.process.stderr()].concat()
     }
 
     /// Waits until one of its log lines is accepted, and returns that.

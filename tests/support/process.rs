@@ -151,6 +151,10 @@ impl Process {
         self.shared.state().stderr.iter().cloned().collect()
     }
 
+    pub fn stdout(&self) -> Vec<String> {
+        self.shared.state().stdout.iter().cloned().collect()
+    }
+
     /// Waits until `found` returns something; None at the timeout. `found` is
     /// asked at each new line and at the exit.
     pub fn wait_until<T>(

@@ -41,6 +41,7 @@ pub struct Builder {
     time_scale: f64,
     opted_in: bool,
     operator_program: Option<PathBuf>,
+    log_level: Option<&'static str>,
     simulator_program: Option<PathBuf>,
     control_plane: Option<&'static ControlPlane>,
 }
@@ -58,6 +59,7 @@ pub struct World {
     operator_program: PathBuf,
     operator_kubeconfig: PathBuf,
     operator_args: Vec<String>,
+    log_level: Option<&'static str>,
     operator: Option<Operator>,
     /// The log of earlier runs.
     earlier_log: Vec<String>,
@@ -91,6 +93,12 @@ impl Builder {
     /// Another program in the operator's place.
     pub fn operator_program(mut self, program: impl Into<PathBuf>) -> Self {
         self.operator_program = Some(program.into());
+        self
+    }
+
+    /// `RUST_LOG` of the operator.
+    pub fn log_level(mut self, level: &'static str) -> Self {
+        self.log_level = Some(level);
         self
     }
 
@@ -136,6 +144,7 @@ impl Builder {
         World {
             admin: control_plane.kubectl(&control_plane.admin_kubeconfig(&namespace)),
             operator_args: operator_args(&namespace, simulator.as_ref()),
+            log_level: self.log_level,
             operator_program: self
                 .operator_program
                 .unwrap_or_else(|| program("dualwrite-operator")),
@@ -161,6 +170,7 @@ impl World {
             time_scale: 600.0,
             opted_in: true,
             operator_program: None,
+            log_level: None,
             simulator_program: None,
             control_plane: None,
         }
@@ -336,7 +346,14 @@ impl World {
     }
 
     async fn run_operator(&self, kubeconfig: &Path, args: &[String]) -> Operator {
-        Operator::start(&self.operator_program, kubeconfig, &self.namespace, args).await
+        Operator::start(
+            &self.operator_program,
+            kubeconfig,
+            &self.namespace,
+            args,
+            self.log_level,
+        )
+        .await
     }
 
     pub fn operator(&self) -> &Operator {

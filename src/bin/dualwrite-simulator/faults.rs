@@ -40,6 +40,8 @@ pub(crate) enum Effect {
     EndlessBody,
     HugeBody(u64),
     Redirect(String),
+    /// This status, and everything that was sent, its secrets too, in the answer.
+    Echo(u16),
     UnknownState(String),
 }
 
@@ -264,7 +266,7 @@ impl Fault {
 
 const EFFECTS: &str = "an effect is one of the words lostAfterEffect, lostBeforeEffect, html, emptyBody, wrongCasing, \
     hold, unauthorizedOnce, endlessBody, or an object with status, statusAfterEffect, delay, hold, retryAfterSeconds, \
-    retryAfterDate, hugeBody, redirect or unknownState";
+    retryAfterDate, hugeBody, redirect, echo or unknownState";
 
 impl Effect {
     fn read(value: Value) -> Result<Self, String> {
@@ -315,6 +317,7 @@ impl Effect {
             "delay" => Self::Delay(read::<Span>(value.clone())?.0),
             "hugeBody" => Self::HugeBody(read(value.clone())?),
             "redirect" => Self::Redirect(read(value.clone())?),
+            "echo" => Self::Echo(checked_status(read(value.clone())?)?),
             "unknownState" => Self::UnknownState(read(value.clone())?),
             word if *value == json!(true) => Self::from_word(word)?,
             _ => return Err(format!("The effect {name:?} is not known: {EFFECTS}.")),

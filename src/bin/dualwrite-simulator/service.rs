@@ -197,6 +197,7 @@ impl Simulator {
             Effect::Redirect(url) => Some(
                 Reply::empty(StatusCode::TEMPORARY_REDIRECT).header(header::LOCATION, url.clone()),
             ),
+            Effect::Echo(status) => Some(echo(*status, incoming)),
             Effect::LateAnswer(_)
             | Effect::LostAfter
             | Effect::EmptyBody
@@ -318,6 +319,28 @@ fn from_canned(canned: &Canned) -> Reply {
         }
     }
     reply
+}
+
+/// What a service does that means to help with debugging: all that it was sent comes back, in body and headers.
+fn echo(status: u16, incoming: &Incoming) -> Reply {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let token = access::bearer(&incoming.headers).unwrap_or_default();
+    let sent = format!(
+        "You sent {token} and \"Bearer {token}\" and {} to https://{}{}?{}&code={token}",
+        String::from_utf8_lossy(&incoming.body),
+        incoming.host,
+        incoming.path,
+        incoming.query
+    );
+    let body = serde_json::json!({
+        "error": {"code": token, "message": sent, "innererror": {"access_token": token}}, "error_description": sent,
+    });
+    Reply::json(status, body)
+        .header(header::SET_COOKIE, format!("session={token}"))
+        .header(
+            HeaderName::from_static("x-ms-correlation-request-id"),
+            token,
+        )
 }
 
 fn with_body(body: Payload) -> Reply {
