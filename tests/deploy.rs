@@ -252,7 +252,7 @@ async fn the_one_line_opt_in_is_the_manifest() {
     assert_eq!(made["subjects"], manifest["subjects"]);
 }
 
-/// The overlay lets the operator in everywhere, and does nothing else: no tokens of other ServiceAccounts, no writing of
+/// The overlay lets the operator in everywhere, and does nothing else: no tokens of other `ServiceAccount`s, no writing of
 /// Secrets.
 #[tokio::test]
 async fn the_cluster_wide_overlay_is_one_binding_more() {
