@@ -76,6 +76,15 @@ pub fn host_of(url: &str) -> Option<String> {
     }
 }
 
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |text, byte| {
+            format!("{text}{byte:02x}")
+        })
+}
+
 /// The host of a URL that Microsoft sent, which may carry a path; compared in lower case only.
 pub fn remote_host_of(url: &str) -> Option<String> {
     let parsed = url::Url::parse(url.trim()).ok()?;

@@ -13,7 +13,7 @@ use super::{
     report::{self, WriteError},
 };
 use crate::{
-    api::Reason,
+    api::{Reason, values},
     plan::{
         advance::{BackupView, Sent},
         backup::{self, FILE, Part},
@@ -178,10 +178,7 @@ fn label(name: &str) -> String {
     }
     let digest = Sha256::digest(name.as_bytes());
     let cut: String = name.chars().take(LABEL_LIMIT - 9).collect();
-    let digest = digest
-        .iter()
-        .take(4)
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let digest = values::hex(&digest[..4]);
     format!("{}-{digest}", cut.trim_end_matches(['-', '.']))
 }
 

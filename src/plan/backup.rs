@@ -10,6 +10,7 @@ use super::world::KnownOperation;
 use crate::api::{
     DualWriteOperationSpec,
     operation::{Backup, ConnectionSetReference, IntegrationKey, PlannedMap, Target},
+    values,
 };
 
 /// The name of the file in each `ConfigMap`.
@@ -127,8 +128,5 @@ pub fn digest<'a>(texts: impl Iterator<Item = &'a str>) -> String {
         // So that moving a line from one part to the next is a change.
         hasher.update([0]);
     }
-    let digest = hasher.finalize();
-    digest
-        .iter()
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    values::hex(&hasher.finalize())
 }

@@ -23,6 +23,7 @@ use crate::api::{
     operation::{
         Access, Action, Approval, ConnectionReference, Options, PlannedStep, ReliesOn, Target,
     },
+    values,
 };
 
 /// The name of the only step of a link.
@@ -151,10 +152,7 @@ pub fn name(world: &World<'_>, spec: &DualWriteOperationSpec) -> String {
         occasion
     ]);
     let digest = Sha256::digest(facts.to_string().as_bytes());
-    let digest = digest
-        .iter()
-        .take(5)
-        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+    let digest = values::hex(&digest[..5]);
     let action = spec.action.to_string().to_lowercase();
     let connection: String = spec.connection.name.chars().take(NAME_LIMIT).collect();
     format!(

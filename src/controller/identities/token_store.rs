@@ -21,7 +21,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    api::{FIELD_MANAGER, conditions},
+    api::{FIELD_MANAGER, conditions, values},
     controller::{context::Context, observe::problem},
     microsoft::{
         auth::{RefreshTokenStore, SourceError},
@@ -332,11 +332,7 @@ fn text(secret: &Secret, key: &str) -> Option<String> {
 }
 
 fn digest(token: &SecretString) -> String {
-    Sha256::digest(token.expose_secret().as_bytes())
-        .iter()
-        .fold(String::with_capacity(64), |hex, byte| {
-            format!("{hex}{byte:02x}")
-        })
+    values::hex(&Sha256::digest(token.expose_secret().as_bytes()))
 }
 
 async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
