@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::json;
-use support::World;
+use support::{World, contoso::quiet};
 
 const CONTOSO: &str = include_str!("../examples/contoso-uat.yaml");
 
@@ -41,6 +41,8 @@ async fn from_nothing_to_ready() {
             .await
             .ok()
     );
+    // Ready comes before the last word: the end of the link is still being written.
+    quiet(&world, Duration::from_secs(4)).await;
     world.no_writes_during(Duration::from_secs(5)).await;
 
     world

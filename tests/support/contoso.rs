@@ -34,7 +34,7 @@ pub const APPLICATION: &str = "msdyn_DualWriteAppCoreAnchor";
 pub const INTERVAL: Duration = Duration::from_secs(1);
 /// Long enough for three looks.
 pub const THREE_INTERVALS: Duration = Duration::from_millis(3500);
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(60);
 
 /// Half an hour of Microsoft's takes a second and a half.
 pub fn builder() -> Builder {

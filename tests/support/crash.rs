@@ -20,7 +20,7 @@ pub const CONNECTION: &str = "contoso-uat";
 const PACKAGES: [&str; 2] = ["DualWriteCoreAnchor", "msdyn_DualWriteAppCoreAnchor"];
 
 /// For what takes a moment.
-pub const SOON: Duration = Duration::from_secs(30);
+pub const SOON: Duration = Duration::from_secs(60);
 /// For what waits until an absence counts: 30 s to send, ten request timeouts of 1 s, twice 1 s to settle, and slack.
 pub const AFTER_ABSENCE: Duration = Duration::from_secs(110);
 

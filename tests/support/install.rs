@@ -63,7 +63,7 @@ fn wait_until_discovered(admin: &Kubectl, crds: &[Value]) {
         .iter()
         .filter_map(|crd| crd["metadata"]["name"].as_str());
     let names: Vec<&str> = names.collect();
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     let ask = ["api-resources", "--cached=false", "-o", "name"];
     loop {
         let known = admin.run_blocking(&ask, "").ok();
@@ -119,7 +119,7 @@ fn wait_until_policies_hold(admin: &Kubectl) {
             ),
         ),
     ];
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     for (policy, args) in probes {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         loop {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::process::{Killer, Process};
 
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Above the operator's own grace period for what is in flight.
 const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::process::Process;
 
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// One run of `dualwrite-simulator`: Microsoft's side of one test.
 pub struct Simulator {

@@ -280,7 +280,7 @@ impl World {
         );
         self.wait_for(
             &format!("dwc/{name}"),
-            Duration::from_secs(30),
+            Duration::from_secs(60),
             move |object| {
                 let condition = wait::condition(object, &kind);
                 condition["status"] == *status
