@@ -11,6 +11,7 @@
 //! | [`act`] | what an operation's pass reads and sends at Microsoft's |
 //! | [`backup`] | what a reset takes away, as `ConfigMap`s |
 //! | [`connection`] | the controller of `DualWriteConnection` |
+//! | [`contain`] | what becomes of a pass that panics |
 //! | [`deletion`] | the finalizer of a connection, and what its deletion does |
 //! | [`operation`] | the controller of `DualWriteOperation` |
 //! | [`report`] | every write to Kubernetes |
@@ -19,6 +20,7 @@
 pub mod act;
 pub mod backup;
 pub mod connection;
+pub mod contain;
 pub mod context;
 pub mod deletion;
 pub mod identities;
