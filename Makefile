@@ -15,6 +15,9 @@ demo: control-plane ## See everything once, on a throw-away control plane (KEEP=
 	@$(CARGO) build --locked --bins --example demo
 	@$(CARGO) run --quiet --locked --example demo
 
+# Most tests wait for other processes, so that more of them than there are cores run
+# at once.
+test: export RUST_TEST_THREADS ?= $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN))
 test: control-plane ## Run every test
 	$(CARGO) test --locked
 
