@@ -94,6 +94,8 @@ pub enum Reason {
     SecretInvalid,
     /// A host of the resource is not one that credentials are sent to.
     HostNotAllowed,
+    /// The namespace may not claim a host or an environment of the resource.
+    ClaimNotAllowed,
     /// The client secret is wrong.
     ClientSecretInvalid,
     /// The client secret has expired.

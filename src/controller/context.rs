@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use kube::{Client, runtime::events::Recorder};
 
-use super::{identities::Identities, watch::Scope};
+use super::{claims::Claims, identities::Identities, watch::Scope};
 use crate::{
     microsoft::{HostPolicy, Http, dual_write::CallTemplate},
     plan::{checks::Preflight, observed::Package, world::Settings},
@@ -39,6 +39,8 @@ pub struct Context {
     pub http: Http,
     /// Which hosts credentials may be sent to.
     pub hosts: HostPolicy,
+    /// Which namespace may claim what.
+    pub claims: Claims,
     /// The call that makes a link.
     pub link_template: CallTemplate,
     /// The call that resets a link.
@@ -94,6 +96,8 @@ pub struct Parts {
     pub http: Http,
     /// Which hosts credentials may be sent to.
     pub hosts: HostPolicy,
+    /// Which namespace may claim what.
+    pub claims: Claims,
     /// The call that makes a link.
     pub link_template: CallTemplate,
     /// The call that resets a link.
@@ -116,6 +120,7 @@ impl Context {
             recorder,
             http,
             hosts,
+            claims,
             link_template,
             reset_template,
             options,
@@ -135,6 +140,7 @@ impl Context {
             recorder,
             http,
             hosts,
+            claims,
             link_template,
             reset_template,
             options,

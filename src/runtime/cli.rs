@@ -195,6 +195,10 @@ pub struct Run {
     )]
     pub allow_host_suffix: Vec<String>,
 
+    /// A YAML file that says which namespace may claim which hosts and environments; without it, each may claim all
+    #[arg(long, env = "DUALWRITE_CLAIMS", value_name = "FILE")]
+    pub claims: Option<PathBuf>,
+
     /// A JSON file with method, path and body of the call that makes a link, which no public source shows
     #[arg(long, env = "DUALWRITE_LINK_TEMPLATE", value_name = "FILE")]
     pub link_template: Option<PathBuf>,

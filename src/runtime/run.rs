@@ -25,6 +25,7 @@ use super::{
 use crate::{
     api::FIELD_MANAGER,
     controller::{
+        claims::Claims,
         context::{Context, Options, Parts},
         watch::{self, Shutdown, Unwatched},
     },
@@ -77,6 +78,7 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
         hosts: HostPolicy {
             extra_suffixes: flags.allow_host_suffix.clone(),
         },
+        claims: claims(&flags)?,
         link_template: link_template(&flags)?,
         reset_template: reset_template(&flags)?,
         options: options(&flags),
@@ -230,6 +232,16 @@ fn http(flags: &cli::Run, metrics: &Metrics) -> anyhow::Result<Http> {
     };
     Http::new(options, Arc::new(metrics.clone()))
         .context("the client of Microsoft's APIs cannot be made")
+}
+
+/// Read once: of a list that changed under a running operator nobody could say since when it holds.
+fn claims(flags: &cli::Run) -> anyhow::Result<Claims> {
+    let Some(file) = &flags.claims else {
+        return Ok(Claims::default());
+    };
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("--claims {} cannot be read", file.display()))?;
+    Claims::parse(&text).with_context(|| format!("--claims {}", file.display()))
 }
 
 fn link_template(flags: &cli::Run) -> anyhow::Result<CallTemplate> {
