@@ -108,6 +108,12 @@ pub enum Reason {
     ClientCertificateRefused,
     /// The `ServiceAccount` does not exist.
     ServiceAccountNotFound,
+    /// The namespace may not use the identity of the operator's own pod.
+    AmbientIdentityNotAllowed,
+    /// The operator's own pod has no usable identity.
+    AmbientIdentityMissing,
+    /// The identity of the operator's own pod is of another tenant or cloud than the spec.
+    AmbientIdentityMismatch,
     /// Entra does not take a `ServiceAccount`'s token.
     FederationRefused,
     /// The application does not exist in the tenant.

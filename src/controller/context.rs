@@ -9,7 +9,11 @@ use std::{
 use jiff::Timestamp;
 use kube::{Client, runtime::events::Recorder};
 
-use super::{claims::Claims, identities::Identities, watch::Scope};
+use super::{
+    claims::Claims,
+    identities::{Ambient, Identities},
+    watch::Scope,
+};
 use crate::{
     microsoft::{HostPolicy, Http, dual_write::CallTemplate},
     plan::{checks::Preflight, observed::Package, world::Settings},
@@ -41,6 +45,8 @@ pub struct Context {
     pub hosts: HostPolicy,
     /// Which namespace may claim what.
     pub claims: Claims,
+    /// The identity of the operator's own pod, and who may use it.
+    pub ambient: Ambient,
     /// The call that makes a link.
     pub link_template: CallTemplate,
     /// The call that resets a link.
@@ -98,6 +104,8 @@ pub struct Parts {
     pub hosts: HostPolicy,
     /// Which namespace may claim what.
     pub claims: Claims,
+    /// The identity of the operator's own pod, and who may use it.
+    pub ambient: Ambient,
     /// The call that makes a link.
     pub link_template: CallTemplate,
     /// The call that resets a link.
@@ -121,6 +129,7 @@ impl Context {
             http,
             hosts,
             claims,
+            ambient,
             link_template,
             reset_template,
             options,
@@ -141,6 +150,7 @@ impl Context {
             http,
             hosts,
             claims,
+            ambient,
             link_template,
             reset_template,
             options,

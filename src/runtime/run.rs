@@ -27,6 +27,7 @@ use crate::{
     controller::{
         claims::Claims,
         context::{Context, Options, Parts},
+        identities::Ambient,
         watch::{self, Shutdown, Unwatched},
     },
     microsoft::{
@@ -79,6 +80,7 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
             extra_suffixes: flags.allow_host_suffix.clone(),
         },
         claims: claims(&flags)?,
+        ambient: ambient(&flags),
         link_template: link_template(&flags)?,
         reset_template: reset_template(&flags)?,
         options: options(&flags),
@@ -242,6 +244,16 @@ fn claims(flags: &cli::Run) -> anyhow::Result<Claims> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("--claims {} cannot be read", file.display()))?;
     Claims::parse(&text).with_context(|| format!("--claims {}", file.display()))
+}
+
+/// The one place where the process looks for an identity of its own, and only if somebody may use it.
+fn ambient(flags: &cli::Run) -> Ambient {
+    let namespaces = &flags.allow_ambient_identity_in;
+    let ambient = Ambient::allowed_in(namespaces, |name| std::env::var(name).ok());
+    if let Some(why) = ambient.missing() {
+        tracing::warn!(%why, ?namespaces, "this pod has no workload identity that namespaces could use");
+    }
+    ambient
 }
 
 fn link_template(flags: &cli::Run) -> anyhow::Result<CallTemplate> {

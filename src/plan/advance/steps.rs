@@ -323,8 +323,10 @@ pub(super) fn wait_for_step(
     index: usize,
     until: Timestamp,
 ) -> Next {
-    let name = status.steps[index].name.clone();
-    status.message = Some(running_message(act, &status, &name));
+    if matches!(act.operation.spec.action, Action::Reset | Action::StopMaps) {
+        let name = status.steps[index].name.clone();
+        status.message = Some(running_message(act, &status, &name));
+    }
     keep(status, Some(until))
 }
 
