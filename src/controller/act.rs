@@ -66,6 +66,8 @@ impl Reach {
         };
         may_claim(context, operation, finance_operations.name())?;
         let namespace = &operation.namespace;
+        let application =
+            identities::application(context, namespace, cloud, &access.credentials).await?;
         let service = match service {
             None => None,
             Some((service, host)) => {
@@ -76,8 +78,6 @@ impl Reach {
                 Some((host, account.shared))
             }
         };
-        let application =
-            identities::application(context, namespace, cloud, &access.credentials).await?;
         Ok(Self {
             application: application.shared,
             finance_operations,
