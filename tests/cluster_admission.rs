@@ -148,6 +148,10 @@ async fn a_connection_of_a_good_shape_is_accepted() {
             ("link.observe", json!("Never")),
         ],
     ];
+    // A chart writes null where nothing is given.
+    let mut nothing = connection();
+    nothing["spec"]["credentials"]["ambient"] = Value::Null;
+    assert_eq!(create(&client, &nothing).await, Ok(()));
     for changes in twins {
         assert_eq!(
             create(&client, &changed(&changes)).await,
