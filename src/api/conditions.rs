@@ -69,6 +69,8 @@ pub enum Reason {
     Conflict,
     /// The stored resource cannot be read.
     SpecInvalid,
+    /// The operator has an error of its own.
+    InternalError,
     /// The plan of a reset was rejected.
     PlanRejected,
     /// A reset was accepted, and the link still names the old destination.

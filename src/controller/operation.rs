@@ -17,6 +17,7 @@ use kube::{
 use super::{
     act::{self, Reach},
     connection::{PassError, while_writing},
+    contain::contain,
     context::Context,
     report::{self, WriteError},
     watch,
@@ -64,7 +65,7 @@ pub async fn reconcile(
         }
     };
     let timer = context.metrics.pass("DualWriteOperation");
-    let result = match Box::pin(pass(operation, &context)).await {
+    let result = match contain(Box::pin(pass(operation, &context))).await {
         Err(PassError::Write {
             source: WriteError::Conflict,
             ..
