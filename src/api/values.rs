@@ -164,7 +164,7 @@ mod tests {
         let uuid = "6F2c8d0e-0000-4000-8000-000000000001";
         assert!(is_environment_id(uuid) && is_environment_id(&format!("Default-{uuid}")));
         for bad in [
-            "".to_owned(),
+            String::new(),
             "Default-".to_owned(),
             uuid.replace('-', ""),
             format!("{{{uuid}}}"),

@@ -103,7 +103,8 @@ mod tests {
             "AZURE_CLIENT_ID" => "4d1a0c5e-0000-4000-8000-000000000002",
             "AZURE_TENANT_ID" => TENANT,
             "AZURE_FEDERATED_TOKEN_FILE" => "/nowhere",
-            _ => "https://login.microsoftonline.com/",
+            "AZURE_AUTHORITY_HOST" => "https://login.microsoftonline.com/",
+            _ => return None,
         };
         Some(value.to_owned())
     }
