@@ -11,9 +11,11 @@ use crate::{documents, find, render, repository};
 async fn the_documented_overlay_gives_the_pod_its_identity() {
     let admin = ControlPlane::shared().await.admin();
     let folder = tempfile::tempdir().unwrap();
-    let (base, own) = (folder.path().join("base"), folder.path().join("own"));
-    copy(&repository().join("deploy/base"), &base);
-    std::fs::create_dir(&own).unwrap();
+    let own = folder.path().join("deploy/overlays/own");
+    std::fs::create_dir_all(&own).unwrap();
+    for part in ["deploy/base", "crds"] {
+        copy(&repository().join(part), &folder.path().join(part));
+    }
     std::fs::write(own.join("kustomization.yaml"), documented()).unwrap();
     let rendered = admin.run(&["kustomize", own.to_str().unwrap()]).await.ok();
     let (before, after) = (render(admin, "deploy/base").await, documents(&rendered));
