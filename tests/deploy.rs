@@ -2,6 +2,8 @@
 //! security, and gives each role just what it should have.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test stops where it failed
 
+#[path = "deploy/ambient.rs"]
+mod ambient;
 #[path = "deploy/policies.rs"]
 mod policies;
 mod support;

@@ -96,6 +96,8 @@ pub enum Reason {
     SecretInvalid,
     /// A host of the resource is not one that credentials are sent to.
     HostNotAllowed,
+    /// The namespace may not claim a host or an environment of the resource.
+    ClaimNotAllowed,
     /// The client secret is wrong.
     ClientSecretInvalid,
     /// The client secret has expired.
@@ -108,6 +110,12 @@ pub enum Reason {
     ClientCertificateRefused,
     /// The `ServiceAccount` does not exist.
     ServiceAccountNotFound,
+    /// The namespace may not use the identity of the operator's own pod.
+    AmbientIdentityNotAllowed,
+    /// The operator's own pod has no usable identity.
+    AmbientIdentityMissing,
+    /// The identity of the operator's own pod is of another tenant or cloud than the spec.
+    AmbientIdentityMismatch,
     /// Entra does not take a `ServiceAccount`'s token.
     FederationRefused,
     /// The application does not exist in the tenant.

@@ -10,6 +10,7 @@
 //! | [`observe`] | what a connection's pass reads at Microsoft's |
 //! | [`act`] | what an operation's pass reads and sends at Microsoft's |
 //! | [`backup`] | what a reset takes away, as `ConfigMap`s |
+//! | [`claims`] | which namespace may claim which environments |
 //! | [`connection`] | the controller of `DualWriteConnection` |
 //! | [`contain`] | what becomes of a pass that panics |
 //! | [`deletion`] | the finalizer of a connection, and what its deletion does |
@@ -19,6 +20,7 @@
 
 pub mod act;
 pub mod backup;
+pub mod claims;
 pub mod connection;
 pub mod contain;
 pub mod context;
