@@ -11,3 +11,5 @@ mod credentials;
 mod hostile;
 #[path = "cluster_inputs/hosts.rs"]
 mod hosts;
+#[path = "cluster_inputs/proxy.rs"]
+mod proxy;

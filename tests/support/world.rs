@@ -339,6 +339,13 @@ impl World {
         self.variables.push((name.to_owned(), value.to_owned()));
     }
 
+    /// The operators that start from now on are not given this flag and its value.
+    pub fn without_flag(&mut self, flag: &str) {
+        let place = self.operator_args.iter().position(|given| given == flag);
+        let place = place.unwrap_or_else(|| panic!("{flag} is not given"));
+        self.operator_args.drain(place..place + 2);
+    }
+
     /// One more operator on the same namespace, by mistake; it ends when dropped.
     pub async fn another_operator(&self, args: &[&str]) -> Operator {
         let args = replace_flags(&self.operator_args, args);
