@@ -379,22 +379,25 @@ fn host_of(connection: &DualWriteConnection) -> &str {
 
 // ---- stores ----
 
-/// The operations that matter for a connection, and the claims of the other connections of its host.
+/// The operations that matter for a connection, and the claims of the other connections of its host. Whoever may not claim
+/// the host learns nothing of what others do with it.
 pub fn neighbours(context: &Context, desired: &Desired) -> (Vec<KnownOperation>, Vec<Claim>) {
     let mut operations = Vec::new();
     let mut rivals = Vec::new();
+    let (claims, namespace) = (&context.claims, &desired.namespace);
+    let may_claim = claims.check_host(namespace, &desired.host).is_ok();
     for scope in &context.scopes {
         operations.extend(scope.operations.state().iter().filter_map(|operation| {
             let operation = operation.0.as_ref().ok()?;
             let spec = &operation.spec;
-            let matters =
-                spec.connection.uid == desired.uid || spec.finance_operations_host == desired.host;
+            let same_host = may_claim && spec.finance_operations_host == desired.host;
+            let matters = same_host || spec.connection.uid == desired.uid;
             matters.then(|| known(operation))
         }));
         rivals.extend(scope.connections.state().iter().filter_map(|connection| {
             let connection = connection.0.as_ref().ok()?;
-            let same_host =
-                host_of(connection).eq_ignore_ascii_case(&desired.finance_operations_url);
+            let same_host = may_claim
+                && host_of(connection).eq_ignore_ascii_case(&desired.finance_operations_url);
             (same_host && connection.uid().as_ref() != Some(&desired.uid))
                 .then(|| Claim::of(connection))
                 .flatten()
