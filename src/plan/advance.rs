@@ -242,7 +242,13 @@ fn unstarted(act: &Act<'_>) -> Next {
         _ if act.operation.spec.action == Action::StopMaps => first_step(act),
         Fact::Known(true) => first_step(act),
         Fact::Known(false) => void(act, messages::NOT_INTEGRATED_ANY_MORE),
-        Fact::Unknown(_) => wait(act, reconsider),
+        Fact::Unknown(problem) => {
+            let mut next = wait(act, reconsider);
+            if problem.is_for_a_person() {
+                steps::say(&mut next.status, messages::act_waiting(&problem.message));
+            }
+            next
+        }
     }
 }
 

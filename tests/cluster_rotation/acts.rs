@@ -50,7 +50,7 @@ impl Act {
     pub const fn stride(self, form: Form) -> u64 {
         match (self, form.is_application()) {
             (Self::Reset, false) => 4,
-            (Self::Reset, true) => 9,
+            (Self::Reset, true) => 5,
             _ => 1,
         }
     }

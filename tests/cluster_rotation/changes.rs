@@ -1,6 +1,6 @@
 //! What happens to a credential, how it is mended, and what is said meanwhile.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::forms::{Form, Identity};
 use crate::support::World;
@@ -52,14 +52,14 @@ impl Change {
         match self {
             Self::Rotate => {
                 identity.renew();
-                identity.keep(world).await;
                 identity.trust(world).await;
+                identity.keep(world).await;
             }
             Self::Move => {
                 let old = identity.object();
                 identity.move_on();
-                identity.keep(world).await;
                 identity.trust(world).await;
+                identity.keep(world).await;
                 change(world, identity.spec()).await;
                 delete(world, &old).await;
             }
@@ -91,10 +91,9 @@ impl Change {
         }
     }
 
-    /// How often a password was refused by then: once, whoever uses it.
-    pub fn refusals(self, form: Form) -> Value {
-        let is_refused = form == Form::Password && matches!(self, Self::Revoke | Self::Wrong);
-        json!(u32::from(is_refused))
+    /// How often Entra may have met a wrong password by then: once, whoever uses it.
+    pub fn refusals(self, form: Form) -> u64 {
+        u64::from(form == Form::Password && matches!(self, Self::Revoke | Self::Wrong))
     }
 
     pub async fn mend(self, identity: &mut Identity, world: &World) {

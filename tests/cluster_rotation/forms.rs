@@ -50,7 +50,11 @@ impl Identity {
         };
         identity.grant(world).await;
         identity.trust(world).await;
-        identity.keep(world).await;
+        if form == Form::ServiceAccount {
+            identity.keep(world).await;
+        } else {
+            secret(world, first, identity.good()).await;
+        }
         identity
     }
 

@@ -59,8 +59,9 @@ fn follow_setup(
         (Target::Missing(_) | Target::Moving, _) if is_past_patience(act, step, kind) => {
             timed_out(act, status, index)
         }
-        (Target::Unseen(_) | Target::Missing(_) | Target::Moving, _) => {
-            keep(status, Some(after(act.now, act.settings.poll)))
+        (Target::Unseen(problem), _) => unseen(act, status, problem),
+        (Target::Missing(_) | Target::Moving, _) => {
+            wait_for_step(act, status, index, after(act.now, act.settings.poll))
         }
     }
 }
