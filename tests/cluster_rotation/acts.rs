@@ -143,7 +143,7 @@ pub fn progress(status: &Value) -> u64 {
 pub fn place(status: &Value) -> (String, bool) {
     let steps = status["steps"].as_array();
     let begun = |step: &&Value| step["state"] != "Pending";
-    let last = steps.into_iter().flatten().filter(begun).last();
+    let last = steps.into_iter().flatten().rfind(begun);
     let text = |key: &str| last.and_then(|step| step[key].as_str()).unwrap_or("-");
     let is_intended = text("state") == "Intended";
     (format!("{} {}", text("name"), text("state")), is_intended)

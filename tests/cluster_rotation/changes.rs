@@ -32,9 +32,10 @@ pub enum Change {
 pub fn of(form: Form) -> Vec<Change> {
     use strum::IntoEnumIterator as _;
     let fits = |change: &Change| match change {
-        Change::Rotate => form != Form::ServiceAccount,
         Change::Move | Change::Delete => true,
-        Change::Revoke | Change::Wrong | Change::Garble => form != Form::ServiceAccount,
+        Change::Rotate | Change::Revoke | Change::Wrong | Change::Garble => {
+            form != Form::ServiceAccount
+        }
         Change::SecondFactor => !form.is_application(),
         Change::End => !matches!(form, Form::ServiceAccount | Form::Password),
         Change::TakeBack => form.is_application(),

@@ -209,7 +209,7 @@ impl Identity {
             Form::ClientSecret => {
                 world
                     .patch_state(application(json!({"expired": true})))
-                    .await
+                    .await;
             }
             Form::ClientCertificate => self.hold(world, self.certificate(-1)).await,
             Form::RefreshToken => {

@@ -33,10 +33,11 @@ const PASSWORD_REST: Duration = Duration::from_mins(10);
 /// this often, and at once when somebody asks.
 const POLICY_REST: Duration = Duration::from_mins(1);
 /// Refusals by a policy, a consent or an assignment, and not of the credential itself. Trying again locks nobody out.
-const BY_POLICY: [&str; 6] = [
+const BY_POLICY: [&str; 7] = [
     "MfaRequired",
     "ConditionalAccessBlocked",
     "ConsentMissing",
+    "AccountDisabled",
     "AccountNotAssigned",
     "TenantRestricted",
     "ServiceNotInTenant",
