@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "cluster_inputs/claims.rs"]
+mod claims;
 #[path = "cluster_inputs/credentials.rs"]
 mod credentials;
 #[path = "cluster_inputs/hostile.rs"]

@@ -16,7 +16,7 @@ use crate::{
     api::{
         DualWriteOperationSpec, Reason,
         connection::CredentialStatus,
-        operation::{Access, Phase},
+        operation::{Access, Action, Phase},
         values,
     },
     microsoft::{
@@ -42,10 +42,11 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Checks the hosts, then gets the identities that the next step needs, and signs them in.
+    /// Checks the hosts and whether the namespace may claim them, then gets the identities that the next step needs, and
+    /// signs them in.
     ///
     /// # Errors
-    /// A host is not allowed, or a credential cannot be used; the problem says which, and what to do.
+    /// A host or a claim is not allowed, or a credential cannot be used; the problem says which, and what to do.
     pub async fn of(
         context: &Context,
         operation: &KnownOperation,
@@ -63,11 +64,15 @@ impl Reach {
         };
         let finance_operations =
             allowed(HostKind::FinanceOperations, &access.finance_operations_url)?;
-        let namespace = &operation.namespace;
         let service = match &access.dual_write_service {
             None => None,
-            Some(service) => {
-                let host = allowed(HostKind::DualWriteService, &service.url)?;
+            Some(service) => Some((service, allowed(HostKind::DualWriteService, &service.url)?)),
+        };
+        may_claim(context, operation, finance_operations.name())?;
+        let namespace = &operation.namespace;
+        let service = match service {
+            None => None,
+            Some((service, host)) => {
                 let tenant = &access.credentials.tenant_id;
                 let account =
                     identities::dual_write_account(context, namespace, cloud, tenant, service)
@@ -107,6 +112,22 @@ async fn signed_in(
     match signed.shared.session.token(audience).await {
         Ok(()) => Ok(signed),
         Err(error) => Err(problem::of_sign_in(&error, signed.credential())),
+    }
+}
+
+/// What is under way needs the claim too, for it may have been taken off the list since: then it stands still, and goes on
+/// when the claim is back.
+fn may_claim(context: &Context, operation: &KnownOperation, host: &str) -> Result<(), Problem> {
+    let (claims, namespace, spec) = (&context.claims, &operation.namespace, &operation.spec);
+    // The address that is called, and the name that the plan is about: nobody may claim one by the other.
+    claims.check_host(namespace, host)?;
+    let host = &spec.finance_operations_host;
+    match spec.action {
+        // It is about where dual-write is linked to now, which the namespace does not claim.
+        Action::StopMaps => claims.check_host(namespace, host),
+        Action::Setup | Action::Link | Action::Reset => {
+            claims.check(namespace, host, &spec.target.environment_id)
+        }
     }
 }
 

@@ -54,17 +54,18 @@ pub fn of_sign_in(error: &CallError, whose: &CredentialStatus) -> Problem {
             CredentialUse::Application => "application",
             CredentialUse::DualWriteAccount => "dual-write account",
         };
-        let kept_in = match whose.kind {
-            CredentialKind::ServiceAccountToken => "ServiceAccount",
+        let source = &whose.source;
+        let of = match whose.kind {
+            CredentialKind::ServiceAccountToken => format!("of ServiceAccount '{source}'"),
+            CredentialKind::WorkloadIdentity => {
+                format!("of the operator's own workload identity ({source})")
+            }
             CredentialKind::ClientSecret
             | CredentialKind::ClientCertificate
             | CredentialKind::Password
-            | CredentialKind::RefreshToken => "Secret",
+            | CredentialKind::RefreshToken => format!("of Secret '{source}'"),
         };
-        problem.message = format!(
-            "The {who} of {kept_in} '{}' cannot sign in. {}",
-            whose.source, problem.message
-        );
+        problem.message = format!("The {who} {of} cannot sign in. {}", problem.message);
     }
     problem
 }
