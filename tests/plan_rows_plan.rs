@@ -211,7 +211,7 @@ fn what_is_lost_is_said() {
         "Rows that exist only in 'Contoso Production'",
         "Reference data that 'Contoso UAT'",
         "link.legalEntities lacks them: FRRT.",
-        "only the user account of Secret 'contoso-dual-write-account'",
+        "only the dual-write account of this connection (spec.dualWriteService)",
     ] {
         loses(&plan, part);
     }

@@ -234,7 +234,7 @@ const MOVES: [Move; 24] = [
     }),
     ("how it is reached has changed", |case| {
         let service = case.desired.dual_write_service.as_mut().unwrap();
-        service.secret_ref.name = "fabrikam-account".into();
+        service.url = service.url.replace("weu-il107", "neu-il108");
     }),
     ("whether it needs an approval", |case| {
         case.desired.mismatch.approval =
@@ -259,6 +259,23 @@ fn a_plan_becomes_void_when_what_it_relies_on_moves() {
         assert!(!message.contains(".."), "{message}");
         assert!(!message.contains("; "), "one thing has moved: {message}");
     }
+}
+
+/// Names of Secrets change with their content, for example with kustomize; what is planned does not.
+#[test]
+fn a_plan_stays_when_its_credentials_are_kept_elsewhere() {
+    let case = waiting().later(INTERVAL).with(|case| {
+        let service = case.desired.dual_write_service.as_mut().unwrap();
+        service.secret_ref.name = "contoso-account-7f9c".into();
+        let application = &mut case.desired.credentials.secret_ref;
+        *application = application.take().map(|mut secret| {
+            secret.name = "contoso-entra-7f9c".into();
+            secret
+        });
+    });
+    assert_eq!(case.decide().effect, None);
+    let elsewhere = case.with(|case| case.desired.credentials.tenant_id.push('0'));
+    assert!(voided(&elsewhere.decide()).contains("how it is reached has changed"));
 }
 
 #[test]

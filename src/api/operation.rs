@@ -169,6 +169,30 @@ pub struct Access {
     pub dual_write_service: Option<DualWriteService>,
 }
 
+impl Access {
+    /// The same way, by where a connection keeps the credentials now: names of Secrets change when their content does, for
+    /// example with kustomize. Another tenant or another service is another way, and no other name of the same one.
+    #[must_use]
+    pub fn kept_as(&self, credentials: &Credentials, service: Option<&DualWriteService>) -> Self {
+        let mut access = self.clone();
+        if credentials.tenant_id == self.credentials.tenant_id {
+            access.credentials = credentials.clone();
+        }
+        if let (Some(service), Some(now)) = (&mut access.dual_write_service, service)
+            && service.url == now.url
+        {
+            service.secret_ref = now.secret_ref.clone();
+        }
+        access
+    }
+
+    /// Whether it is the same way, wherever the credentials are kept.
+    pub fn is_same_way(&self, other: &Self) -> bool {
+        let service = other.dual_write_service.as_ref();
+        self.kept_as(&other.credentials, service) == *other
+    }
+}
+
 /// What a plan takes for true.
 // What the service names is bounded by what its client keeps of a text, 2 KiB, so that no plan is refused for a long name.
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]

@@ -2,8 +2,6 @@
 
 mod reads;
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 
 pub use reads::observe;
@@ -11,17 +9,19 @@ pub use reads::observe;
 use super::{
     backup,
     context::Context,
-    identities::{self, Shared},
+    identities::{self, SignedBy},
     observe::{maps::Service, problem},
 };
 use crate::{
     api::{
         DualWriteOperationSpec, Reason,
-        operation::{Action, Phase},
+        connection::CredentialStatus,
+        operation::{Access, Action, Phase},
         values,
     },
     microsoft::{
         AllowedHost, HostKind, MutationError,
+        auth::Audience,
         dual_write::{self, LinkRequest, ResetRequest},
         power_platform,
     },
@@ -34,20 +34,24 @@ use crate::{
 
 /// How an operation reaches both sides.
 pub struct Reach {
-    application: Arc<Shared>,
+    /// Needed for few steps: what goes on without it, such as putting maps back, does not wait for it.
+    application: Result<SignedBy, Problem>,
     finance_operations: AllowedHost,
     /// The dual-write service and the account that uses it; only for acts that need them.
-    service: Option<(AllowedHost, Arc<Shared>)>,
+    service: Option<(AllowedHost, SignedBy)>,
 }
 
 impl Reach {
-    /// Checks the hosts and whether the namespace may claim them, then gets the identities, from the references that the
-    /// operation carries.
+    /// Checks the hosts and whether the namespace may claim them, then gets the identities that the next step needs, and
+    /// signs them in.
     ///
     /// # Errors
-    /// A host or a claim is not allowed, or a Secret cannot be used; the problem says what to do.
-    pub async fn of(context: &Context, operation: &KnownOperation) -> Result<Self, Problem> {
-        let access = &operation.spec.access;
+    /// A host or a claim is not allowed, or a credential cannot be used; the problem says which, and what to do.
+    pub async fn of(
+        context: &Context,
+        operation: &KnownOperation,
+        access: &Access,
+    ) -> Result<Self, Problem> {
         let cloud = access.cloud;
         let allowed = |kind, url: &str| {
             let host = values::host_of(url).unwrap_or_else(|| url.to_owned());
@@ -66,8 +70,6 @@ impl Reach {
         };
         may_claim(context, operation, finance_operations.name())?;
         let namespace = &operation.namespace;
-        let application =
-            identities::application(context, namespace, cloud, &access.credentials).await?;
         let service = match service {
             None => None,
             Some((service, host)) => {
@@ -75,14 +77,41 @@ impl Reach {
                 let account =
                     identities::dual_write_account(context, namespace, cloud, tenant, service)
                         .await?;
-                Some((host, account.shared))
+                let account = signed_in(operation, account, &Audience::DualWriteService).await?;
+                Some((host, account))
             }
         };
+        let application = if reads::needs_application(operation) {
+            match identities::application(context, namespace, cloud, &access.credentials).await {
+                Ok(application) => {
+                    signed_in(operation, application, &Audience::PowerPlatform).await
+                }
+                Err(problem) => Err(problem),
+            }
+        } else {
+            Err(problem::not_read())
+        };
         Ok(Self {
-            application: application.shared,
+            application,
             finance_operations,
             service,
         })
+    }
+}
+
+/// An identity that Entra accepts. Asked for first, so that a refusal says whose it is. Nobody signs in for a plan that
+/// waits for a person.
+async fn signed_in(
+    operation: &KnownOperation,
+    signed: SignedBy,
+    audience: &Audience,
+) -> Result<SignedBy, Problem> {
+    if reads::waits_for_a_person(operation) {
+        return Ok(signed);
+    }
+    match signed.shared.session.token(audience).await {
+        Ok(()) => Ok(signed),
+        Err(error) => Err(problem::of_sign_in(&error, signed.credential())),
     }
 }
 
@@ -111,13 +140,18 @@ pub async fn send(
 ) -> Sent {
     match &send.request {
         Request::Install(package) => {
-            let session = &reach.application.session;
+            let application = match &reach.application {
+                Ok(application) => application,
+                Err(problem) => return Sent::NotSent(problem.clone()),
+            };
+            let session = &application.shared.session;
             let target = &operation.spec.target.environment_id;
             let sent = power_platform::install(session, target, package, send.before).await;
-            answered(sent.map(|accepted| {
+            let sent = sent.map(|accepted| {
                 let id = accepted.operation;
                 id.map(|operation| operation.as_str().to_owned())
-            }))
+            });
+            answered(sent, application.credential())
         }
         Request::Backup => {
             let sent = backup::write(context, operation).await;
@@ -129,10 +163,14 @@ pub async fn send(
         request => match &reach.service {
             Some((host, account)) => {
                 let service = Service {
-                    session: &account.session,
+                    session: &account.shared.session,
                     host,
                 };
-                change(context, service, &operation.spec, request, send.before).await
+                let sent = change(context, service, &operation.spec, request, send.before).await;
+                sent.map_or_else(
+                    || Sent::NotSent(problem::not_read()),
+                    |sent| answered(sent, account.credential()),
+                )
             }
             None => Sent::NotSent(Problem::needs_person(
                 Reason::LinkNotObservable,
@@ -142,17 +180,17 @@ pub async fn send(
     }
 }
 
-/// One request to the dual-write service.
+/// One request to the dual-write service; none if it is for somebody else.
 async fn change(
     context: &Context,
     Service { session, host }: Service<'_>,
     spec: &DualWriteOperationSpec,
     request: &Request,
     before: Timestamp,
-) -> Sent {
-    match request {
+) -> Option<Result<Option<String>, MutationError>> {
+    Some(match request {
         // `send` has made these.
-        Request::Install(_) | Request::Backup => Sent::NotSent(problem::not_read()),
+        Request::Install(_) | Request::Backup => return None,
         Request::Link => {
             let link = link_request(spec);
             let template = &context.link_template;
@@ -161,7 +199,7 @@ async fn change(
         Request::Maps { change, set, maps } => {
             let maps: Vec<_> = maps.iter().map(map_target).collect();
             let change = map_change(*change);
-            answered(dual_write::change_maps(session, host, set, change, &maps, before).await)
+            dual_write::change_maps(session, host, set, change, &maps, before).await
         }
         Request::Reset { set, force } => {
             let reset = ResetRequest {
@@ -175,7 +213,7 @@ async fn change(
             )
         }
         Request::Solution { set, name } => {
-            answered(dual_write::apply_solution(session, host, set, name, before).await)
+            dual_write::apply_solution(session, host, set, name, before).await
         }
         Request::IntegrationKeys {
             dataverse_name,
@@ -197,7 +235,7 @@ async fn change(
         } => without_id(
             dual_write::switch_version(session, host, set, template, project, before).await,
         ),
-    }
+    })
 }
 
 fn map_target(map: &MapTarget) -> dual_write::MapTarget {
@@ -216,19 +254,19 @@ const fn map_change(change: MapChange) -> dual_write::MapChange {
     }
 }
 
-fn without_id(sent: Result<(), MutationError>) -> Sent {
-    answered(sent.map(|()| None))
+fn without_id(sent: Result<(), MutationError>) -> Result<Option<String>, MutationError> {
+    sent.map(|()| None)
 }
 
-fn answered(sent: Result<Option<String>, MutationError>) -> Sent {
+fn answered(sent: Result<Option<String>, MutationError>, by: &CredentialStatus) -> Sent {
     match sent {
         Ok(remote_id) => Sent::Accepted { remote_id },
-        Err(error) => not_accepted(&error),
+        Err(error) => not_accepted(&error, by),
     }
 }
 
-fn not_accepted(error: &MutationError) -> Sent {
-    let problem = problem::of_call(error.call_error());
+fn not_accepted(error: &MutationError, by: &CredentialStatus) -> Sent {
+    let problem = problem::of_call_by(error.call_error(), by);
     match error {
         MutationError::NotSent(_) => Sent::NotSent(problem),
         MutationError::Refused(_) => Sent::Refused(problem),

@@ -71,6 +71,11 @@ struct Version {
 const REFRESH_TOKEN_DAYS: i64 = 90;
 
 impl SignedBy {
+    /// What is known of the credential before it is used.
+    pub const fn credential(&self) -> &CredentialStatus {
+        &self.credential
+    }
+
     /// What can be told now, after the session was used.
     pub fn status(&self) -> CredentialStatus {
         let mut status = self.credential.clone();

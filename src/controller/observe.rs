@@ -159,8 +159,10 @@ impl<'a> Pass<'a> {
     async fn platform(&self) -> Platform {
         let session = &self.application.session;
         if let Err(error) = session.token(&Audience::PowerPlatform).await {
-            let secret = self.desired.credentials.secret_ref.as_ref();
-            let problem = problem::of_sign_in(&error, "application", secret);
+            let problem = match &self.signed_by[0] {
+                Some(signed) => problem::of_sign_in(&error, signed.credential()),
+                None => problem::of_call(&error),
+            };
             return Platform::unknown(self.began, &problem);
         }
         let snapshot = self.application.environments(self.fresh.lists).await;
@@ -316,14 +318,10 @@ impl<'a> Pass<'a> {
                 .await
             {
                 Ok(()) => Fact::Known(()),
-                Err(error) => {
-                    let secret = self
-                        .desired
-                        .dual_write_service
-                        .as_ref()
-                        .map(|service| &service.secret_ref);
-                    Fact::Unknown(problem::of_sign_in(&error, "dual-write account", secret))
-                }
+                Err(error) => Fact::Unknown(match &self.signed_by[1] {
+                    Some(signed) => problem::of_sign_in(&error, signed.credential()),
+                    None => problem::of_call(&error),
+                }),
             },
         }
     }

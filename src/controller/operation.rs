@@ -25,7 +25,7 @@ use super::{
 use crate::{
     api::{
         ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, Reason,
-        operation::{Action as OperationAction, Phase, StepState, StepStatus},
+        operation::{Access, Action as OperationAction, Phase, StepState, StepStatus},
     },
     plan::{
         advance::{self, Act, ActObserved, Next, Owner, SEND_WINDOW, Send, Sent},
@@ -84,7 +84,8 @@ async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Actio
             .await
             .map(|()| Action::await_change());
     }
-    let reach = Reach::of(context, &known).await;
+    let access = access(context, &known);
+    let reach = Reach::of(context, &known, &access).await;
     let observed = act::observe(context, &reach, &known).await;
     let owner = owner(context, &known);
     let others = others(context, &known);
@@ -452,6 +453,21 @@ const fn reason_of(action: OperationAction, phase: Phase) -> Reason {
         (_, OperationAction::Reset) => Reason::Resetting,
         (Phase::Succeeded, OperationAction::StopMaps) => Reason::MapsStopped,
         (_, OperationAction::StopMaps) => Reason::StoppingMaps,
+    }
+}
+
+/// How an operation reaches both sides: by what it carries, so that it can be gone through with when its connection is
+/// gone; but as long as that is there, it says where the credentials are kept by now.
+fn access(context: &Context, operation: &KnownOperation) -> Access {
+    let spec = &operation.spec;
+    let found = watch::connection(context, &operation.namespace, &spec.connection.name);
+    let connection = found.as_deref().and_then(|found| found.0.as_ref().ok());
+    match connection.filter(|found| found.uid().as_deref() == Some(&spec.connection.uid)) {
+        Some(DualWriteConnection { spec: now, .. }) => {
+            let service = now.dual_write_service.as_ref();
+            spec.access.kept_as(&now.credentials, service)
+        }
+        None => spec.access.clone(),
     }
 }
 

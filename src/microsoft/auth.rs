@@ -125,7 +125,8 @@ impl Session {
         self.0.tokens.get(audience).await.map(drop)
     }
 
-    /// Let a refused password be tried once more, not before ten minutes after its last try.
+    /// Let a refused password be tried once more, not before ten minutes after its last try; one that a policy stands in the
+    /// way of at once.
     pub fn allow_password_retry(&self) {
         self.0.tokens.allow_password_retry();
     }

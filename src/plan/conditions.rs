@@ -306,12 +306,22 @@ fn linked(world: &World<'_>) -> Option<Says> {
             Reason::LinkNotObservable,
             "The link is not looked at; see the condition Ready.",
         )),
+        // The service has refused nobody: nobody could sign in to it.
+        Link::Refused(_) if are_credentials_refused(world) => Some(Says::unknown(
+            Reason::LinkNotObservable,
+            messages::LINK_NEEDS_CREDENTIALS,
+        )),
         Link::Refused(problem) => Some(Says::unknown(
             Reason::LinkNotObservable,
             messages::link_refused(problem),
         )),
         Link::Unknown(_) | Link::NotSeen(_) | Link::Absent => None,
     }
+}
+
+fn are_credentials_refused(world: &World<'_>) -> bool {
+    let problem = world.observed.credentials.problem();
+    problem.is_some_and(super::observed::Problem::is_for_a_person)
 }
 
 /// The wanted and the actual companies, where they differ.

@@ -161,17 +161,19 @@ pub fn name(world: &World<'_>, spec: &DualWriteOperationSpec) -> String {
     )
 }
 
-/// Whether two plans are the same act; the generation and the approval are not part of what is done.
+/// Whether two plans are the same act; the generation and the approval are not part of what is done, nor is where the
+/// credentials are kept.
 pub fn is_same_act(one: &DualWriteOperationSpec, other: &DualWriteOperationSpec) -> bool {
     let comparable = |spec: &DualWriteOperationSpec| DualWriteOperationSpec {
         approval: Approval::NotRequired,
+        access: other.access.clone(),
         connection: ConnectionReference {
             generation: 0,
             ..spec.connection.clone()
         },
         ..spec.clone()
     };
-    comparable(one) == comparable(other)
+    one.access.is_same_way(&other.access) && comparable(one) == comparable(other)
 }
 
 /// Whether a connection still asks for an act, by its spec alone.

@@ -182,6 +182,42 @@ async fn time_alone_does_not_free_a_refused_password_but_passing_troubles_are_no
     assert_eq!(server.seen().len(), 2);
 }
 
+/// The password is right: a policy stands in the way, which is mended where nothing tells the operator.
+#[tokio::test]
+async fn what_a_policy_refuses_is_tried_again_by_itself_and_at_once_when_somebody_asks() {
+    let refusal = r#"{"error":"invalid_grant","error_description":"AADSTS50076: use multi-factor authentication.","error_codes":[50076]}"#;
+    let server = Server::bare(move |_, before| {
+        if before < 3 {
+            json(400, refusal)
+        } else {
+            token(before)
+        }
+    })
+    .await;
+    let session = server.account();
+    let ask = || session.token(&Audience::DualWriteService);
+    let first = ask().await.unwrap_err();
+    assert_eq!(first.reason, Some("MfaRequired"));
+    let since = session.refused().unwrap().0;
+    assert_eq!(ask().await.unwrap_err(), first);
+    assert_eq!(server.seen().len(), 1, "not at each look");
+    pass(MINUTE).await;
+    assert_eq!(ask().await.unwrap_err(), first, "nothing new is told of it");
+    assert_eq!(server.seen().len(), 2);
+    session.allow_password_retry();
+    ask().await.unwrap_err();
+    ask().await.unwrap_err();
+    assert_eq!(
+        server.seen().len(),
+        3,
+        "once for each time that somebody asks"
+    );
+    assert_eq!(session.refused().unwrap().0, since);
+    pass(MINUTE).await;
+    ask().await.unwrap();
+    assert_eq!(session.refused(), None);
+}
+
 #[tokio::test]
 async fn an_identity_is_not_sent_where_it_is_of_no_use() {
     let server = Server::start(|_, _| json(404, "{}")).await;

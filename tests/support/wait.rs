@@ -39,6 +39,7 @@ impl Target {
             "event" => ("events.k8s.io", "v1", "Event", "events"),
             "configmap" => ("", "v1", "ConfigMap", "configmaps"),
             "secret" => ("", "v1", "Secret", "secrets"),
+            "serviceaccount" => ("", "v1", "ServiceAccount", "serviceaccounts"),
             "lease" => ("coordination.k8s.io", "v1", "Lease", "leases"),
             other => panic!("the harness does not know the kind {other:?}"),
         };

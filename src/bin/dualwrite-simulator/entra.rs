@@ -201,6 +201,7 @@ fn password(world: &mut World, tenant_id: &str, form: &Form) -> Result<String, E
     }
     if account.password != given {
         account.failed_sign_ins += 1;
+        account.wrong_passwords += 1;
         if account.failed_sign_ins >= MOST_WRONG_PASSWORDS {
             account.locked = true;
             return Err(EntraError::AccountLocked);

@@ -11,7 +11,7 @@ use crate::{
         observe::{self, facts, maps::Service, problem},
     },
     microsoft::{
-        Api,
+        Api, Session,
         dual_write::{self, RequestState},
         power_platform::{self, OperationState, RemoteOperation},
     },
@@ -65,8 +65,33 @@ pub async fn observe(
     }
 }
 
+/// Whether the next step of an operation needs the application.
+pub(super) fn needs_application(operation: &KnownOperation) -> bool {
+    operation.spec.action == Action::Setup || asks_for_integration(operation)
+}
+
+/// Whether it matters that the target still names the host: before the first step, and again right before a reset.
+fn asks_for_integration(operation: &KnownOperation) -> bool {
+    match operation.spec.action {
+        Action::StopMaps => false,
+        Action::Setup | Action::Link => operation.is_unstarted(),
+        Action::Reset => {
+            operation.is_unstarted() || is_at(operation, |kind| *kind == StepKind::Reset)
+        }
+    }
+}
+
+/// Whether the step that comes next is of such a kind. One step a pass: the one after it is looked at in the next.
+fn is_at(operation: &KnownOperation, wanted: impl Fn(&StepKind) -> bool) -> bool {
+    let closed = |step: &StepStatus| matches!(step.state, StepState::Done | StepState::Failed);
+    let steps = &operation.status.steps;
+    let open = steps.iter().find(|step| !closed(step));
+    open.and_then(|step| StepKind::parse(operation.spec.action, &step.name))
+        .is_some_and(|kind| wanted(&kind))
+}
+
 /// Whether nothing is looked at: before a plan is approved only its connection can change what becomes of it.
-fn waits_for_a_person(operation: &KnownOperation) -> bool {
+pub(super) fn waits_for_a_person(operation: &KnownOperation) -> bool {
     operation.is_unstarted()
         && matches!(
             operation.spec.approval,
@@ -106,29 +131,29 @@ impl Pass<'_> {
         self.operation.spec.action
     }
 
-    /// Whether the step that comes next is of such a kind. One step a pass: the one after it is looked at in the next.
     fn is_at(&self, wanted: impl Fn(&StepKind) -> bool) -> bool {
-        let closed = |step: &StepStatus| matches!(step.state, StepState::Done | StepState::Failed);
-        let steps = &self.operation.status.steps;
-        let open = steps.iter().find(|step| !closed(step));
-        open.and_then(|step| StepKind::parse(self.action(), &step.name))
-            .is_some_and(|kind| wanted(&kind))
+        is_at(self.operation, wanted)
     }
 
-    /// Whether the target still names the host; asked before the first step, and again right before a reset.
+    /// The application's session, or why there is none.
+    fn application(&self) -> Result<&Session, Problem> {
+        match &self.reach.application {
+            Ok(signed) => Ok(&signed.shared.session),
+            Err(problem) => Err(problem.clone()),
+        }
+    }
+
+    /// Whether the target still names the host.
     async fn integrated(&self) -> Fact<bool> {
-        let matters = match self.action() {
-            Action::StopMaps => false,
-            Action::Setup | Action::Link => self.operation.is_unstarted(),
-            Action::Reset => {
-                self.operation.is_unstarted() || self.is_at(|kind| *kind == StepKind::Reset)
-            }
-        };
-        if !matters {
+        if !asks_for_integration(self.operation) {
             return Fact::Unknown(problem::not_read());
         }
+        let session = match self.application() {
+            Ok(session) => session,
+            Err(problem) => return Fact::Unknown(problem),
+        };
         let target = &self.operation.spec.target.environment_id;
-        match power_platform::environment(&self.reach.application.session, target).await {
+        match power_platform::environment(session, target).await {
             Err(error) => Fact::Unknown(problem::of_call(&error)),
             Ok(environment) => {
                 let environment = facts::environment(&environment);
@@ -143,20 +168,19 @@ impl Pass<'_> {
         if self.action() != Action::Setup {
             return Fact::Unknown(problem::not_read());
         }
+        let session = match self.application() {
+            Ok(session) => session,
+            Err(problem) => return Fact::Unknown(problem),
+        };
         let spec = &self.operation.spec;
         let wanted: Vec<String> = spec.steps.iter().map(|step| step.name.clone()).collect();
-        observe::reads::applications(
-            &self.reach.application.session,
-            &spec.target.environment_id,
-            &wanted,
-        )
-        .await
+        observe::reads::applications(session, &spec.target.environment_id, &wanted).await
     }
 
     fn service(&self) -> Option<Service<'_>> {
         let (host, account) = self.reach.service.as_ref()?;
         Some(Service {
-            session: &account.session,
+            session: &account.shared.session,
             host,
         })
     }
@@ -200,7 +224,8 @@ impl Pass<'_> {
             (Action::Setup, _) | (_, None) => LinkView::NotObserved,
             (Action::Link | Action::Reset | Action::StopMaps, Some((host, account))) => {
                 let finance_operations = &self.reach.finance_operations;
-                observe::reads::link(self.context, &account.session, host, finance_operations).await
+                let session = &account.shared.session;
+                observe::reads::link(self.context, session, host, finance_operations).await
             }
         }
     }
@@ -246,7 +271,10 @@ impl Pass<'_> {
     }
 
     async fn installation(&self, id: &str) -> Fact<RemoteState> {
-        let session = &self.reach.application.session;
+        let session = match self.application() {
+            Ok(session) => session,
+            Err(problem) => return Fact::Unknown(problem),
+        };
         let target = &self.operation.spec.target.environment_id;
         match power_platform::operation(session, target, &RemoteOperation::recorded(id)).await {
             Err(error) => Fact::Unknown(problem::of_call(&error)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     api::{
         Reason, conditions,
-        connection::{FailureClass, LocalReference},
+        connection::{CredentialKind, CredentialStatus, CredentialUse, FailureClass},
     },
     microsoft::{
         catalogue,
@@ -47,15 +47,36 @@ pub fn explained(api: Api, told: &str) -> String {
 }
 
 /// A refused or failed sign-in: the same, and whose it was.
-pub fn of_sign_in(error: &CallError, whose: &str, secret: Option<&LocalReference>) -> Problem {
+pub fn of_sign_in(error: &CallError, whose: &CredentialStatus) -> Problem {
     let mut problem = of_call(error);
-    if let Some(secret) = secret.filter(|_| problem.is_for_a_person()) {
-        problem.message = format!(
-            "The {whose} of Secret '{}' cannot sign in. {}",
-            secret.name, problem.message
-        );
+    if problem.is_for_a_person() {
+        let who = match whose.used_for {
+            CredentialUse::Application => "application",
+            CredentialUse::DualWriteAccount => "dual-write account",
+        };
+        let source = &whose.source;
+        let of = match whose.kind {
+            CredentialKind::ServiceAccountToken => format!("of ServiceAccount '{source}'"),
+            CredentialKind::WorkloadIdentity => {
+                format!("of the operator's own workload identity ({source})")
+            }
+            CredentialKind::ClientSecret
+            | CredentialKind::ClientCertificate
+            | CredentialKind::Password
+            | CredentialKind::RefreshToken => format!("of Secret '{source}'"),
+        };
+        problem.message = format!("The {who} {of} cannot sign in. {}", problem.message);
     }
     problem
+}
+
+/// A failed call, by this identity: it may be its sign-in that failed.
+pub fn of_call_by(error: &CallError, whose: &CredentialStatus) -> Problem {
+    if error.api == Api::Entra {
+        of_sign_in(error, whose)
+    } else {
+        of_call(error)
+    }
 }
 
 /// A read that this pass did not need.

@@ -27,8 +27,21 @@ const EARLY: Duration = Duration::from_mins(5);
 const LONGEST_LIFE: Duration = Duration::from_hours(24);
 /// The longest token that is accepted, in bytes.
 const LONGEST_TOKEN: usize = 64 * 1024;
-/// A refused password is not tried again before this has passed, and then only when somebody asks.
+/// A refused password is not tried again before this has passed, and then only when somebody asks: accounts lock.
 const PASSWORD_REST: Duration = Duration::from_mins(10);
+/// What is refused although the password may be right is mended at Entra, where nothing tells the operator: it is tried again
+/// this often, and at once when somebody asks.
+const POLICY_REST: Duration = Duration::from_mins(1);
+/// Refusals by a policy, a consent or an assignment, and not of the credential itself. Trying again locks nobody out.
+const BY_POLICY: [&str; 7] = [
+    "MfaRequired",
+    "ConditionalAccessBlocked",
+    "ConsentMissing",
+    "AccountDisabled",
+    "AccountNotAssigned",
+    "TenantRestricted",
+    "ServiceNotInTenant",
+];
 
 /// A token and how long it is used.
 #[derive(Clone)]
@@ -62,12 +75,35 @@ struct State {
     failed: Option<CallError>,
 }
 
-/// A password that Entra refused.
+/// A password or refresh token that Entra refused.
 struct Refused {
     error: CallError,
+    /// Since when, for this reason.
     at: Timestamp,
     tried: Instant,
     retry_allowed: bool,
+}
+
+impl Refused {
+    fn is_by_policy(&self) -> bool {
+        let reason = self.error.reason;
+        reason.is_some_and(|reason| BY_POLICY.contains(&reason))
+    }
+
+    fn may_try(&self) -> bool {
+        let rested = self.tried.elapsed();
+        if self.is_by_policy() {
+            self.retry_allowed || rested >= POLICY_REST
+        } else {
+            self.retry_allowed && rested >= PASSWORD_REST
+        }
+    }
+
+    /// Refused once more: what is known stays, so that nothing new is told of it.
+    fn again(&mut self) {
+        self.tried = Instant::now();
+        self.retry_allowed = false;
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -123,6 +159,7 @@ impl Tokens {
         }
     }
 
+    /// Somebody asks for another try.
     pub(super) fn allow_password_retry(&self) {
         if let Some(refused) = lock(&self.refused).as_mut() {
             refused.retry_allowed = true;
@@ -172,8 +209,7 @@ impl Tokens {
     fn refusal(&self) -> Option<CallError> {
         let refused = lock(&self.refused);
         let refused = refused.as_ref()?;
-        let may_try = refused.retry_allowed && refused.tried.elapsed() >= PASSWORD_REST;
-        (!may_try).then(|| refused.error.clone())
+        (!refused.may_try()).then(|| refused.error.clone())
     }
 
     async fn fetch(&self, audience: &Audience) -> Result<Token, CallError> {
@@ -188,6 +224,13 @@ impl Tokens {
                 Err(error) if error.status == Some(401) && error.code.is_none() => {}
                 // Without an answer nothing was refused: what was missing here may be there the next time.
                 Err(error) if error.class == Class::NeedsPerson && error.status.is_some() => {
+                    if let Some(known) = refused.as_mut()
+                        && known.error.reason == error.reason
+                        && known.is_by_policy()
+                    {
+                        known.again();
+                        return Err(known.error.clone());
+                    }
                     *refused = Some(Refused {
                         error: error.clone(),
                         at: Timestamp::now(),

@@ -231,6 +231,14 @@ static ENTRIES: &[Entry] = &[
     .with_status(&[401]),
     status(
         &[],
+        &[429, 503],
+        "TooManyRequests",
+        "the dual-write service is busy, or asks to be left alone for a while.",
+        "Wait: it is tried again by itself, when the service allows.",
+    )
+    .class(Class::Transient),
+    status(
+        &[],
         &[409, 423],
         "DualWriteBusy",
         "something else is running for this link.",

@@ -19,7 +19,7 @@ const FEDERATION: &str =
     "https://learn.microsoft.com/entra/workload-id/workload-identity-federation-considerations";
 
 const SIGN_IN_AGAIN: &str = "Sign in once more with dualwrite-operator sign-in, and replace the Kubernetes Secret with what it writes.";
-const MFA: &str = "Use a service account that no multifactor or conditional access policy covers (the sign-in logs of the Microsoft Entra admin center name the policy); or sign in once with the second factor, with dualwrite-operator sign-in, which makes a Kubernetes Secret with a refresh token.";
+const MFA: &str = "Use a service account that no multifactor or conditional access policy covers (the sign-in logs of the Microsoft Entra admin center name the policy); or sign in once with the second factor, with dualwrite-operator sign-in, which makes a Kubernetes Secret with a refresh token. When the policy is changed, it is tried again by itself.";
 
 /// A refusal: no token was given, so nothing was started.
 const fn refused(
@@ -100,6 +100,19 @@ static ENTRIES: &[Entry] = &[
     .definitive()
     .marked(Evidence::Observed),
     refused(
+        &[50_013],
+        "FederationRefused",
+        "the signature of the token that was presented is not by a key that its issuer publishes.",
+        "Check that the issuer under Federated credentials of the app registration in the Microsoft Entra admin center is that of the cluster (kubectl get --raw /.well-known/openid-configuration), and that the keys that it publishes are the cluster's present ones.",
+    ),
+    refused(
+        &[50_027, 700_023],
+        "CredentialRefused",
+        "the application's signed statement is malformed, or made for another tenant or cloud.",
+        "Compare spec.cloud and spec.credentials.tenantId with the tenant's Overview in the Microsoft Entra admin center.",
+    )
+    .marked(Evidence::Inferred),
+    refused(
         &[50_166],
         "FederationRefused",
         "Entra could not read the cluster's OpenID configuration.",
@@ -127,7 +140,7 @@ static ENTRIES: &[Entry] = &[
         &[50_126, 50_064, 50_056],
         "PasswordInvalid",
         "the user name or the password is wrong.",
-        "Correct the Kubernetes Secret. The operator does not try a refused password again by itself, because accounts lock.",
+        "Correct the Kubernetes Secret. The operator does not try a refused password again by itself, because accounts lock. If it is the account that you have mended, set the annotation dualwrite.dev/reconcile-at on the connection: it is tried once more, ten minutes after the refusal at the earliest.",
     ),
     refused(
         &[50_034, 50_020, 51_004, 50_014, 90_072, 500_208],
@@ -178,7 +191,7 @@ static ENTRIES: &[Entry] = &[
         &[50_053],
         "AccountLocked",
         "the account is locked, or the sign-in comes from a blocked address.",
-        "Wait for the lock to end or have an administrator unlock the account in the Microsoft Entra admin center; then check the password in the Kubernetes Secret.",
+        "Wait for the lock to end or have an administrator unlock the account in the Microsoft Entra admin center, Users; then put the right password into the Kubernetes Secret, or, if it is there already, set the annotation dualwrite.dev/reconcile-at on the connection.",
     ),
     refused(
         &[50_055, 50_135, 50_144],
@@ -210,6 +223,14 @@ static ENTRIES: &[Entry] = &[
         "the refresh token was revoked, for example because the password was changed.",
         SIGN_IN_AGAIN,
     ),
+    // What Entra says to a refresh token that it has never given, or not to this client.
+    refused(
+        &[9_002_313],
+        "CredentialRefused",
+        "Entra does not understand what it was given: a refresh token was cut off, belongs to another client, or is none.",
+        SIGN_IN_AGAIN,
+    )
+    .marked(Evidence::Observed),
     refused(
         &[90_002, 50_059, 50_128, 90_019],
         "TenantNotFound",
@@ -244,6 +265,12 @@ static ENTRIES: &[Entry] = &[
         "EntraBusy",
         "Microsoft Entra ID has a passing problem.",
     ),
+    passing(
+        Sign::Status,
+        "EntraBusy",
+        "Microsoft Entra ID has a passing problem, or slows this tenant down.",
+    )
+    .with_status(&[429, 500, 502, 503, 504]),
     Entry::new(
         Api::Entra,
         Sign::Status,

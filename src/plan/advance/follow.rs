@@ -8,7 +8,7 @@ use super::{
     failures,
     read_back::may_repeat,
     reset,
-    steps::{running_message, unseen, wait_for_step},
+    steps::{unseen, wait_for_step},
     targets::{Target, appeared, target},
 };
 use crate::{
@@ -61,11 +61,7 @@ fn follow_setup(
         }
         (Target::Unseen(problem), _) => unseen(act, status, problem),
         (Target::Missing(_) | Target::Moving, _) => {
-            // What was said of an obstacle holds no longer.
-            let mut status = status;
-            let name = status.steps[index].name.clone();
-            status.message = Some(running_message(act, &status, &name));
-            keep(status, Some(after(act.now, act.settings.poll)))
+            wait_for_step(act, status, index, after(act.now, act.settings.poll))
         }
     }
 }

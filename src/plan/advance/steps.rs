@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{
-        DualWriteOperationStatus, Reason,
+        DualWriteOperationStatus, Reason, conditions,
         operation::{Action, Phase, StepState, StepStatus},
         values,
     },
@@ -323,10 +323,8 @@ pub(super) fn wait_for_step(
     index: usize,
     until: Timestamp,
 ) -> Next {
-    if matches!(act.operation.spec.action, Action::Reset | Action::StopMaps) {
-        let name = status.steps[index].name.clone();
-        status.message = Some(running_message(act, &status, &name));
-    }
+    let name = status.steps[index].name.clone();
+    status.message = Some(running_message(act, &status, &name));
     keep(status, Some(until))
 }
 
@@ -343,8 +341,8 @@ pub(super) fn adopt(act: &Act<'_>, mut status: DualWriteOperationStatus, index: 
     keep(status, Some(after(act.now, act.settings.poll)))
 }
 
-/// What decides could not be read. In the middle of a reset the reader must know that maps are stopped meanwhile; and
-/// whatever is under way, he must know what only a person can mend.
+/// What decides could not be read. In the middle of a reset the reader must know that maps are stopped meanwhile; of an
+/// installation or a link only what does not pass by itself is worth a word.
 pub(super) fn unseen(
     act: &Act<'_>,
     mut status: DualWriteOperationStatus,
@@ -361,13 +359,15 @@ pub(super) fn unseen(
     };
     if let Some(problem) = problem.filter(is_told) {
         let text = messages::act_cannot_see(&act.operation.spec, &status, problem);
-        let is_said = status
-            .message
-            .as_ref()
-            .is_some_and(|said| crate::api::conditions::same_message(said, &text));
-        if !is_said {
-            status.message = Some(text);
-        }
+        say(&mut status, text);
     }
     keep(status, Some(after(act.now, act.settings.poll)))
+}
+
+/// Says something, unless it is said already but for what is another in each answer.
+pub(super) fn say(status: &mut DualWriteOperationStatus, text: String) {
+    let said = status.message.as_ref();
+    if !said.is_some_and(|said| conditions::same_message(said, &text)) {
+        status.message = Some(text);
+    }
 }

@@ -87,6 +87,10 @@ pub fn link_unverified() -> String {
     "Integrated and set up. The link is not looked at, because spec.link.observe is Never.".into()
 }
 
+/// Nobody can sign in to look at the link.
+pub const LINK_NEEDS_CREDENTIALS: &str = "The link cannot be looked at until the credentials are accepted again; see the condition \
+                                          CredentialsValid.";
+
 /// The service refuses to show the link.
 pub fn link_refused(why: &Problem) -> String {
     format!(

@@ -94,7 +94,7 @@ fn wishes(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<
         start(old.start_maps),
         start(new.start_maps),
     ));
-    if before.access != now.access {
+    if !before.access.is_same_way(&now.access) {
         moved.push("how it is reached has changed".into());
     }
     moved.extend(text(

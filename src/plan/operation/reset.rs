@@ -213,7 +213,7 @@ struct Words<'a> {
     host: &'a str,
     from: String,
     to: String,
-    account: String,
+    account: &'static str,
     from_is_visible: bool,
 }
 
@@ -225,10 +225,8 @@ impl<'a> Words<'a> {
             host: &desired.host,
             from: messages::environment_or_id(linked, &link.environment_id),
             to: messages::environment(environment),
-            account: desired.dual_write_service.as_ref().map_or_else(
-                || "the account used here".to_owned(),
-                |service| format!("the user account of Secret '{}'", service.secret_ref.name),
-            ),
+            // Not where it is kept: the plan stays the same when that changes.
+            account: "the dual-write account of this connection (spec.dualWriteService)",
             from_is_visible: linked.is_some(),
         }
     }
@@ -238,7 +236,7 @@ impl<'a> Words<'a> {
             host: self.host,
             from: &self.from,
             to: &self.to,
-            account: &self.account,
+            account: self.account,
             from_is_visible: self.from_is_visible,
         }
     }

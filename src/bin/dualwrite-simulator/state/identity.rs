@@ -125,6 +125,8 @@ pub(crate) struct Account {
     pub(crate) locked: bool,
     /// Wrong passwords in a row; the tenth locks the account.
     pub(crate) failed_sign_ins: u32,
+    /// Wrong passwords altogether.
+    pub(crate) wrong_passwords: u32,
     pub(crate) consent: bool,
     /// The finance and operations hosts on which it is an administrator.
     pub(crate) finance_operations: Scope,
@@ -144,6 +146,7 @@ impl Default for Account {
             mfa: false,
             locked: false,
             failed_sign_ins: 0,
+            wrong_passwords: 0,
             consent: true,
             finance_operations: Scope::default(),
             refresh_tokens: Vec::new(),
