@@ -120,6 +120,8 @@ mod tests {
             "https://contoso.operations.dynamics.com/?q=1",
             "https://127.0.0.1",
             "https://[::1]",
+            "https://2130706433",
+            "https://0x7f.1",
             "contoso.operations.dynamics.com",
         ] {
             assert_eq!(host_of(url), None, "{url}");

@@ -9,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use kube::{Client, runtime::events::Recorder};
 
-use super::{identities::Identities, watch::Scope};
+use super::{identities::Identities, turns::Turns, watch::Scope};
 use crate::{
     microsoft::{HostPolicy, Http, dual_write::CallTemplate},
     plan::{checks::Preflight, observed::Package, world::Settings},
@@ -23,7 +23,7 @@ pub struct Options {
     pub settings: Settings,
     /// The shortest interval of reads.
     pub least_interval: Duration,
-    /// How many passes of each controller run at once.
+    /// How many passes of each controller run at once; of one namespace half as many, see [`Turns`].
     pub concurrency: u16,
     /// The operator's own `ServiceAccount`, `namespace:name`, for messages that say what to grant.
     pub service_account: String,
@@ -55,6 +55,10 @@ pub struct Context {
     pub incarnation: String,
     /// What is watched: every namespace, or some.
     pub scopes: Vec<Arc<Scope>>,
+    /// Which passes over connections run.
+    pub connection_turns: Turns,
+    /// Which passes over operations run.
+    pub operation_turns: Turns,
     /// Reads that change slowly, by the uid of their connection.
     slow_reads: Mutex<HashMap<String, SlowReads>>,
     /// What the checks before a link have read, and when, by the uid of their connection.
@@ -131,6 +135,8 @@ impl Context {
             sequences: Mutex::default(),
             sending: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
+            connection_turns: Turns::new(options.concurrency),
+            operation_turns: Turns::new(options.concurrency),
             client,
             recorder,
             http,

@@ -78,6 +78,36 @@ async fn a_body_is_read_up_to_its_limit_only() {
     assert!(fits.message.contains("empty"), "{fits}");
 }
 
+/// Bytes that keep coming do not make a call last: its time is that of the whole answer.
+#[tokio::test]
+async fn a_slow_body_is_given_up_in_time() {
+    let server = Server::start(|_, _| Reply::Slow).await;
+    let patience = Duration::from_millis(500);
+    let http = server.http_with(patience, std::sync::Arc::default());
+    let session = session(http, application());
+    let started = std::time::Instant::now();
+    let error = environment(&session, "an-id").await.unwrap_err();
+    assert!(started.elapsed() < patience * 8, "{:?}", started.elapsed());
+    assert_eq!(error.class, Class::Transient);
+    assert!(
+        error.message.contains("no whole answer within 0.5 s"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn headers_are_read_up_to_their_limits_only() {
+    let many = environment_error(|| with(200, &[("x-many", "1"); 101], "")).await;
+    let long = environment_error(|| with(200, &[("x-long", &"a".repeat(1 << 20))], "")).await;
+    for refused in [many, long] {
+        assert_eq!((refused.class, refused.status), (Class::Transient, None));
+        assert!(refused.message.contains("connection broke"), "{refused}");
+        assert!(refused.to_string().len() < 1_000, "{refused}");
+    }
+    let fits = environment_error(|| with(200, &[("x-many", "1"); 90], "")).await;
+    assert!(fits.message.contains("empty"), "{fits}");
+}
+
 #[tokio::test]
 async fn broken_reads_are_transient() {
     for reply in [|| Reply::Close, || Reply::Half] {

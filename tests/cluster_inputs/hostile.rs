@@ -6,7 +6,7 @@ use crate::support::contoso::*;
 use crate::support::{ControlPlane, Options, wait};
 
 /// What no terminal should be sent.
-fn is_harmless(text: &str) -> bool {
+pub(crate) fn is_harmless(text: &str) -> bool {
     text.chars()
         .all(|c| (!c.is_control() || c == '\n') && !('\u{202a}'..='\u{202e}').contains(&c))
 }

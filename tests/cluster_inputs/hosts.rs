@@ -82,6 +82,34 @@ async fn what_the_spec_must_not_contain_is_refused_with_words() {
             "IP address",
         ),
         (
+            json!({"financeOperations": {"url": "https://2130706433"}}),
+            "IP address",
+        ),
+        (
+            json!({"financeOperations": {"url": "https://0x7f.1"}}),
+            "IP address",
+        ),
+        (
+            json!({"dualWriteService": {"url": "https://[::1]"}}),
+            "IP address",
+        ),
+        (
+            json!({"financeOperations": {"url": "https://contoso.operations.dynamics.com:8443"}}),
+            "port",
+        ),
+        (
+            json!({"financeOperations": {"url": "https://contoso.operations.dynamics.com."}}),
+            "trailing dot",
+        ),
+        (
+            json!({"dualWriteService": {"url": "https://XN--cntoso-yxa.operations.dynamics.com"}}),
+            "xn--",
+        ),
+        (
+            json!({"dualWriteService": {"url": "https://a.example?query=1"}}),
+            "query",
+        ),
+        (
             json!({"dualWriteService": {"url": "https://a.example/path"}}),
             "path",
         ),
