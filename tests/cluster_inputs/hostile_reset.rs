@@ -7,10 +7,10 @@ use super::hostile::is_harmless;
 use crate::support::contoso::*;
 use crate::support::reset::{ACT, FLAGS, SALES, approve, asks, drifted, ended, plan};
 
-/// Control characters, terminal codes, text that runs backwards, markdown, and a megabyte.
+/// Control characters, terminal codes, text that runs backwards, markdown, and a quarter of a megabyte: all of it has to fit into one answer.
 fn hostile(name: &str) -> String {
     let codes = "\u{1b}[31m\u{7}\u{202e}\r\n[press](https://attacker.example) <b>`x`</b>";
-    format!("{name} {codes}{}", "x".repeat(1 << 20))
+    format!("{name} {codes}{}", "x".repeat(1 << 18))
 }
 
 fn state() -> Value {
