@@ -5,7 +5,7 @@ use dualwrite_operator::microsoft::{CallError, Class, MutationError};
 
 use crate::support::*;
 
-async fn environment_error(reply: fn() -> Reply) -> CallError {
+async fn environment_error(reply: impl Fn() -> Reply + Send + Sync + 'static) -> CallError {
     let server = Server::start(move |_, _| reply()).await;
     environment(&server.application(), "an-id")
         .await
@@ -190,4 +190,38 @@ async fn hostile_texts_are_cut_and_cleaned() {
         "{} {text:?}",
         text.len()
     );
+}
+
+/// Whatever a body holds, the message is one short line that no terminal obeys.
+#[tokio::test]
+async fn a_hostile_body_becomes_a_short_and_harmless_message() {
+    let raw = |bytes: &[u8]| {
+        let bytes = bytes.to_vec();
+        move |status: u16, kind: &'static str| Reply::Whole {
+            status,
+            headers: vec![("content-type", kind.to_owned())],
+            body: bytes.clone(),
+        }
+    };
+    let text = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\u{200b}\r\n\u{2028}<b>[press](https://attacker.example)</b>";
+    let quoted = text.repeat(50_000).replace('\\', "").replace('\u{1b}', "\\u001b").replace('\u{7}', "\\u0007");
+    let quoted = quoted.replace("\r\n", "\\r\\n");
+    let bodies = [
+        raw(&[b"\xff\xfe\xc0\x80\x1b[31m".as_slice(), &[0xed, 0xa0, 0x80, 0x9b]].concat().repeat(9_000)),
+        raw(text.repeat(50_000).as_bytes()),
+        raw(format!(r#"{{"error":{{"code":"{quoted}","message":"{quoted}"}}}}"#).as_bytes()),
+        raw("[".repeat(1 << 20).as_bytes()),
+        raw(format!("{}1{}", r#"{"error":"#.repeat(100), "}".repeat(100)).as_bytes()),
+        raw(&[0; 1 << 16]),
+    ];
+    for body in bodies {
+        for (status, kind) in [(200, "application/json"), (200, "text/html"), (400, "application/json"), (503, "text/plain"), (403, "\u{e9}/\u{e9}")] {
+            let body = body.clone();
+            let error = environment_error(move || body(status, kind)).await;
+            let shown = format!("{error}{:?}", error.code);
+            assert!(shown.len() < 4_000, "{} bytes", shown.len());
+            let hidden = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
+            assert!(!error.to_string().chars().any(hidden), "{error:?}");
+        }
+    }
 }

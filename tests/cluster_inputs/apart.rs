@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::hosts::refusal;
 use crate::support::World;
 use crate::support::contoso::*;
 
@@ -84,9 +85,8 @@ async fn a_name_cannot_reach_into_another_namespace() {
             json!({"credentials": {"secretRef": null, "serviceAccountRef": {"name": name}, "clientId": CLIENT}}),
             json!({"dualWriteService": {"secretRef": {"name": name}}}),
         ] {
-            let object = connection(NAME, spec).to_string();
-            let refused = fabrikam.admin().apply(&object).await.err();
-            let said = ["name of an object in this namespace", "253", "at least 1"];
+            let refused = refusal(&fabrikam, connection(NAME, spec)).await;
+            let said = ["name of an object in this namespace", "may not be more than 253", "at least 1 chars"];
             assert!(said.iter().any(|part| refused.contains(part)), "{name:?}: {refused}");
         }
     }
