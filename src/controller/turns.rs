@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 
 /// How many passes of one namespace wait for their turn; more come again later. So that neither memory nor the
 /// controller's own loop, which looks at each of them, grows with what somebody creates.
-const WAITING: usize = 128;
+const WAITING: usize = 512;
 
 /// The places of one controller.
 #[derive(Clone)]

@@ -6,8 +6,8 @@
 //! at every change: somebody may create ten thousand resources for one host.
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -28,12 +28,16 @@ use kube::{
     },
 };
 
+mod claims;
+
 use super::{
     connection,
     context::Context,
     operation,
     turns::{Turn, Turns},
 };
+use claims::Claims;
+
 use crate::{
     api::{
         DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, FIELD_MANAGER,
@@ -53,6 +57,9 @@ pub type GuardedOperation = DeserializeGuard<DualWriteOperation>;
 /// How long to wait after a pass that could not be completed.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
 
+/// How long to wait, and up to twice as long, where too many of the same namespace wait already.
+const IN_A_CROWD: Duration = Duration::from_secs(10);
+
 /// How much later than asked for a pass may be, as a part of the wait: so that many resources do not come at once.
 const JITTER: f64 = 0.1;
 /// The most that a pass may be later than asked for.
@@ -65,6 +72,7 @@ pub struct Scope {
     pub connections: Store<GuardedConnection>,
     /// The operations there.
     pub operations: Store<GuardedOperation>,
+    claims: Mutex<Claims>,
     connections_listed: Listed,
     operations_listed: Listed,
 }
@@ -126,6 +134,7 @@ impl Unwatched {
                 namespace,
                 connections,
                 operations,
+                claims: Mutex::default(),
                 connections_listed: Listed::new(),
                 operations_listed: Listed::new(),
             }),
@@ -148,6 +157,11 @@ impl Scope {
     /// The operations of this scope, live.
     pub fn operations_api(&self, client: &Client) -> Api<GuardedOperation> {
         self.api(client)
+    }
+
+    fn claims(&self) -> MutexGuard<'_, Claims> {
+        // A claim that is in one of the two maps only is as if it were in none.
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn api<K>(&self, client: &Client) -> Api<K>
@@ -175,7 +189,7 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         let (scope, due, operation_due) =
             (Arc::clone(&scope), connection_due.clone(), operation_due);
         let kept_reads = Arc::clone(&context);
-        let mut claims = HashSet::new();
+        let mut anew = Claims::default();
         watcher(
             scope.api::<GuardedConnection>(&context.client),
             watcher::Config::default(),
@@ -183,11 +197,11 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         .default_backoff()
         .reflect(connections)
         .inspect(move |event| {
-            scope.connections_listed.see(event);
             if let Ok(watcher::Event::Delete(gone)) = event {
                 kept_reads.forget(&gone.uid().unwrap_or_default());
             }
-            connection_changed(&scope, event, &mut claims, &due, &operation_due);
+            connection_changed(&scope, event, &mut anew, &due, &operation_due);
+            scope.connections_listed.see(event);
         })
         .boxed()
     };
@@ -242,7 +256,7 @@ async fn turn(
         Some(turn) if context.leadership.may_begin() => Ok(turn),
         Some(_) => Err(controller::Action::requeue(AFTER_ERROR)),
         None => Err(controller::Action::requeue(
-            AFTER_ERROR.mul_f64(1.0 + fastrand::f64()),
+            IN_A_CROWD.mul_f64(1.0 + fastrand::f64()),
         )),
     }
 }
@@ -354,20 +368,23 @@ fn listed_anew<'a, K>(
     }
 }
 
-/// `claims` are the connections with a claim, as they were seen last.
+/// `anew` are the claims of a list that is being read.
 fn connection_changed(
     scope: &Scope,
     event: Changed<'_, GuardedConnection>,
-    claims: &mut HashSet<String>,
+    anew: &mut Claims,
     connections: &UnboundedSender<ObjectRef<GuardedConnection>>,
     operations: &UnboundedSender<ObjectRef<GuardedOperation>>,
 ) {
     if let Err(error) = event {
         tracing::warn!(%error, "the watch of connections was interrupted; it is taken up again");
     }
-    if let Some(connection) = listed_anew(event, || claims.clear()) {
-        let uid = connection.uid().unwrap_or_default();
-        claims.extend(Claim::of(connection).map(|_| uid));
+    if let Some(connection) = listed_anew(event, || *anew = Claims::default()) {
+        anew.set(connection, Claim::of(connection));
+    }
+    if matches!(event, Ok(watcher::Event::InitDone)) {
+        // Whole, as the store is from now on: a claim that is missing for a moment would let a younger one act.
+        *scope.claims() = std::mem::take(anew);
     }
     let Some(connection) = changed(event) else {
         return;
@@ -381,13 +398,8 @@ fn connection_changed(
             send(operations, ObjectRef::from_obj(operation.as_ref()));
         }
     }
-    let is_claim = !gone && Claim::of(connection).is_some();
-    let was_claim = if is_claim {
-        !claims.insert(uid)
-    } else {
-        claims.remove(&uid)
-    };
-    if is_claim != was_claim {
+    let claim = Claim::of(connection).filter(|_| !gone);
+    if scope.claims().set(connection, claim) {
         claim_changed(scope, connection, connections);
     }
 }
@@ -398,26 +410,15 @@ fn claim_changed(
     connection: &DualWriteConnection,
     due: &UnboundedSender<ObjectRef<GuardedConnection>>,
 ) {
-    let age = |connection: &DualWriteConnection| {
-        let created = connection.metadata.creation_timestamp.as_ref();
-        (created.map(|time| time.0), connection.uid())
-    };
-    let host = host_of(connection);
-    let own = age(connection);
-    let mut younger = Vec::new();
+    let (host, own) = (host_of(connection), claims::age(connection));
+    if scope.claims().has_older(&host, &own) {
+        return;
+    }
     for other in scope.connections.state() {
         let Ok(known) = &other.0 else { continue };
-        if !host_of(known).eq_ignore_ascii_case(host) {
-            continue;
+        if claims::age(known) > own && host_of(known) == host {
+            send(due, ObjectRef::from_obj(other.as_ref()));
         }
-        match age(known).cmp(&own) {
-            std::cmp::Ordering::Less if Claim::of(known).is_some() => return,
-            std::cmp::Ordering::Greater => younger.push(ObjectRef::from_obj(other.as_ref())),
-            std::cmp::Ordering::Less | std::cmp::Ordering::Equal => {}
-        }
-    }
-    for other in younger {
-        send(due, other);
     }
 }
 
@@ -466,8 +467,9 @@ fn operation_changed(
         let Ok(known) = &connection.0 else { continue };
         let owner = known.uid().as_ref() == Some(&operation.spec.connection.uid);
         let same_host = || {
-            let name = host_of(known).strip_prefix("https://").unwrap_or_default();
-            name.eq_ignore_ascii_case(&operation.spec.finance_operations_host)
+            let host = host_of(known);
+            let name = host.strip_prefix("https://").unwrap_or_default();
+            name == operation.spec.finance_operations_host
         };
         if owner || others && same_host() {
             send(connections, ObjectRef::from_obj(connection.as_ref()));
@@ -484,8 +486,10 @@ where
     let _ended = due.unbounded_send(object);
 }
 
-fn host_of(connection: &DualWriteConnection) -> &str {
-    connection.spec.finance_operations.url.trim_end_matches('/')
+/// The address of a connection, as all of the same host have it.
+fn host_of(connection: &DualWriteConnection) -> String {
+    let url = &connection.spec.finance_operations.url;
+    url.trim_end_matches('/').to_ascii_lowercase()
 }
 
 // ---- stores ----
@@ -502,14 +506,7 @@ pub fn neighbours(context: &Context, desired: &Desired) -> (Vec<KnownOperation>,
                 spec.connection.uid == desired.uid || spec.finance_operations_host == desired.host;
             matters.then(|| known(operation))
         }));
-        rivals.extend(scope.connections.state().iter().filter_map(|connection| {
-            let connection = connection.0.as_ref().ok()?;
-            let same_host =
-                host_of(connection).eq_ignore_ascii_case(&desired.finance_operations_url);
-            (same_host && connection.uid().as_ref() != Some(&desired.uid))
-                .then(|| Claim::of(connection))
-                .flatten()
-        }));
+        rivals.extend(scope.claims().rivals(desired));
     }
     (operations, rivals)
 }

@@ -91,7 +91,7 @@ async fn hostile_refusals_are_tamed() {
     let cases = vec![
         fault("token", 401, entra("AADSTS7000215")),
         fault("token", 400, entra("Somebody")),
-        fault("listEnvironments", 403, service()),
+        fault("listEnvironments", 500, service()),
         fault("retrieveIntegrationDetails", 400, service()),
         fault("getLink", 500, service()),
         fault("installApplication", 400, json!(hostile("text", 1 << 20))),
@@ -108,7 +108,7 @@ async fn hostile_refusals_are_tamed() {
         let object = world.wait_for(&format!("dwc/{NAME}"), SOON, said).await;
         assert_kstatus(&object);
         quiet(&world, INTERVAL * 2).await;
-        all_is_tame(&world, &["dwc", "event"]).await;
+        all_is_tame(&world, &["dwc"]).await;
     })
     .await;
 }
@@ -257,7 +257,8 @@ async fn a_stored_object_that_cannot_be_read_does_not_stop_the_others() {
         let name = form["metadata"]["name"].as_str().unwrap();
         let said = world.wait_condition(name, "Ready", "False", None).await;
         let reason = condition(&said, "Ready")["reason"].as_str().unwrap();
-        let known = ["SpecInvalid", "HostNotAllowed"];
+        // What parsers mend has a host of Microsoft's then.
+        let known = ["SpecInvalid", "HostNotAllowed", "IntegratedWithOther"];
         assert!(known.contains(&reason), "{reason}: {form}");
     }
     only_known_hosts(&world).await;
