@@ -123,7 +123,10 @@ fn known_refusal(context: &Context, version: &Version) -> Option<CredentialRefus
         .flat_map(|scope| scope.connections.state())
         .find_map(|connection| {
             let status = connection.0.as_ref().ok()?.status.as_ref()?;
-            let mut refused = status.credentials.iter().filter_map(|of| of.refused.as_ref());
+            let mut refused = status
+                .credentials
+                .iter()
+                .filter_map(|of| of.refused.as_ref());
             refused.find(is_same).cloned()
         })
 }

@@ -163,7 +163,9 @@ mod tests {
         assert_eq!(contoso.len(), 32);
         let fabrikam = as_many_as_go(&turns, "fabrikam");
         assert_eq!(fabrikam.len(), 16);
-        let others: Vec<_> = (0..5).map(|n| as_many_as_go(&turns, &n.to_string())).collect();
+        let others: Vec<_> = (0..5)
+            .map(|n| as_many_as_go(&turns, &n.to_string()))
+            .collect();
         let each: Vec<_> = others.iter().map(Vec::len).collect();
         assert_eq!(each, [8, 4, 2, 1, 1]);
     }

@@ -353,10 +353,7 @@ fn changed<K>(event: Changed<'_, DeserializeGuard<K>>) -> Option<&K> {
 }
 
 /// An object of a list that is read from its beginning, at which `forget` is called.
-fn listed_anew<'a, K>(
-    event: Changed<'a, DeserializeGuard<K>>,
-    forget: impl FnOnce(),
-) -> Option<&'a K> {
+fn listed_anew<K>(event: Changed<'_, DeserializeGuard<K>>, forget: impl FnOnce()) -> Option<&K> {
     match event {
         Ok(watcher::Event::InitApply(object)) => object.0.as_ref().ok(),
         Ok(watcher::Event::Init) => {

@@ -204,23 +204,40 @@ async fn a_hostile_body_becomes_a_short_and_harmless_message() {
         }
     };
     let text = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\u{200b}\r\n\u{2028}<b>[press](https://attacker.example)</b>";
-    let quoted = text.repeat(50_000).replace('\\', "").replace('\u{1b}', "\\u001b").replace('\u{7}', "\\u0007");
+    let quoted = text
+        .repeat(50_000)
+        .replace('\\', "")
+        .replace('\u{1b}', "\\u001b")
+        .replace('\u{7}', "\\u0007");
     let quoted = quoted.replace("\r\n", "\\r\\n");
     let bodies = [
-        raw(&[b"\xff\xfe\xc0\x80\x1b[31m".as_slice(), &[0xed, 0xa0, 0x80, 0x9b]].concat().repeat(9_000)),
+        raw(&[
+            b"\xff\xfe\xc0\x80\x1b[31m".as_slice(),
+            &[0xed, 0xa0, 0x80, 0x9b],
+        ]
+        .concat()
+        .repeat(9_000)),
         raw(text.repeat(50_000).as_bytes()),
         raw(format!(r#"{{"error":{{"code":"{quoted}","message":"{quoted}"}}}}"#).as_bytes()),
         raw("[".repeat(1 << 20).as_bytes()),
         raw(format!("{}1{}", r#"{"error":"#.repeat(100), "}".repeat(100)).as_bytes()),
-        raw(&[0; 1 << 16]),
+        raw(&vec![0; 1 << 16]),
     ];
     for body in bodies {
-        for (status, kind) in [(200, "application/json"), (200, "text/html"), (400, "application/json"), (503, "text/plain"), (403, "\u{e9}/\u{e9}")] {
+        for (status, kind) in [
+            (200, "application/json"),
+            (200, "text/html"),
+            (400, "application/json"),
+            (503, "text/plain"),
+            (403, "\u{e9}/\u{e9}"),
+        ] {
             let body = body.clone();
             let error = environment_error(move || body(status, kind)).await;
             let shown = format!("{error}{:?}", error.code);
             assert!(shown.len() < 4_000, "{} bytes", shown.len());
-            let hidden = |c: char| c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}');
+            let hidden = |c: char| {
+                c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            };
             assert!(!error.to_string().chars().any(hidden), "{error:?}");
         }
     }

@@ -90,11 +90,12 @@ async fn a_server_with_a_certificate_that_proves_nothing_gets_nothing() {
     let host = policy
         .check(Cloud::Public, HostKind::Dataverse, host)
         .unwrap();
-    let other = integration(&server.application(), &host)
-        .await
-        .unwrap_err();
+    let other = integration(&server.application(), &host).await.unwrap_err();
     for (error, parts) in [
-        (untrusted, ["invalid peer certificate", "login.microsoftonline.com"]),
+        (
+            untrusted,
+            ["invalid peer certificate", "login.microsoftonline.com"],
+        ),
         (other, ["invalid peer certificate", "not valid for name"]),
     ] {
         assert_eq!((error.class, error.status), (Class::Transient, None));

@@ -29,7 +29,12 @@ async fn sees_nothing(fabrikam: &World, contoso: &World) {
     places.push(object["status"].clone());
     for place in places {
         let text = place.to_string();
-        for secret in ["Contoso UAT", "crm4.dynamics.com", "contoso-uat-set", &contoso.namespace] {
+        for secret in [
+            "Contoso UAT",
+            "crm4.dynamics.com",
+            "contoso-uat-set",
+            &contoso.namespace,
+        ] {
             assert!(!text.contains(secret), "{secret}: {text}");
         }
     }
@@ -45,7 +50,13 @@ async fn the_same_names_in_another_namespace_open_nothing() {
     let object = fabrikam
         .wait_condition(NAME, "Ready", "False", Some("SecretNotFound"))
         .await;
-    assert_says(&object, "CredentialsValid", "False", "SecretNotFound", &["'contoso-entra'", &fabrikam.namespace]);
+    assert_says(
+        &object,
+        "CredentialsValid",
+        "False",
+        "SecretNotFound",
+        &["'contoso-entra'", &fabrikam.namespace],
+    );
     sees_nothing(&fabrikam, &contoso).await;
 
     let guess = json!({"clientId": CLIENT, "clientSecret": "not-it"});
@@ -55,7 +66,13 @@ async fn the_same_names_in_another_namespace_open_nothing() {
     let object = fabrikam
         .wait_condition(NAME, "Ready", "False", Some("ClientSecretInvalid"))
         .await;
-    assert_says(&object, "CredentialsValid", "False", "ClientSecretInvalid", &["AADSTS7000215"]);
+    assert_says(
+        &object,
+        "CredentialsValid",
+        "False",
+        "ClientSecretInvalid",
+        &["AADSTS7000215"],
+    );
     sees_nothing(&fabrikam, &contoso).await;
     // The other one is neither disturbed, nor locked out.
     reconcile_at(&contoso, "now").await;
@@ -70,14 +87,16 @@ async fn a_name_cannot_reach_into_another_namespace() {
     let (contoso, fabrikam) = neighbours().await;
     let there = &contoso.namespace;
     let mut names: Vec<String> = [
-        "..", ".", "../x", "a/b", "a%2fb", "%2e%2e", "..%2f", "a\\b", "a b", "a?b", "a#b", "a;b", "A", "ä", "a\u{0}b",
-        "a\nb", "-a", "a-", ".a", "a.", "",
+        "..", ".", "../x", "a/b", "a%2fb", "%2e%2e", "..%2f", "a\\b", "a b", "a?b", "a#b", "a;b",
+        "A", "ä", "a\u{0}b", "a\nb", "-a", "a-", ".a", "a.", "",
     ]
     .map(str::to_owned)
     .into();
     names.push(format!("{there}/contoso-entra"));
     names.push(format!("../../{there}/secrets/contoso-entra"));
-    names.push(format!("..%2F..%2Fnamespaces%2F{there}%2Fsecrets%2Fcontoso-entra"));
+    names.push(format!(
+        "..%2F..%2Fnamespaces%2F{there}%2Fsecrets%2Fcontoso-entra"
+    ));
     names.push("a".repeat(254));
     for name in names {
         for spec in [
@@ -86,12 +105,23 @@ async fn a_name_cannot_reach_into_another_namespace() {
             json!({"dualWriteService": {"secretRef": {"name": name}}}),
         ] {
             let refused = refusal(&fabrikam, connection(NAME, spec)).await;
-            let said = ["name of an object in this namespace", "may not be more than 253", "at least 1 chars"];
-            assert!(said.iter().any(|part| refused.contains(part)), "{name:?}: {refused}");
+            let said = [
+                "name of an object in this namespace",
+                "may not be more than 253",
+                "at least 1 chars",
+            ];
+            assert!(
+                said.iter().any(|part| refused.contains(part)),
+                "{name:?}: {refused}"
+            );
         }
     }
     // Dots are allowed in names of Secrets: what the API server would make of them is one segment of a path.
-    connect(&fabrikam, json!({"credentials": {"secretRef": {"name": "a..b"}}})).await;
+    connect(
+        &fabrikam,
+        json!({"credentials": {"secretRef": {"name": "a..b"}}}),
+    )
+    .await;
     fabrikam
         .wait_condition(NAME, "Ready", "False", Some("SecretNotFound"))
         .await;
@@ -104,7 +134,10 @@ async fn a_name_cannot_reach_into_another_namespace() {
         .collect();
     let own = |path: &&String| path.contains(&fabrikam.namespace);
     for path in asked.iter().filter(own) {
-        assert_eq!(*path, format!("/api/v1/namespaces/{}/secrets/a..b", fabrikam.namespace));
+        assert_eq!(
+            *path,
+            format!("/api/v1/namespaces/{}/secrets/a..b", fabrikam.namespace)
+        );
     }
     assert!(asked.iter().any(|path| own(&path)));
 }

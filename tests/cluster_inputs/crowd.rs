@@ -66,7 +66,14 @@ async fn is_served(good: &World, asks: bool) -> Duration {
         reconcile_at(good, "now").await;
     }
     let parts = ["Contoso Renamed"];
-    says(good, "PowerPlatformIntegrated", "True", "Integrated", &parts).await;
+    says(
+        good,
+        "PowerPlatformIntegrated",
+        "True",
+        "Integrated",
+        &parts,
+    )
+    .await;
     took
 }
 
@@ -86,10 +93,12 @@ async fn answers_that_do_not_end_keep_nobody_else_waiting() {
     let (good, bad) = neighbours(&flags).await;
     let credentials = json!({"clientId": FABRIKAM, "clientSecret": "fabrikam-secret"});
     secret(&bad, "contoso-entra", credentials).await;
-    let fault = |times: Value, effect: Value| {
-        json!({"id": effect.to_string(), "call": "retrieveIntegrationDetails", "host": PRODUCTION_DATAVERSE, "times": times, "effect": effect})
-    };
-    for effect in [json!("endlessBody"), json!({"hugeBody": 200 << 20}), json!({"hugeBody": (8 << 20) - 1})] {
+    let fault = |times: Value, effect: Value| json!({"id": effect.to_string(), "call": "retrieveIntegrationDetails", "host": PRODUCTION_DATAVERSE, "times": times, "effect": effect});
+    for effect in [
+        json!("endlessBody"),
+        json!({"hugeBody": 200 << 20}),
+        json!({"hugeBody": (8 << 20) - 1}),
+    ] {
         good.fault(fault(json!(3), effect)).await;
     }
     let hold = good.fault(fault(Value::Null, json!({"hold": true}))).await;
@@ -105,7 +114,8 @@ async fn answers_that_do_not_end_keep_nobody_else_waiting() {
     assert!(memory < 500, "{memory} MiB");
     eprintln!("answers that do not end: Ready after {took:?}, the operator has had {memory} MiB");
     control.clear_faults().await;
-    bad.wait_condition("fabrikam-0", "PowerPlatformIntegrated", "True", None).await;
+    bad.wait_condition("fabrikam-0", "PowerPlatformIntegrated", "True", None)
+        .await;
 }
 
 /// How many resources one namespace has. `DUALWRITE_MATRIX=1`: ten thousand.
@@ -131,12 +141,19 @@ async fn a_crowd_of_resources_keeps_nobody_else_waiting() {
     let memory = memory(&good);
     let requests = good.api.requests();
     let of_crowd = |seen: &&Seen| seen.path.contains(&bad.namespace);
-    let count = |test: &dyn Fn(&Seen) -> bool| requests.iter().filter(of_crowd).filter(|seen| test(seen)).count();
+    let count = |test: &dyn Fn(&Seen) -> bool| {
+        requests
+            .iter()
+            .filter(of_crowd)
+            .filter(|seen| test(seen))
+            .count()
+    };
     let writes = count(&Seen::is_write);
     let secrets = count(&|seen| seen.path.contains("/secrets/"));
     eprintln!(
         "{} resources: created in {created:?}, all said in {settled:?}; the good one Ready after {took:?}; {memory} MiB (before: {empty}); \
-         {writes} writes, {secrets} reads of Secrets", crowd()
+         {writes} writes, {secrets} reads of Secrets",
+        crowd()
     );
     assert!(took < SOON, "Ready after {took:?}");
     // Two of the status, and one event.

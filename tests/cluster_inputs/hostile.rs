@@ -33,12 +33,16 @@ pub(crate) async fn all_is_tame(world: &World, kinds: &[&str]) {
         for object in objects {
             let text = object.to_string();
             assert!(text.len() < 100_000, "{kind}: {} bytes", text.len());
-            each_text(&object, &mut |text| assert!(is_harmless(text), "{kind}: {text:?}"));
+            each_text(&object, &mut |text| {
+                assert!(is_harmless(text), "{kind}: {text:?}");
+            });
         }
     }
     assert!(world.operator_log().iter().all(|line| is_harmless(line)));
     for request in world.api.requests().iter().filter(|seen| seen.is_write()) {
-        each_text(&request.body, &mut |text| assert!(is_harmless(text), "{}: {text:?}", request.path));
+        each_text(&request.body, &mut |text| {
+            assert!(is_harmless(text), "{}: {text:?}", request.path);
+        });
     }
 }
 
@@ -66,7 +70,14 @@ async fn hostile_names_and_errors_are_tamed() {
     let world = world(environment(SPEC, change)).await;
     connect(&world, json!({})).await;
     let parts = ["Contoso [31m2J[press](https://attacker.example)"];
-    says(&world, "PowerPlatformIntegrated", "True", "Integrated", &parts).await;
+    says(
+        &world,
+        "PowerPlatformIntegrated",
+        "True",
+        "Integrated",
+        &parts,
+    )
+    .await;
     says(&world, "Ready", "False", "InstallFailed", &["Error"]).await;
     quiet(&world, INTERVAL * 2).await;
     all_is_tame(&world, &["dwc", "dwo", "event"]).await;
@@ -86,7 +97,10 @@ async fn hostile_refusals_are_tamed() {
     let headers = || json!({"x-ms-correlation-request-id": "\u{e9}".repeat(4000), "x-ms-request-id": "[press](https://attacker.example)"});
     let fault = |call: &str, status: u16, body: Value| {
         let effect = json!({"status": status, "headers": headers(), "body": body});
-        (format!("{call} {status}"), json!({"call": call, "times": null, "effect": effect}))
+        (
+            format!("{call} {status}"),
+            json!({"call": call, "times": null, "effect": effect}),
+        )
     };
     let cases = vec![
         fault("token", 401, entra("AADSTS7000215")),
@@ -97,10 +111,19 @@ async fn hostile_refusals_are_tamed() {
         fault("installApplication", 400, json!(hostile("text", 1 << 20))),
     ];
     side_by_side(cases, 6, |fault| async move {
+        // Only what is changed needs somebody who changes something.
+        let mode = match fault["call"].as_str() {
+            Some("installApplication") => "Manage",
+            _ => "Observe",
+        };
         let world = world(Value::Null).await;
         let fault = world.fault(fault).await;
-        connect(&world, json!({})).await;
-        world.simulator().control().fault_fired(&fault, 1, SOON).await;
+        connect(&world, json!({"mode": mode})).await;
+        world
+            .simulator()
+            .control()
+            .fault_fired(&fault, 1, SOON)
+            .await;
         let said = |object: &Value| {
             let texts = &object["status"].to_string();
             texts.contains("attacker.example")
@@ -258,7 +281,12 @@ async fn a_stored_object_that_cannot_be_read_does_not_stop_the_others() {
         let said = world.wait_condition(name, "Ready", "False", None).await;
         let reason = condition(&said, "Ready")["reason"].as_str().unwrap();
         // What parsers mend has a host of Microsoft's then.
-        let known = ["SpecInvalid", "HostNotAllowed", "IntegratedWithOther"];
+        let known = [
+            "SpecInvalid",
+            "HostNotAllowed",
+            "IntegratedWithOther",
+            "Conflict",
+        ];
         assert!(known.contains(&reason), "{reason}: {form}");
     }
     only_known_hosts(&world).await;

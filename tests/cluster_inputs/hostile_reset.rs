@@ -43,11 +43,26 @@ async fn hostile_texts_in_a_reset_are_cut_and_cleaned() {
     );
     all_is_tame(&world, &["dwc", "dwo", "event", "configmap"]).await;
     // In a terminal too: what is in the backup is YAML inside of YAML.
-    let printed = world.kubectl(&["get", "dwc,dwo,cm", "-o", "yaml"]).await.ok();
+    let printed = world
+        .kubectl(&["get", "dwc,dwo,cm", "-o", "yaml"])
+        .await
+        .ok();
     assert!(is_harmless(&printed));
     let backups = world.list("configmap").await;
-    let backup = backups.iter().find_map(|map| map["data"]["backup.yaml"].as_str());
+    let backup = backups
+        .iter()
+        .find_map(|map| map["data"]["backup.yaml"].as_str());
     let backup: Value = serde_norway::from_str(backup.unwrap()).unwrap();
-    let names: Vec<_> = backup["tableMaps"].as_array().unwrap().iter().map(|map| &map["name"]).collect();
-    assert!(names.iter().any(|name| name.as_str().unwrap().starts_with("Contoso [31m2J[press]")), "{names:?}");
+    let names: Vec<_> = backup["tableMaps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|map| &map["name"])
+        .collect();
+    assert!(
+        names
+            .iter()
+            .any(|name| name.as_str().unwrap().starts_with("Contoso [31m2J[press]")),
+        "{names:?}"
+    );
 }

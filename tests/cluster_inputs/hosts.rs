@@ -172,8 +172,14 @@ async fn a_url_that_is_more_than_a_host_is_refused_with_one_message() {
         for field in ["financeOperations", "dualWriteService"] {
             let object = connection(NAME, json!({field: {"url": url}}));
             let refused = refusal(&world, object).await;
-            let words = ["write https:// and a host name, nothing else", "may not be more than 262"];
-            assert!(words.iter().any(|part| refused.contains(part)), "{url:?}: {refused}");
+            let words = [
+                "write https:// and a host name, nothing else",
+                "may not be more than 262",
+            ];
+            assert!(
+                words.iter().any(|part| refused.contains(part)),
+                "{url:?}: {refused}"
+            );
             assert!(refused.contains(&format!("spec.{field}.url")), "{refused}");
         }
     }

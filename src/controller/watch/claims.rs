@@ -54,7 +54,11 @@ impl Claims {
     pub(super) fn rivals(&self, desired: &Desired) -> Vec<Claim> {
         let host = desired.finance_operations_url.to_ascii_lowercase();
         let others = || {
-            let of_host = self.by_host.get(&host).into_iter().flat_map(BTreeMap::values);
+            let of_host = self
+                .by_host
+                .get(&host)
+                .into_iter()
+                .flat_map(BTreeMap::values);
             of_host.filter(|claim| claim.uid != desired.uid)
         };
         let near = others().find(|claim| claim.namespace == desired.namespace);
@@ -88,7 +92,8 @@ mod tests {
             "observed": {"link": {"connectionSetId": "c", "environmentId": "a", "firstSeen": "2026-01-01T00:00:00Z", "since": "2026-01-01T00:00:00Z"}},
         });
         let created = format!("2026-01-01T00:00:{second:02}Z");
-        let metadata = json!({"name": uid, "namespace": namespace, "uid": uid, "creationTimestamp": created});
+        let metadata =
+            json!({"name": uid, "namespace": namespace, "uid": uid, "creationTimestamp": created});
         serde_json::from_value(json!({
             "apiVersion": "dualwrite.dev/v1alpha1", "kind": "DualWriteConnection", "metadata": metadata, "spec": spec, "status": status,
         }))
@@ -107,15 +112,37 @@ mod tests {
         assert!(set(&mut claims, &own));
         assert!(!set(&mut claims, &own), "the same again");
         assert!(claims.rivals(&desired).is_empty());
-        for (namespace, uid, second) in [("fabrikam", "b", 1), ("fabrikam", "c", 2), ("contoso", "d", 3), ("contoso", "e", 4)] {
-            assert!(set(&mut claims, &claiming("Contoso.operations.dynamics.com", namespace, uid, second)));
+        for (namespace, uid, second) in [
+            ("fabrikam", "b", 1),
+            ("fabrikam", "c", 2),
+            ("contoso", "d", 3),
+            ("contoso", "e", 4),
+        ] {
+            assert!(set(
+                &mut claims,
+                &claiming("Contoso.operations.dynamics.com", namespace, uid, second)
+            ));
         }
-        assert!(set(&mut claims, &claiming("other.operations.dynamics.com", "fabrikam", "f", 0)));
-        let uids = |claims: &Claims| claims.rivals(&desired).into_iter().map(|claim| claim.uid).collect::<Vec<_>>();
+        assert!(set(
+            &mut claims,
+            &claiming("other.operations.dynamics.com", "fabrikam", "f", 0)
+        ));
+        let uids = |claims: &Claims| {
+            claims
+                .rivals(&desired)
+                .into_iter()
+                .map(|claim| claim.uid)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(uids(&claims), ["b", "d"]);
         let host = host_of(&own);
         assert!(claims.has_older(&host, &age(&own)));
-        for (namespace, uid, second) in [("fabrikam", "b", 1), ("fabrikam", "c", 2), ("contoso", "d", 3), ("contoso", "e", 4)] {
+        for (namespace, uid, second) in [
+            ("fabrikam", "b", 1),
+            ("fabrikam", "c", 2),
+            ("contoso", "d", 3),
+            ("contoso", "e", 4),
+        ] {
             let gone = claiming("contoso.operations.dynamics.com", namespace, uid, second);
             assert!(claims.set(&gone, None));
         }
