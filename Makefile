@@ -15,6 +15,9 @@ demo: control-plane ## See everything once, on a throw-away control plane (KEEP=
 	@$(CARGO) build --locked --bins --example demo
 	@$(CARGO) run --quiet --locked --example demo
 
+# Most tests wait for other processes, so that more of them than there are cores run
+# at once.
+test: export RUST_TEST_THREADS ?= $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN))
 test: control-plane ## Run every test
 	$(CARGO) test --locked
 
@@ -28,8 +31,8 @@ lint: ## Check format, lints and, where cargo-deny is installed, dependencies
 		echo "$(CARGO) deny check bans licenses sources"; \
 		$(CARGO) deny --locked check bans licenses sources; \
 	else \
-		echo "lint: cargo-deny is NOT installed, so licences and sources of dependencies were NOT checked"; \
-		echo "lint: to check them too: cargo install --locked cargo-deny"; \
+		echo "lint: cargo-deny is not installed; tests/dependencies.rs holds the rules of deny.toml too, and says less"; \
+		echo "lint: to have it: cargo install --locked cargo-deny"; \
 	fi
 
 generate: ## Write crds/ and the generated parts of docs/

@@ -66,7 +66,7 @@ impl Stage {
                 &kubeconfig,
                 NAMESPACE,
                 &args,
-                None,
+                &[],
             )
             .await,
         );

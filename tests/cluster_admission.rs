@@ -106,6 +106,19 @@ async fn a_connection_of_a_good_shape_is_accepted() {
     // What one rule refuses together, and takes apart.
     let twins = [
         vec![
+            ("credentials.secretRef", Value::Null),
+            ("credentials.ambient", json!(true)),
+        ],
+        vec![
+            ("credentials.secretRef", Value::Null),
+            ("credentials.serviceAccountRef", json!({"name": "erp"})),
+            (
+                "credentials.clientId",
+                json!("4d1a0c5e-0000-4000-8000-000000000002"),
+            ),
+        ],
+        vec![("credentials.ambient", json!(false))],
+        vec![
             ("mismatch.policy", json!("Report")),
             ("dualWriteService", Value::Null),
             ("link.legalEntities", Value::Null),
@@ -135,6 +148,10 @@ async fn a_connection_of_a_good_shape_is_accepted() {
             ("link.observe", json!("Never")),
         ],
     ];
+    // A chart writes null where nothing is given.
+    let mut nothing = connection();
+    nothing["spec"]["credentials"]["ambient"] = Value::Null;
+    assert_eq!(create(&client, &nothing).await, Ok(()));
     for changes in twins {
         assert_eq!(
             create(&client, &changed(&changes)).await,
@@ -199,6 +216,40 @@ fn bad() -> Vec<(Vec<(&'static str, Value)>, &'static str)> {
         (
             vec![("credentials.serviceAccountRef", json!({"name": "erp"}))],
             "give exactly one source of credentials",
+        ),
+        (
+            vec![("credentials.ambient", json!(true))],
+            "give exactly one source of credentials",
+        ),
+        (
+            vec![
+                ("credentials.secretRef", Value::Null),
+                ("credentials.ambient", json!(false)),
+            ],
+            "or ambient: true",
+        ),
+        (
+            vec![
+                ("credentials.secretRef", Value::Null),
+                ("credentials.serviceAccountRef", json!({"name": "erp"})),
+                (
+                    "credentials.clientId",
+                    json!("4d1a0c5e-0000-4000-8000-000000000002"),
+                ),
+                ("credentials.ambient", json!(true)),
+            ],
+            "give exactly one source of credentials",
+        ),
+        (
+            vec![
+                ("credentials.secretRef", Value::Null),
+                (
+                    "credentials.clientId",
+                    json!("4d1a0c5e-0000-4000-8000-000000000002"),
+                ),
+                ("credentials.ambient", json!(true)),
+            ],
+            "with ambient, the operator's pod has its own",
         ),
         (
             vec![
@@ -710,6 +761,11 @@ async fn a_plan_cannot_be_changed_and_an_approval_is_given_once() {
         (
             "access.credentials.serviceAccountRef",
             json!({"name": "erp"}),
+            "give exactly one source",
+        ),
+        (
+            "access.credentials.ambient",
+            json!(true),
             "give exactly one source",
         ),
         (

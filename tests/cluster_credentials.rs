@@ -6,6 +6,8 @@ use serde_json::Value;
 
 mod support;
 
+#[path = "cluster_credentials/ambient.rs"]
+mod ambient;
 #[path = "cluster_credentials/applications.rs"]
 mod applications;
 #[path = "cluster_credentials/lifetimes.rs"]

@@ -5,6 +5,8 @@ mod support;
 
 #[path = "cluster_inputs/apart.rs"]
 mod apart;
+#[path = "cluster_inputs/claims.rs"]
+mod claims;
 #[path = "cluster_inputs/credentials.rs"]
 mod credentials;
 #[path = "cluster_inputs/crowd.rs"]
@@ -15,3 +17,5 @@ mod hostile;
 mod hostile_reset;
 #[path = "cluster_inputs/hosts.rs"]
 mod hosts;
+#[path = "cluster_inputs/proxy.rs"]
+mod proxy;

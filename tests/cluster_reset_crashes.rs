@@ -13,6 +13,8 @@ mod support;
 mod deaths;
 #[path = "cluster_reset_crashes/people.rs"]
 mod people;
+#[path = "cluster_reset_crashes/restart.rs"]
+mod restart;
 #[path = "cluster_reset_crashes/steps.rs"]
 mod steps;
 #[path = "cluster_reset_crashes/troubles.rs"]

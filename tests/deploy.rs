@@ -2,6 +2,8 @@
 //! security, and gives each role just what it should have.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a failed test stops where it failed
 
+#[path = "deploy/ambient.rs"]
+mod ambient;
 #[path = "deploy/policies.rs"]
 mod policies;
 mod support;
@@ -71,6 +73,33 @@ const LOOSENINGS: [(&str, &str); 5] = [
         r#"{"privileged": true}"#,
     ),
 ];
+
+/// What the restricted profile does not ask for.
+#[tokio::test]
+async fn nothing_is_written_in_a_container_and_no_shell_is_in_it() {
+    let admin = ControlPlane::shared().await.admin();
+    for folder in OVERLAYS {
+        let objects = render(admin, folder).await;
+        let deployment = find(&objects, "Deployment", "dualwrite-operator");
+        let pod = &deployment["spec"]["template"]["spec"];
+        let lists = [&pod["containers"], &pod["initContainers"]];
+        let containers = lists.into_iter().filter_map(Value::as_array).flatten();
+        for container in containers {
+            let context = &container["securityContext"];
+            assert_eq!(context["readOnlyRootFilesystem"], true, "{folder}");
+            assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
+        }
+    }
+
+    // One file is added to an image that has neither a shell nor a package manager.
+    let dockerfile = std::fs::read_to_string(repository().join("Dockerfile")).unwrap();
+    let (_, last) = dockerfile.rsplit_once("\nFROM ").unwrap();
+    assert!(last.starts_with("gcr.io/distroless/"), "{last}");
+    let adds = |line: &&str| ["COPY", "ADD", "RUN"].contains(&line.split(' ').next().unwrap());
+    let added: Vec<&str> = last.lines().filter(adds).collect();
+    assert_eq!(added.len(), 1, "{added:?}");
+    assert!(added[0].ends_with(" /dualwrite-operator /usr/local/bin/dualwrite-operator"));
+}
 
 /// Resource, verb, and who may: the operator where it was let in, the operator
 /// elsewhere, viewer, editor, approver.

@@ -63,17 +63,6 @@ fn a_reset_that_leaves_its_maps_stopped_through_every_crash() {
     through_crashes("never", &scenario(false, |_| {}));
 }
 
-/// Whatever becomes of the connection and of the operation.
-const OWNERS: [Event; 7] = [
-    Event::Suspended(minutes(3)),
-    Event::Suspended(hours(100)),
-    Event::Changed,
-    Event::ConnectionDeleted,
-    Event::Recreated,
-    Event::OperationDeleted,
-    Event::Rival,
-];
-
 #[test]
 fn a_reset_whose_connection_changes_at_each_step() {
     let scenario = scenario(true, |_| {});
@@ -103,20 +92,6 @@ fn a_reset_whose_connection_changes_while_the_operator_is_down() {
 #[test]
 fn a_reset_in_a_world_that_moves() {
     let scenario = scenario(true, |_| {});
-    let cells = scenario.events(&[
-        Event::IntegrationMoved,
-        Event::IntegrationUnseen,
-        Event::LinkMoved,
-        Event::LinkGone,
-        Event::SetMoved,
-        Event::MapStarted,
-        Event::MapChanged,
-        Event::KeyChanged,
-        Event::BackupDeleted,
-        Event::BackupAltered,
-        Event::Blind(minutes(4)),
-        Event::Blind(hours(3)),
-        Event::Blind(hours(30)),
-    ]);
+    let cells = scenario.events(&MOVES);
     run_all("world", &scenario, &cells, |_, _| {});
 }

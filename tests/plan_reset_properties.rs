@@ -55,30 +55,8 @@ prop_compose! {
 }
 
 fn events() -> impl Strategy<Value = Event> {
-    prop::sample::select(vec![
-        Event::Crash(seconds(1)),
-        Event::Crash(minutes(7)),
-        Event::Crash(hours(2)),
-        Event::Rival,
-        Event::Suspended(minutes(5)),
-        Event::Suspended(hours(30)),
-        Event::Changed,
-        Event::ConnectionDeleted,
-        Event::Recreated,
-        Event::OperationDeleted,
-        Event::IntegrationMoved,
-        Event::IntegrationUnseen,
-        Event::LinkMoved,
-        Event::LinkGone,
-        Event::SetMoved,
-        Event::MapStarted,
-        Event::MapChanged,
-        Event::KeyChanged,
-        Event::BackupDeleted,
-        Event::BackupAltered,
-        Event::Blind(minutes(5)),
-        Event::Blind(hours(2)),
-    ])
+    let crashes = [seconds(1), minutes(7), hours(2)].map(Event::Crash);
+    prop::sample::select([&crashes[..], &OWNERS, &MOVES].concat())
 }
 
 fn moments() -> impl Strategy<Value = When> {

@@ -69,6 +69,8 @@ pub enum Reason {
     Conflict,
     /// The stored resource cannot be read.
     SpecInvalid,
+    /// The operator has an error of its own.
+    InternalError,
     /// The plan of a reset was rejected.
     PlanRejected,
     /// A reset was accepted, and the link still names the old destination.
@@ -94,6 +96,8 @@ pub enum Reason {
     SecretInvalid,
     /// A host of the resource is not one that credentials are sent to.
     HostNotAllowed,
+    /// The namespace may not claim a host or an environment of the resource.
+    ClaimNotAllowed,
     /// The client secret is wrong.
     ClientSecretInvalid,
     /// The client secret has expired.
@@ -106,6 +110,12 @@ pub enum Reason {
     ClientCertificateRefused,
     /// The `ServiceAccount` does not exist.
     ServiceAccountNotFound,
+    /// The namespace may not use the identity of the operator's own pod.
+    AmbientIdentityNotAllowed,
+    /// The operator's own pod has no usable identity.
+    AmbientIdentityMissing,
+    /// The identity of the operator's own pod is of another tenant or cloud than the spec.
+    AmbientIdentityMismatch,
     /// Entra does not take a `ServiceAccount`'s token.
     FederationRefused,
     /// The application does not exist in the tenant.

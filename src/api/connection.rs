@@ -225,9 +225,9 @@ pub struct Dataverse {
 /// An application identity of Microsoft Entra ID.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[x_kube(
-    validation = Rule::new("has(self.secretRef) != has(self.serviceAccountRef)").message("give exactly one source of credentials: secretRef (a Secret with clientId, and clientSecret or clientCertificate), or serviceAccountRef with clientId"),
+    validation = Rule::new("[has(self.secretRef), has(self.serviceAccountRef), has(self.ambient) && self.ambient].filter(given, given).size() == 1").message("give exactly one source of credentials: secretRef (a Secret with clientId, and clientSecret or clientCertificate), or serviceAccountRef with clientId, or ambient: true (the identity of the operator's own pod, where its administrator allows that)"),
     validation = Rule::new("!has(self.serviceAccountRef) || has(self.clientId)").message("credentials.serviceAccountRef needs credentials.clientId: the application (client) id of the app registration that trusts this ServiceAccount"),
-    validation = Rule::new("has(self.serviceAccountRef) || !has(self.clientId)").message("credentials.clientId belongs to serviceAccountRef: with secretRef, put clientId into the Secret")
+    validation = Rule::new("has(self.serviceAccountRef) || !has(self.clientId)").message("credentials.clientId belongs to serviceAccountRef: with secretRef, put clientId into the Secret; with ambient, the operator's pod has its own")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Credentials {
@@ -246,11 +246,46 @@ pub struct Credentials {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_ref: Option<LocalReference>,
 
+    /// true: the workload identity of the operator's own pod (Azure workload identity). Only in namespaces that the
+    /// operator's administrator allows it in (--allow-ambient-identity-in); tenantId must be the tenant of that identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ambient: Option<bool>,
+
     /// The application (client) id of the app registration that trusts serviceAccountRef.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     #[x_kube(validation = values::uuid("the application (client) id"))]
     pub client_id: Option<String>,
+}
+
+/// Where an application identity comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialSource<'a> {
+    /// A Secret.
+    Secret(&'a LocalReference),
+    /// A ServiceAccount, and the application (client) id that trusts it.
+    ServiceAccount(&'a LocalReference, &'a str),
+    /// The operator's own pod.
+    Ambient,
+}
+
+impl Credentials {
+    /// The one source that is given; `None` if there is none, or more than one, which admission refuses.
+    pub fn source(&self) -> Option<CredentialSource<'_>> {
+        let ambient = self.ambient.unwrap_or_default();
+        match (&self.secret_ref, &self.service_account_ref, ambient) {
+            (Some(secret), None, false) => Some(CredentialSource::Secret(secret)),
+            (None, Some(account), false) => {
+                let client_id = self.client_id.as_deref()?;
+                Some(CredentialSource::ServiceAccount(account, client_id))
+            }
+            (None, None, true) => Some(CredentialSource::Ambient),
+            (None, None, false)
+            | (Some(_), Some(_), _)
+            | (Some(_), _, true)
+            | (_, Some(_), true) => None,
+        }
+    }
 }
 
 /// Names an object in the namespace of the resource.

@@ -35,6 +35,22 @@ pub fn environment_id() -> Rule {
     )
 }
 
+/// The same, of a text that did not come through admission.
+pub fn is_environment_id(text: &str) -> bool {
+    let uuid = text.strip_prefix("Default-").unwrap_or(text);
+    // Of its several forms, 36 characters have only the usual one.
+    uuid.len() == 36 && uuid::Uuid::try_parse(uuid).is_ok()
+}
+
+/// Whether a text can be the name of a namespace.
+pub fn is_namespace(text: &str) -> bool {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len())
+        && text.bytes().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
 /// A duration from `least` to `most`, both in the notation of the field itself.
 pub fn duration(least: &str, most: &str) -> Rule {
     Rule::new(format!(
@@ -125,6 +141,36 @@ mod tests {
             "contoso.operations.dynamics.com",
         ] {
             assert_eq!(host_of(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn names_of_namespaces_and_ids_of_environments_have_their_shape() {
+        for good in ["contoso", "contoso-erp-2", "9", &"a".repeat(63)] {
+            assert!(is_namespace(good), "{good}");
+        }
+        for bad in [
+            "",
+            "*",
+            "Contoso",
+            "-a",
+            "a-",
+            "a.b",
+            "a b",
+            &"a".repeat(64),
+        ] {
+            assert!(!is_namespace(bad), "{bad}");
+        }
+        let uuid = "6F2c8d0e-0000-4000-8000-000000000001";
+        assert!(is_environment_id(uuid) && is_environment_id(&format!("Default-{uuid}")));
+        for bad in [
+            String::new(),
+            "Default-".to_owned(),
+            uuid.replace('-', ""),
+            format!("{{{uuid}}}"),
+            format!("Other-{uuid}"),
+        ] {
+            assert!(!is_environment_id(&bad), "{bad}");
         }
     }
 

@@ -7,7 +7,7 @@ use dualwrite_operator::{
     api::{DualWriteConnection, DualWriteOperation},
     runtime::{
         cli::{Cli, Command, Crd, Kind},
-        run, sign_in, telemetry,
+        panics, run, sign_in, telemetry,
     },
 };
 use kube::CustomResourceExt;
@@ -29,6 +29,7 @@ fn main() -> ExitCode {
 
 fn operate(flags: dualwrite_operator::runtime::cli::Run) -> anyhow::Result<()> {
     telemetry::start(flags.log_format)?;
+    panics::log_places_only();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
@@ -40,6 +41,7 @@ fn operate(flags: dualwrite_operator::runtime::cli::Run) -> anyhow::Result<()> {
 
 /// Without logs: what is said is for the person in front of it.
 fn sign_in(flags: dualwrite_operator::runtime::cli::SignIn) -> anyhow::Result<()> {
+    panics::tell_places_only();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

@@ -15,7 +15,11 @@ use super::{
     observe::{maps::Service, problem},
 };
 use crate::{
-    api::{DualWriteOperationSpec, Reason, operation::Phase, values},
+    api::{
+        DualWriteOperationSpec, Reason,
+        operation::{Action, Phase},
+        values,
+    },
     microsoft::{
         AllowedHost, HostKind, MutationError,
         dual_write::{self, LinkRequest, ResetRequest},
@@ -37,10 +41,11 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// Checks the hosts, then gets the identities, from the references that the operation carries.
+    /// Checks the hosts and whether the namespace may claim them, then gets the identities, from the references that the
+    /// operation carries.
     ///
     /// # Errors
-    /// A host is not allowed, or a Secret cannot be used; the problem says what to do.
+    /// A host or a claim is not allowed, or a Secret cannot be used; the problem says what to do.
     pub async fn of(context: &Context, operation: &KnownOperation) -> Result<Self, Problem> {
         let access = &operation.spec.access;
         let cloud = access.cloud;
@@ -55,11 +60,17 @@ impl Reach {
         };
         let finance_operations =
             allowed(HostKind::FinanceOperations, &access.finance_operations_url)?;
-        let namespace = &operation.namespace;
         let service = match &access.dual_write_service {
             None => None,
-            Some(service) => {
-                let host = allowed(HostKind::DualWriteService, &service.url)?;
+            Some(service) => Some((service, allowed(HostKind::DualWriteService, &service.url)?)),
+        };
+        may_claim(context, operation, finance_operations.name())?;
+        let namespace = &operation.namespace;
+        let application =
+            identities::application(context, namespace, cloud, &access.credentials).await?;
+        let service = match service {
+            None => None,
+            Some((service, host)) => {
                 let tenant = &access.credentials.tenant_id;
                 let account =
                     identities::dual_write_account(context, namespace, cloud, tenant, service)
@@ -67,13 +78,27 @@ impl Reach {
                 Some((host, account.shared))
             }
         };
-        let application =
-            identities::application(context, namespace, cloud, &access.credentials).await?;
         Ok(Self {
             application: application.shared,
             finance_operations,
             service,
         })
+    }
+}
+
+/// What is under way needs the claim too, for it may have been taken off the list since: then it stands still, and goes on
+/// when the claim is back.
+fn may_claim(context: &Context, operation: &KnownOperation, host: &str) -> Result<(), Problem> {
+    let (claims, namespace, spec) = (&context.claims, &operation.namespace, &operation.spec);
+    // The address that is called, and the name that the plan is about: nobody may claim one by the other.
+    claims.check_host(namespace, host)?;
+    let host = &spec.finance_operations_host;
+    match spec.action {
+        // It is about where dual-write is linked to now, which the namespace does not claim.
+        Action::StopMaps => claims.check_host(namespace, host),
+        Action::Setup | Action::Link | Action::Reset => {
+            claims.check(namespace, host, &spec.target.environment_id)
+        }
     }
 }
 

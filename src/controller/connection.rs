@@ -10,6 +10,7 @@ use kube::{
 };
 
 use super::{
+    contain::contain,
     context::Context,
     deletion, identities, observe,
     report::{self, WriteError},
@@ -42,6 +43,9 @@ pub enum PassError {
         /// Why it could not be.
         source: WriteError,
     },
+    /// A panic.
+    #[error("the operator has an error of its own; the line of the log before this one says where")]
+    Defect,
 }
 
 /// Says what was being written when it failed.
@@ -69,12 +73,36 @@ pub async fn reconcile(
         return Ok(Action::await_change());
     }
     let timer = context.metrics.pass("DualWriteConnection");
-    let result = match deleted {
-        Some(deleted) => deletion::pass(connection, &context, deleted.0).await,
-        None => pass(connection, &context).await,
+    let looked = async {
+        match deleted {
+            Some(deleted) => deletion::pass(connection, &context, deleted.0).await,
+            None => pass(connection, &context).await,
+        }
     };
+    let result = contain(Box::pin(looked)).await;
+    if let Err(PassError::Defect) = result {
+        say_defect(connection, &context).await;
+    }
     timer.done(result.is_ok());
     result
+}
+
+/// Best effort: what a person sees must not go on saying what nobody looks at any more.
+async fn say_defect(connection: &DualWriteConnection, context: &Context) {
+    let mut status = connection.status.clone().unwrap_or_default();
+    let generation = connection.metadata.generation.unwrap_or_default();
+    conditions::set(
+        &mut status.conditions,
+        ConditionType::Ready,
+        &Says::unknown(Reason::InternalError, messages::defect()),
+        generation,
+        super::now(),
+    );
+    if connection.status.as_ref() != Some(&status)
+        && let Err(error) = write_status(connection, context, &status).await
+    {
+        tracing::warn!(name = connection.name_any(), %error, "a connection could not be told of the defect");
+    }
 }
 
 async fn pass(connection: &DualWriteConnection, context: &Context) -> Result<Action, PassError> {

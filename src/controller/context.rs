@@ -9,7 +9,12 @@ use std::{
 use jiff::Timestamp;
 use kube::{Client, runtime::events::Recorder};
 
-use super::{identities::Identities, turns::Turns, watch::Scope};
+use super::{
+    claims::Claims,
+    identities::{Ambient, Identities},
+    turns::Turns,
+    watch::Scope,
+};
 use crate::{
     microsoft::{HostPolicy, Http, dual_write::CallTemplate},
     plan::{checks::Preflight, observed::Package, world::Settings},
@@ -39,6 +44,10 @@ pub struct Context {
     pub http: Http,
     /// Which hosts credentials may be sent to.
     pub hosts: HostPolicy,
+    /// Which namespace may claim what.
+    pub claims: Claims,
+    /// The identity of the operator's own pod, and who may use it.
+    pub ambient: Ambient,
     /// The call that makes a link.
     pub link_template: CallTemplate,
     /// The call that resets a link.
@@ -98,6 +107,10 @@ pub struct Parts {
     pub http: Http,
     /// Which hosts credentials may be sent to.
     pub hosts: HostPolicy,
+    /// Which namespace may claim what.
+    pub claims: Claims,
+    /// The identity of the operator's own pod, and who may use it.
+    pub ambient: Ambient,
     /// The call that makes a link.
     pub link_template: CallTemplate,
     /// The call that resets a link.
@@ -120,6 +133,8 @@ impl Context {
             recorder,
             http,
             hosts,
+            claims,
+            ambient,
             link_template,
             reset_template,
             options,
@@ -141,6 +156,8 @@ impl Context {
             recorder,
             http,
             hosts,
+            claims,
+            ambient,
             link_template,
             reset_template,
             options,

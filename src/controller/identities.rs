@@ -2,6 +2,7 @@
 //! environments an interval. Nothing that was read with one credential is shown to a resource that does not hold it,
 //! because a session is found only by a digest over the whole credential.
 
+mod ambient;
 mod keys;
 mod service_account;
 mod token_store;
@@ -14,6 +15,7 @@ use std::{
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
+pub use self::ambient::Ambient;
 use self::{
     keys::Keys,
     service_account::ServiceAccountTokens,
@@ -24,8 +26,8 @@ use crate::{
     api::{
         Reason, conditions,
         connection::{
-            Cloud, CredentialKind, CredentialRefusal, CredentialStatus, CredentialUse, Credentials,
-            DualWriteService,
+            Cloud, CredentialKind, CredentialRefusal, CredentialSource, CredentialStatus,
+            CredentialUse, Credentials, DualWriteService,
         },
     },
     microsoft::{
@@ -241,8 +243,8 @@ pub async fn application(
     credentials: &Credentials,
 ) -> Result<SignedBy, Problem> {
     let used_for = CredentialUse::Application;
-    let (identity, credential) = match (&credentials.secret_ref, &credentials.service_account_ref) {
-        (Some(secret), None) => {
+    let (identity, credential) = match credentials.source() {
+        Some(CredentialSource::Secret(secret)) => {
             let secret = Keys::read(context, namespace, &secret.name).await?;
             let identity = of_secret(&credentials.tenant_id, &secret)?;
             let (kind, end) = match &identity {
@@ -254,10 +256,10 @@ pub async fn application(
             };
             (identity, described(used_for, kind, secret.name(), end))
         }
-        (None, Some(account)) => {
+        Some(CredentialSource::ServiceAccount(account, client_id)) => {
             let identity = Identity::Federated {
                 tenant_id: credentials.tenant_id.clone(),
-                client_id: credentials.client_id.clone().unwrap_or_default(),
+                client_id: client_id.to_owned(),
                 assertions: Assertions::new(ServiceAccountTokens::new(
                     context,
                     namespace,
@@ -267,10 +269,16 @@ pub async fn application(
             let kind = CredentialKind::ServiceAccountToken;
             (identity, described(used_for, kind, &account.name, None))
         }
-        _ => {
+        Some(CredentialSource::Ambient) => {
+            let tenant = &credentials.tenant_id;
+            let (identity, client_id) = context.ambient.identity(namespace, cloud, tenant)?;
+            let kind = CredentialKind::WorkloadIdentity;
+            (identity, described(used_for, kind, &client_id, None))
+        }
+        None => {
             return Err(Problem::needs_person(
                 Reason::SecretInvalid,
-                "The resource names no source of credentials, or two: give either credentials.secretRef, or credentials.serviceAccountRef with clientId.",
+                "The resource names no source of credentials, or more than one: give credentials.secretRef, or credentials.serviceAccountRef with clientId, or credentials.ambient: true.",
             ));
         }
     };

@@ -10,7 +10,9 @@
 //! | [`observe`] | what a connection's pass reads at Microsoft's |
 //! | [`act`] | what an operation's pass reads and sends at Microsoft's |
 //! | [`backup`] | what a reset takes away, as `ConfigMap`s |
+//! | [`claims`] | which namespace may claim which environments |
 //! | [`connection`] | the controller of `DualWriteConnection` |
+//! | [`contain`] | what becomes of a pass that panics |
 //! | [`deletion`] | the finalizer of a connection, and what its deletion does |
 //! | [`operation`] | the controller of `DualWriteOperation` |
 //! | [`report`] | every write to Kubernetes |
@@ -19,7 +21,9 @@
 
 pub mod act;
 pub mod backup;
+pub mod claims;
 pub mod connection;
+pub mod contain;
 pub mod context;
 pub mod deletion;
 pub mod identities;

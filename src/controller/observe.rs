@@ -99,7 +99,7 @@ struct Platform {
 }
 
 impl<'a> Pass<'a> {
-    /// Checks every host of the spec before anything is read or sent, then gets the identities.
+    /// Checks every host of the spec and what it claims before anything is read or sent, then gets the identities.
     async fn prepare(
         context: &'a Context,
         desired: &'a Desired,
@@ -113,6 +113,9 @@ impl<'a> Pass<'a> {
             Some(service) => Some(service_host(context, desired, service)?),
             None => None,
         };
+        context
+            .claims
+            .check(&desired.namespace, &desired.host, &desired.environment_id)?;
         let application = identities::application(
             context,
             &desired.namespace,

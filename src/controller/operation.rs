@@ -17,6 +17,7 @@ use kube::{
 use super::{
     act::{self, Reach},
     connection::{PassError, while_writing},
+    contain::contain,
     context::Context,
     report::{self, WriteError},
     watch,
@@ -64,7 +65,7 @@ pub async fn reconcile(
         }
     };
     let timer = context.metrics.pass("DualWriteOperation");
-    let result = match Box::pin(pass(operation, &context)).await {
+    let result = match contain(Box::pin(pass(operation, &context))).await {
         Err(PassError::Write {
             source: WriteError::Conflict,
             ..
@@ -199,7 +200,7 @@ async fn record_outcome(
     while live.status.as_ref() == Some(intent) && intent != outcome {
         match report::status(pass.context, &live.metadata, outcome).await {
             Ok(recorded) => return Ok(recorded),
-            Err(error) if error.is_certain() || started.elapsed() > RECORD_PATIENCE => {
+            Err(error) if error.is_final() || started.elapsed() > RECORD_PATIENCE => {
                 return Err(failed(error));
             }
             Err(_) => tokio::time::sleep(AGAIN).await,
@@ -297,7 +298,7 @@ fn step_of<'a>(status: &'a DualWriteOperationStatus, name: &str) -> Option<&'a S
     status.steps.iter().find(|step| step.name == name)
 }
 
-/// Asks the API server again until it has answered, within bounds.
+/// Asks the API server again until it has given an answer that lasts, within bounds.
 async fn patiently<T, F: Future<Output = Result<T, WriteError>>>(
     bound: Duration,
     ask: impl Fn() -> F,
@@ -305,7 +306,7 @@ async fn patiently<T, F: Future<Output = Result<T, WriteError>>>(
     let started = Instant::now();
     loop {
         match ask().await {
-            Err(error) if !error.is_certain() && started.elapsed() < bound => {
+            Err(error) if !error.is_final() && started.elapsed() < bound => {
                 tokio::time::sleep(AGAIN).await;
             }
             answer => return answer,

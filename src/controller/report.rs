@@ -59,6 +59,12 @@ impl WriteError {
         self.status()
             .is_some_and(|status| (400..500).contains(&status) && status != 429)
     }
+
+    /// Whether asking again changes nothing. An API server that has just started knows nobody, and nobody's rights, until it
+    /// has read them: its 401 and 403 may be over in a moment.
+    pub fn is_final(&self) -> bool {
+        self.is_certain() && !matches!(self.status(), Some(401 | 403))
+    }
 }
 
 /// Waits for a write, within bounds.

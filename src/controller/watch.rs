@@ -36,7 +36,7 @@ use super::{
     operation,
     turns::{Turn, Turns},
 };
-use claims::Claims;
+use claims::HostClaims;
 
 use crate::{
     api::{
@@ -72,7 +72,7 @@ pub struct Scope {
     pub connections: Store<GuardedConnection>,
     /// The operations there.
     pub operations: Store<GuardedOperation>,
-    claims: Mutex<Claims>,
+    claims: Mutex<HostClaims>,
     connections_listed: Listed,
     operations_listed: Listed,
 }
@@ -159,7 +159,7 @@ impl Scope {
         self.api(client)
     }
 
-    fn claims(&self) -> MutexGuard<'_, Claims> {
+    fn claims(&self) -> MutexGuard<'_, HostClaims> {
         // A claim that is in one of the two maps only is as if it were in none.
         self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -189,7 +189,7 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         let (scope, due, operation_due) =
             (Arc::clone(&scope), connection_due.clone(), operation_due);
         let kept_reads = Arc::clone(&context);
-        let mut anew = Claims::default();
+        let mut anew = HostClaims::default();
         watcher(
             scope.api::<GuardedConnection>(&context.client),
             watcher::Config::default(),
@@ -369,14 +369,14 @@ fn listed_anew<K>(event: Changed<'_, DeserializeGuard<K>>, forget: impl FnOnce()
 fn connection_changed(
     scope: &Scope,
     event: Changed<'_, GuardedConnection>,
-    anew: &mut Claims,
+    anew: &mut HostClaims,
     connections: &UnboundedSender<ObjectRef<GuardedConnection>>,
     operations: &UnboundedSender<ObjectRef<GuardedOperation>>,
 ) {
     if let Err(error) = event {
         tracing::warn!(%error, "the watch of connections was interrupted; it is taken up again");
     }
-    if let Some(connection) = listed_anew(event, || *anew = Claims::default()) {
+    if let Some(connection) = listed_anew(event, || *anew = HostClaims::default()) {
         anew.set(connection, Claim::of(connection));
     }
     if matches!(event, Ok(watcher::Event::InitDone)) {
@@ -491,19 +491,24 @@ fn host_of(connection: &DualWriteConnection) -> String {
 
 // ---- stores ----
 
-/// The operations that matter for a connection, and the claims of the other connections of its host.
+/// The operations that matter for a connection, and the claims of the other connections of its host. Whoever may not claim
+/// the host learns nothing of what others do with it.
 pub fn neighbours(context: &Context, desired: &Desired) -> (Vec<KnownOperation>, Vec<Claim>) {
     let mut operations = Vec::new();
     let mut rivals = Vec::new();
+    let (claims, namespace) = (&context.claims, &desired.namespace);
+    let may_claim = claims.check_host(namespace, &desired.host).is_ok();
     for scope in &context.scopes {
         operations.extend(scope.operations.state().iter().filter_map(|operation| {
             let operation = operation.0.as_ref().ok()?;
             let spec = &operation.spec;
-            let matters =
-                spec.connection.uid == desired.uid || spec.finance_operations_host == desired.host;
+            let same_host = may_claim && spec.finance_operations_host == desired.host;
+            let matters = same_host || spec.connection.uid == desired.uid;
             matters.then(|| known(operation))
         }));
-        rivals.extend(scope.claims().rivals(desired));
+        if may_claim {
+            rivals.extend(scope.claims().rivals(desired));
+        }
     }
     (operations, rivals)
 }

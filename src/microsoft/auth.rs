@@ -8,6 +8,7 @@ mod certificate;
 mod device_code;
 mod identity;
 mod tokens;
+mod workload_identity;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use identity::{
     AssertionSource, Assertions, Audience, Identity, RefreshTokenStore, RefreshTokens, SourceError,
 };
 use tokens::{Token, Tokens};
+pub use workload_identity::{Mismatch, NoWorkloadIdentity, WorkloadIdentity};
 
 use super::clouds::{AllowedHost, BadUrl, Cloud, HostKind, HostNotAllowed, HostPolicy, RequestUrl};
 use super::error::{Call, CallError, Class, MutationError};

@@ -252,6 +252,11 @@ fn under(name: &str, suffix: &str) -> bool {
         && labels.next().is_some()
 }
 
+/// Whether a text is a whole host name in lower case and nothing else.
+pub fn is_host_name(text: &str) -> bool {
+    plain_name(text).is_ok()
+}
+
 /// A lower-case DNS name of at least two labels, nothing else: no port, user info, IP literal, trailing dot,
 /// or internationalised label (look-alikes).
 fn plain_name(name: &str) -> Result<(), &'static str> {

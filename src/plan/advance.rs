@@ -242,6 +242,11 @@ fn unstarted(act: &Act<'_>) -> Next {
         _ if act.operation.spec.action == Action::StopMaps => first_step(act),
         Fact::Known(true) => first_step(act),
         Fact::Known(false) => void(act, messages::NOT_INTEGRATED_ANY_MORE),
+        Fact::Unknown(problem) if problem.is_for_a_person() => {
+            let mut next = wait(act, reconsider);
+            next.status.message = Some(messages::act_waiting(&problem.message));
+            next
+        }
         Fact::Unknown(_) => wait(act, reconsider),
     }
 }

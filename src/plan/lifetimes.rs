@@ -53,7 +53,7 @@ fn warning(credential: &CredentialStatus, now: Timestamp) -> Option<String> {
             "client certificate",
             "upload the public part of a new one to the app registration beside it, and put certificate and key into the Secret",
         ),
-        CredentialKind::ServiceAccountToken => return None,
+        CredentialKind::ServiceAccountToken | CredentialKind::WorkloadIdentity => return None,
         CredentialKind::Password => (
             "password",
             "set a new one for the account and put it into the Secret",

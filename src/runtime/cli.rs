@@ -6,6 +6,8 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::api::values;
+
 /// Joins Dynamics 365 finance and operations with Dataverse by dual-write, and watches that they stay joined.
 #[derive(Debug, Parser)]
 #[command(name = "dualwrite-operator", version, about)]
@@ -195,6 +197,20 @@ pub struct Run {
     )]
     pub allow_host_suffix: Vec<String>,
 
+    /// Let connections in this namespace use the workload identity of the operator's own pod; may be given several times
+    #[arg(
+        long,
+        env = "DUALWRITE_ALLOW_AMBIENT_IDENTITY_IN",
+        value_delimiter = ',',
+        value_name = "NAMESPACE",
+        value_parser = namespace
+    )]
+    pub allow_ambient_identity_in: Vec<String>,
+
+    /// A YAML file that says which namespace may claim which hosts and environments; without it, each may claim all
+    #[arg(long, env = "DUALWRITE_CLAIMS", value_name = "FILE")]
+    pub claims: Option<PathBuf>,
+
     /// A JSON file with method, path and body of the call that makes a link, which no public source shows
     #[arg(long, env = "DUALWRITE_LINK_TEMPLATE", value_name = "FILE")]
     pub link_template: Option<PathBuf>,
@@ -215,6 +231,15 @@ pub struct Run {
     /// How logs are written; RUST_LOG says how much
     #[arg(long, env = "DUALWRITE_LOG_FORMAT", value_enum, default_value = "text")]
     pub log_format: LogFormat,
+}
+
+/// One namespace by its name: there is no pattern that allows all.
+fn namespace(text: &str) -> Result<String, String> {
+    if values::is_namespace(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("write the name of one namespace, as `kubectl get namespaces` shows it".into())
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -283,6 +308,21 @@ mod tests {
         assert_eq!(elects(&["--leader-election", "false"]), Ok(Some(false)));
         assert_eq!(elects(&["--leader-election=false"]), Ok(Some(false)));
         assert!(elects(&["--leader-election=maybe"]).is_err());
+    }
+
+    #[test]
+    fn the_ambient_identity_is_allowed_in_no_namespace_or_in_those_that_are_named() {
+        let allowed = |args: &[&str]| parsed(args).map(|run| run.allow_ambient_identity_in);
+        let flag = "--allow-ambient-identity-in";
+        assert_eq!(allowed(&[]), Ok(Vec::new()));
+        assert_eq!(
+            allowed(&[flag, "erp", flag, "crm,hr"]),
+            Ok(["erp", "crm", "hr"].map(str::to_owned).to_vec())
+        );
+        for bad in ["*", "", "erp,", "ERP", "erp-*"] {
+            let refused = allowed(&[flag, bad]).err().unwrap_or_default();
+            assert!(refused.contains("one namespace"), "{bad}: {refused}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod election;
 pub mod leadership;
 pub mod metrics;
+pub mod panics;
 pub mod run;
 pub mod sign_in;
 pub mod telemetry;

@@ -25,7 +25,9 @@ use super::{
 use crate::{
     api::FIELD_MANAGER,
     controller::{
+        claims::Claims,
         context::{Context, Options, Parts},
+        identities::Ambient,
         watch::{self, Shutdown, Unwatched},
     },
     microsoft::{
@@ -77,6 +79,8 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
         hosts: HostPolicy {
             extra_suffixes: flags.allow_host_suffix.clone(),
         },
+        claims: claims(&flags)?,
+        ambient: ambient(&flags),
         link_template: link_template(&flags)?,
         reset_template: reset_template(&flags)?,
         options: options(&flags),
@@ -230,6 +234,26 @@ fn http(flags: &cli::Run, metrics: &Metrics) -> anyhow::Result<Http> {
     };
     Http::new(options, Arc::new(metrics.clone()))
         .context("the client of Microsoft's APIs cannot be made")
+}
+
+/// Read once: of a list that changed under a running operator nobody could say since when it holds.
+fn claims(flags: &cli::Run) -> anyhow::Result<Claims> {
+    let Some(file) = &flags.claims else {
+        return Ok(Claims::default());
+    };
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("--claims {} cannot be read", file.display()))?;
+    Claims::parse(&text).with_context(|| format!("--claims {}", file.display()))
+}
+
+/// The one place where the process looks for an identity of its own, and only if somebody may use it.
+fn ambient(flags: &cli::Run) -> Ambient {
+    let namespaces = &flags.allow_ambient_identity_in;
+    let ambient = Ambient::allowed_in(namespaces, |name| std::env::var(name).ok());
+    if let Some(why) = ambient.missing() {
+        tracing::warn!(%why, ?namespaces, "this pod has no workload identity that namespaces could use");
+    }
+    ambient
 }
 
 fn link_template(flags: &cli::Run) -> anyhow::Result<CallTemplate> {

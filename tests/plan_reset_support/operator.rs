@@ -84,6 +84,34 @@ pub enum Event {
     Blind(Duration),
 }
 
+/// Whatever becomes of the connection and of the operation.
+pub const OWNERS: [Event; 7] = [
+    Event::Suspended(minutes(3)),
+    Event::Suspended(hours(100)),
+    Event::Changed,
+    Event::ConnectionDeleted,
+    Event::Recreated,
+    Event::OperationDeleted,
+    Event::Rival,
+];
+
+/// Whatever else moves in the world.
+pub const MOVES: [Event; 13] = [
+    Event::IntegrationMoved,
+    Event::IntegrationUnseen,
+    Event::LinkMoved,
+    Event::LinkGone,
+    Event::SetMoved,
+    Event::MapStarted,
+    Event::MapChanged,
+    Event::KeyChanged,
+    Event::BackupDeleted,
+    Event::BackupAltered,
+    Event::Blind(minutes(4)),
+    Event::Blind(hours(3)),
+    Event::Blind(hours(30)),
+];
+
 /// When: before or after this write, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum When {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::Client;
@@ -40,7 +40,9 @@ pub struct ControlPlane {
     admin_token: String,
     operator_token: String,
     // In this order: the API server is told to go before its store.
-    api_server: Process,
+    api_server: Mutex<Process>,
+    /// How it was started.
+    api_server_command: Command,
     etcd: Process,
 }
 
@@ -71,7 +73,8 @@ impl ControlPlane {
         let authority = Authority::new();
         let token = uuid::Uuid::new_v4().to_string();
         write_secrets(&folder, &authority, &token);
-        let (api_server, url) = start_api_server(&binaries, &folder, &etcd.1, options, &token);
+        let (api_server, url, api_server_command) =
+            start_api_server(&binaries, &folder, &etcd.1, options, &token);
         let admin = kubeconfig::write(
             &folder.join("admin.kubeconfig"),
             &json!({"server": url, "certificate-authority": folder.join("ca.pem")}),
@@ -95,7 +98,8 @@ impl ControlPlane {
             admin,
             admin_token: token,
             operator_token,
-            api_server,
+            api_server: Mutex::new(api_server),
+            api_server_command,
             etcd: etcd.0,
         }
     }
@@ -109,9 +113,29 @@ impl ControlPlane {
         &self.url
     }
 
+    /// Kills the API server, and starts it again on the same port and store: what comes back has empty caches, as after an
+    /// upgrade of a control plane. Returns when it is ready.
+    pub fn restart_api_server(&self) {
+        let mut api_server = self
+            .api_server
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        api_server.kill();
+        *api_server = Process::start(
+            "kube-apiserver",
+            &self.api_server_command,
+            Some(&self.folder),
+        );
+        let (binaries, token) = (binaries(), &self.admin_token);
+        let ready = is_ready(&api_server, &self.url, &binaries, &self.folder, token);
+        assert!(ready, "not ready again: {}", api_server.tail(30));
+    }
+
     /// The process ids of etcd and kube-apiserver.
     pub fn process_ids(&self) -> [i32; 2] {
-        [self.etcd.pid(), self.api_server.pid()]
+        let api_server = self.api_server.lock();
+        let api_server = api_server.unwrap_or_else(PoisonError::into_inner).pid();
+        [self.etcd.pid(), api_server]
     }
 
     /// kubectl as a member of system:masters.
@@ -187,7 +211,8 @@ impl ControlPlane {
 impl Drop for ControlPlane {
     fn drop(&mut self) {
         // The shared one is never dropped; for it the wrappers do this.
-        self.api_server.kill();
+        let api_server = self.api_server.get_mut();
+        api_server.unwrap_or_else(PoisonError::into_inner).kill();
         self.etcd.kill();
         let _ = std::fs::remove_dir_all(&self.folder);
     }
@@ -209,7 +234,7 @@ fn write_secrets(folder: &Path, authority: &Authority, token: &str) {
 
 /// Starts etcd; returns it with its URL.
 fn start_etcd(binaries: &Path, folder: &Path) -> (Process, String) {
-    start_on_free_ports(
+    let (process, url, _) = start_on_free_ports(
         "etcd",
         folder,
         |ports| {
@@ -236,7 +261,8 @@ fn start_etcd(binaries: &Path, folder: &Path) -> (Process, String) {
                 (ready || state.exit.is_some()).then_some(ready)
             }) == Some(true)
         },
-    )
+    );
+    (process, url)
 }
 
 fn start_api_server(
@@ -245,7 +271,7 @@ fn start_api_server(
     etcd: &str,
     options: &Options,
     token: &str,
-) -> (Process, String) {
+) -> (Process, String, Command) {
     let path = |name: &str| folder.join(name).display().to_string();
     start_on_free_ports(
         "kube-apiserver",
@@ -334,13 +360,13 @@ fn start_on_free_ports(
     folder: &Path,
     command: impl Fn([u16; 2]) -> (Command, String),
     ready: impl Fn(&Process, &str) -> bool,
-) -> (Process, String) {
+) -> (Process, String, Command) {
     let mut last = String::new();
     for _ in 0..5 {
         let (command, url) = command(free_ports());
         let process = Process::start(name, &command, Some(folder));
         if ready(&process, &url) {
-            return (process, url);
+            return (process, url, command);
         }
         last = process.tail(30);
         if process.exit_status().is_none() || !last.contains("address already in use") {

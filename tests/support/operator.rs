@@ -26,7 +26,7 @@ impl Operator {
         kubeconfig: &Path,
         namespace: &str,
         args: &[String],
-        log_level: Option<&str>,
+        variables: &[(String, String)],
     ) -> Self {
         let mut command = Command::new(program);
         command
@@ -34,8 +34,8 @@ impl Operator {
             .args(args)
             .env("KUBECONFIG", kubeconfig)
             .env("POD_NAMESPACE", namespace);
-        if let Some(level) = log_level {
-            command.env("RUST_LOG", level);
+        for (name, value) in variables {
+            command.env(name, value);
         }
         let process = Process::start("the operator", &command, None);
         let admin = process

@@ -18,7 +18,7 @@ const KEPT_LINES: usize = 50_000;
 /// What the operator or a cluster's own tools would otherwise pick up from the
 /// developer's machine: proxies break loopback addresses, and a kubeconfig or a
 /// setting of the same name must come from the test alone.
-const FOREIGN_VARIABLES: [&str; 12] = [
+const FOREIGN_VARIABLES: [&str; 16] = [
     "http_proxy",
     "https_proxy",
     "all_proxy",
@@ -32,6 +32,11 @@ const FOREIGN_VARIABLES: [&str; 12] = [
     "KUBERNETES_SERVICE_HOST",
     "POD_NAME",
     "POD_NAMESPACE",
+    // Where that pod has an identity of its own.
+    "AZURE_CLIENT_ID",
+    "AZURE_TENANT_ID",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_AUTHORITY_HOST",
 ];
 
 /// A running program under `supervise.sh`, with its output kept line by line.

@@ -41,7 +41,7 @@ pub struct Builder {
     time_scale: f64,
     opted_in: bool,
     operator_program: Option<PathBuf>,
-    log_level: Option<&'static str>,
+    variables: Vec<(String, String)>,
     simulator_program: Option<PathBuf>,
     control_plane: Option<&'static ControlPlane>,
 }
@@ -59,7 +59,7 @@ pub struct World {
     operator_program: PathBuf,
     operator_kubeconfig: PathBuf,
     operator_args: Vec<String>,
-    log_level: Option<&'static str>,
+    variables: Vec<(String, String)>,
     operator: Option<Operator>,
     /// The log of earlier runs.
     earlier_log: Vec<String>,
@@ -97,8 +97,13 @@ impl Builder {
     }
 
     /// `RUST_LOG` of the operator.
-    pub fn log_level(mut self, level: &'static str) -> Self {
-        self.log_level = Some(level);
+    pub fn log_level(self, level: &str) -> Self {
+        self.variable("RUST_LOG", level)
+    }
+
+    /// A variable in the operator's environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
@@ -150,7 +155,7 @@ impl Builder {
         World {
             admin: control_plane.kubectl(&control_plane.admin_kubeconfig(&namespace)),
             operator_args: operator_args(&namespace, simulator.as_ref()),
-            log_level: self.log_level,
+            variables: self.variables,
             operator_program: self
                 .operator_program
                 .unwrap_or_else(|| program("dualwrite-operator")),
@@ -176,7 +181,7 @@ impl World {
             time_scale: 600.0,
             opted_in: true,
             operator_program: None,
-            log_level: None,
+            variables: Vec::new(),
             simulator_program: None,
             control_plane: None,
         }
@@ -334,6 +339,19 @@ impl World {
         self.operator = Some(operator);
     }
 
+    /// A variable in the environment of the operators that start from now on.
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The operators that start from now on are not given this flag and its value.
+    pub fn without_flag(&mut self, flag: &str) {
+        let place = self.operator_args.iter().position(|given| given == flag);
+        let place = place.unwrap_or_else(|| panic!("{flag} is not given"));
+        self.operator_args.drain(place..place + 2);
+    }
+
     /// One more operator on the same namespace, by mistake; it ends when dropped.
     pub async fn another_operator(&self, args: &[&str]) -> Operator {
         let args = replace_flags(&self.operator_args, args);
@@ -357,7 +375,7 @@ impl World {
             kubeconfig,
             &self.namespace,
             args,
-            self.log_level,
+            &self.variables,
         )
         .await
     }

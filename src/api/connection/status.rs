@@ -87,7 +87,8 @@ pub struct CredentialStatus {
     pub used_for: CredentialUse,
     /// What kind of credential it is.
     pub kind: CredentialKind,
-    /// The Secret, or for a ServiceAccountToken the ServiceAccount, that it comes from.
+    /// The Secret that it comes from; for a ServiceAccountToken the ServiceAccount, for a WorkloadIdentity the application
+    /// (client) id.
     pub source: String,
     /// Until when it is good, where that can be known: the end of a certificate, 90 days after a refresh token was given, or
     /// what the annotation dualwrite.dev/expires-on of the Secret says.
@@ -117,6 +118,8 @@ pub enum CredentialKind {
     ClientCertificate,
     /// A token of a ServiceAccount.
     ServiceAccountToken,
+    /// The workload identity of the operator's own pod.
+    WorkloadIdentity,
     /// A password.
     Password,
     /// A refresh token.

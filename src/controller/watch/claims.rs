@@ -13,7 +13,7 @@ use crate::{
 
 /// The claims of a scope, as its connections were seen last.
 #[derive(Default)]
-pub(super) struct Claims {
+pub(super) struct HostClaims {
     by_host: HashMap<String, BTreeMap<Age, Claim>>,
     by_uid: HashMap<String, (String, Age)>,
 }
@@ -21,7 +21,7 @@ pub(super) struct Claims {
 /// When a claim was made, and the uid: the oldest wins.
 pub(super) type Age = (Timestamp, String);
 
-impl Claims {
+impl HostClaims {
     /// Takes the claim of a connection as it is now; whether that is a change.
     pub(super) fn set(&mut self, connection: &DualWriteConnection, claim: Option<Claim>) -> bool {
         let uid = connection.uid().unwrap_or_default();
@@ -100,13 +100,13 @@ mod tests {
         .unwrap()
     }
 
-    fn set(claims: &mut Claims, connection: &DualWriteConnection) -> bool {
+    fn set(claims: &mut HostClaims, connection: &DualWriteConnection) -> bool {
         claims.set(connection, Claim::of(connection))
     }
 
     #[test]
     fn the_oldest_and_the_oldest_nearby_are_all_that_matters() {
-        let mut claims = Claims::default();
+        let mut claims = HostClaims::default();
         let own = claiming("contoso.operations.dynamics.com", "contoso", "own", 5);
         let desired = Desired::from_resource(&own, std::time::Duration::ZERO).unwrap();
         assert!(set(&mut claims, &own));
@@ -127,7 +127,7 @@ mod tests {
             &mut claims,
             &claiming("other.operations.dynamics.com", "fabrikam", "f", 0)
         ));
-        let uids = |claims: &Claims| {
+        let uids = |claims: &HostClaims| {
             claims
                 .rivals(&desired)
                 .into_iter()

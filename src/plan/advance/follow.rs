@@ -8,7 +8,7 @@ use super::{
     failures,
     read_back::may_repeat,
     reset,
-    steps::{unseen, wait_for_step},
+    steps::{running_message, unseen, wait_for_step},
     targets::{Target, appeared, target},
 };
 use crate::{
@@ -59,7 +59,12 @@ fn follow_setup(
         (Target::Missing(_) | Target::Moving, _) if is_past_patience(act, step, kind) => {
             timed_out(act, status, index)
         }
-        (Target::Unseen(_) | Target::Missing(_) | Target::Moving, _) => {
+        (Target::Unseen(problem), _) => unseen(act, status, problem),
+        (Target::Missing(_) | Target::Moving, _) => {
+            // What was said of an obstacle holds no longer.
+            let mut status = status;
+            let name = status.steps[index].name.clone();
+            status.message = Some(running_message(act, &status, &name));
             keep(status, Some(after(act.now, act.settings.poll)))
         }
     }

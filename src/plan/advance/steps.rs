@@ -343,7 +343,8 @@ pub(super) fn adopt(act: &Act<'_>, mut status: DualWriteOperationStatus, index: 
     keep(status, Some(after(act.now, act.settings.poll)))
 }
 
-/// What decides could not be read. In the middle of a reset the reader must know that maps are stopped meanwhile.
+/// What decides could not be read. In the middle of a reset the reader must know that maps are stopped meanwhile; and
+/// whatever is under way, he must know what only a person can mend.
 pub(super) fn unseen(
     act: &Act<'_>,
     mut status: DualWriteOperationStatus,
@@ -354,8 +355,11 @@ pub(super) fn unseen(
     {
         return next;
     }
-    if let (Action::Reset | Action::StopMaps, Some(problem)) = (act.operation.spec.action, problem)
-    {
+    let is_told = |problem: &&Problem| match act.operation.spec.action {
+        Action::Reset | Action::StopMaps => true,
+        Action::Setup | Action::Link => problem.is_for_a_person(),
+    };
+    if let Some(problem) = problem.filter(is_told) {
         let text = messages::act_cannot_see(&act.operation.spec, &status, problem);
         let is_said = status
             .message

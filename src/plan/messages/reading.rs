@@ -58,6 +58,14 @@ pub fn spec_invalid(why: &str) -> String {
     format!("The stored resource cannot be used: {why}")
 }
 
+/// A pass over the resource panicked.
+pub fn defect() -> String {
+    "This resource could not be looked at, because the operator has an error of its own; the resource is not the cause. What \
+     this status says is from before. It is tried again every few seconds. Please report the line 'the operator has an error \
+     of its own' from the operator's log to the project; an older version may not have the error."
+        .into()
+}
+
 /// Entra accepts the credentials.
 pub fn authenticated() -> String {
     "Microsoft Entra ID accepts the credentials.".into()
