@@ -58,7 +58,7 @@ pub type GuardedOperation = DeserializeGuard<DualWriteOperation>;
 const AFTER_ERROR: Duration = Duration::from_secs(5);
 
 /// How long to wait, and up to twice as long, where too many of the same namespace wait already.
-const IN_A_CROWD: Duration = Duration::from_secs(10);
+const IN_A_CROWD: Duration = Duration::from_secs(20);
 
 /// How much later than asked for a pass may be, as a part of the wait: so that many resources do not come at once.
 const JITTER: f64 = 0.1;
