@@ -119,6 +119,12 @@ impl Builder {
         self
     }
 
+    /// In another namespace of the control plane of a world.
+    pub fn beside(mut self, other: &World) -> Self {
+        self.control_plane = Some(other.control_plane);
+        self
+    }
+
     /// Makes the namespace and starts the simulator. The operator is not started.
     pub async fn start(self) -> World {
         let control_plane = match self.control_plane {
