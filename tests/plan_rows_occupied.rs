@@ -220,6 +220,26 @@ fn row_1_a_name_in_another_namespace_is_not_shown() {
     assert!(!message(&decision, Ready).contains("fabrikam"));
 }
 
+/// Naming a host is no way to find out who manages it.
+#[test]
+fn row_1_whoever_does_not_see_the_host_learns_nothing_of_another_namespace() {
+    let hidden = Claim {
+        namespace: "fabrikam".into(),
+        ..claim("2026-02-01T00:00:00Z")
+    };
+    let refused = || {
+        let case = Case::happy().blind(&expired());
+        case.with(|case| case.observed.credentials = Fact::Unknown(expired()))
+    };
+    let alone = refused().decide();
+    let beside = refused().with(|case| case.rivals.push(hidden)).decide();
+    assert_ne!(beside.row, Some(Row::Conflict));
+    assert_eq!(beside.status.conditions, alone.status.conditions);
+    // In the own namespace everybody sees both.
+    let near = refused().with(|case| case.rivals.push(claim("2026-02-01T00:00:00Z")));
+    assert_eq!(near.decide().row, Some(Row::Conflict));
+}
+
 #[test]
 fn row_1_an_observing_resource_is_never_in_conflict() {
     let case = with_claim(claim("2026-02-01T00:00:00Z"));

@@ -195,7 +195,10 @@ impl Identities {
             return (Arc::clone(&found.shared), false);
         }
         if known.len() >= MOST_SESSIONS {
-            let superfluous = superfluous(&known);
+            let used = known
+                .iter()
+                .map(|(key, one)| (key, one.namespace.as_str(), one.used));
+            let superfluous = superfluous(used).cloned();
             superfluous.and_then(|key| known.remove(&key));
         }
         let account = identity.account().map(str::to_owned);
@@ -223,18 +226,16 @@ impl Identities {
     }
 }
 
-/// The session to drop: see [`MOST_SESSIONS`].
-fn superfluous(known: &HashMap<(Cloud, String), Known>) -> Option<(Cloud, String)> {
+/// Of what is used by namespaces, with the time of its last use, what is to be dropped: see [`MOST_SESSIONS`].
+fn superfluous<'a, K>(used: impl Iterator<Item = (K, &'a str, Timestamp)> + Clone) -> Option<K> {
     let mut counts: HashMap<&str, usize> = HashMap::new();
-    for one in known.values() {
-        *counts.entry(&one.namespace).or_default() += 1;
+    for (_, namespace, _) in used.clone() {
+        *counts.entry(namespace).or_default() += 1;
     }
     let (most, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
-    known
-        .iter()
-        .filter(|(_, one)| one.namespace == most)
-        .min_by_key(|(_, one)| one.used)
-        .map(|(key, _)| key.clone())
+    used.filter(|(_, namespace, _)| *namespace == most)
+        .min_by_key(|(_, _, at)| *at)
+        .map(|(key, ..)| key)
 }
 
 /// The session of a resource's application identity.
@@ -450,5 +451,24 @@ impl From<Cloud> for crate::microsoft::Cloud {
             Cloud::DoD => Self::DoD,
             Cloud::China => Self::China,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_makes_thousands_of_credentials_pushes_out_his_own() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let used = [
+            ("good", "contoso", at(1)),
+            ("newest", "fabrikam", at(9)),
+            ("oldest", "fabrikam", at(2)),
+            ("newer", "fabrikam", at(3)),
+        ];
+        assert_eq!(superfluous(used.into_iter()), Some("oldest"));
+        let nothing: [(&str, &str, Timestamp); 0] = [];
+        assert_eq!(superfluous(nothing.into_iter()), None);
     }
 }
