@@ -21,8 +21,9 @@ test: export RUST_TEST_THREADS ?= $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN
 test: control-plane ## Run every test
 	$(CARGO) test --locked
 
-matrix: control-plane ## Interrupt a reset at every moment of every step (many minutes; `make test` runs some of it)
+matrix: control-plane ## Interrupt a reset at every moment of every step; ten thousand resources (many minutes; `make test` runs some of it)
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --test cluster_reset_crashes -- --nocapture
+	DUALWRITE_MATRIX=1 $(CARGO) test --locked --test cluster_inputs crowd -- --nocapture
 
 lint: ## Check format, lints and, where cargo-deny is installed, dependencies
 	$(CARGO) fmt --check

@@ -3,11 +3,19 @@
 
 mod support;
 
+#[path = "cluster_inputs/apart.rs"]
+mod apart;
 #[path = "cluster_inputs/claims.rs"]
 mod claims;
 #[path = "cluster_inputs/credentials.rs"]
 mod credentials;
+#[path = "cluster_inputs/crowd.rs"]
+mod crowd;
 #[path = "cluster_inputs/hostile.rs"]
 mod hostile;
+#[path = "cluster_inputs/hostile_reset.rs"]
+mod hostile_reset;
 #[path = "cluster_inputs/hosts.rs"]
 mod hosts;
+#[path = "cluster_inputs/proxy.rs"]
+mod proxy;

@@ -361,6 +361,20 @@ fn each_layer_knows_only_what_it_may() {
     forbid("src/bin/dualwrite-simulator", &["dualwrite_operator::"]);
 }
 
+/// What a process finds around itself is nobody's credential: only `src/runtime` looks at variables, and gives the one place
+/// that may use an identity of the pod what it asks for. No library that would look by itself is built in.
+#[test]
+fn nobody_looks_for_credentials_around_the_process() {
+    for folder in ["src/api", "src/plan", "src/microsoft", "src/controller"] {
+        forbid(folder, &["env::var", "std::env", "169.254."]);
+    }
+    let lock = read("Cargo.lock");
+    for library in ["azure_identity", "aws-config", "google-cloud-auth"] {
+        let package = format!("name = \"{library}\"");
+        assert!(!lock.contains(&package), "{library} looks by itself");
+    }
+}
+
 fn forbid(folder: &str, words: &[&str]) {
     let mut folders = vec![root().join(folder)];
     let mut files = 0;

@@ -6,7 +6,10 @@ mod plan_support;
 mod scene;
 
 use dualwrite_operator::{
-    api::operation::{Approval, Phase, StepState},
+    api::{
+        Reason,
+        operation::{Approval, Phase, StepState},
+    },
     plan::{
         advance::{Owner, RemoteState, SEND_WINDOW, Sent, after_sending, needs_finalizer},
         observed::{Fact, LinkView, Problem},
@@ -155,6 +158,42 @@ fn a_plan_needs_the_integration_that_it_relies_on() {
     let unread = Scene::setup().with(|scene| scene.observed.integrated = Fact::Unknown(down()));
     waits(&unread.next());
     assert_eq!(unread.wait(), Some(10));
+}
+
+/// Such as a claim that the administrator has taken away: the act stands still, says why as long as that holds, and then
+/// again what it does.
+#[test]
+fn what_only_a_person_can_mend_is_said_while_it_lasts() {
+    let refuse = |scene: &mut Scene| {
+        let problem = Problem::needs_person(Reason::ClaimNotAllowed, "It may not be claimed.");
+        scene.observed.integrated = Fact::Unknown(problem.clone());
+        scene.observed.applications = Fact::Unknown(problem.clone());
+        scene.observed.link = LinkView::Unknown(problem);
+    };
+    let text = |scene: &Scene| scene.next().status.message.unwrap_or_default();
+    let refused = "Waiting to try again: It may not be claimed.";
+    for plan in [Scene::setup(), Scene::link()] {
+        let unstarted = Scene::of(plan.operation.clone()).with(refuse);
+        waits(&unstarted.next());
+        assert_eq!(text(&unstarted), refused);
+        assert!(unstarted.next().status.started_at.is_none());
+
+        let under_way = plan.accepted().later(10);
+        let said = text(&under_way);
+        let steps = under_way.operation.status.steps.clone();
+        let hours_later = under_way.with(refuse).later(100_000).written();
+        waits(&hours_later.next());
+        assert_eq!(text(&hours_later), refused);
+        assert_eq!(hours_later.operation.status.steps, steps);
+        assert_eq!(hours_later.next().status, hours_later.operation.status);
+        let back = hours_later.with(|scene| {
+            scene.now -= SignedDuration::from_secs(100_000);
+            scene.observed.began = scene.now;
+            scene.observed.applications = Fact::Known(vec![installing(CORE)]);
+            scene.observed.link = LinkView::Absent;
+        });
+        assert_eq!(text(&back), said);
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ use kube::{Client, runtime::events::Recorder};
 use super::{
     claims::Claims,
     identities::{Ambient, Identities},
+    turns::Turns,
     watch::Scope,
 };
 use crate::{
@@ -27,7 +28,7 @@ pub struct Options {
     pub settings: Settings,
     /// The shortest interval of reads.
     pub least_interval: Duration,
-    /// How many passes of each controller run at once.
+    /// How many passes of each controller run at once; of one namespace half as many, see [`Turns`].
     pub concurrency: u16,
     /// The operator's own `ServiceAccount`, `namespace:name`, for messages that say what to grant.
     pub service_account: String,
@@ -63,6 +64,10 @@ pub struct Context {
     pub incarnation: String,
     /// What is watched: every namespace, or some.
     pub scopes: Vec<Arc<Scope>>,
+    /// Which passes over connections run.
+    pub connection_turns: Turns,
+    /// Which passes over operations run.
+    pub operation_turns: Turns,
     /// Reads that change slowly, by the uid of their connection.
     slow_reads: Mutex<HashMap<String, SlowReads>>,
     /// What the checks before a link have read, and when, by the uid of their connection.
@@ -145,6 +150,8 @@ impl Context {
             sequences: Mutex::default(),
             sending: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
+            connection_turns: Turns::new(options.concurrency),
+            operation_turns: Turns::new(options.concurrency),
             client,
             recorder,
             http,

@@ -39,7 +39,8 @@ use crate::{
     plan::observed::Problem,
 };
 
-/// How many sessions are kept at the most; the one that was used longest ago goes first.
+/// How many sessions are kept at the most. Of the namespace that has the most, the one that was used longest ago goes
+/// first: whoever makes thousands of credentials pushes out his own.
 const MOST_SESSIONS: usize = 2_000;
 
 /// The sessions of this process.
@@ -51,6 +52,8 @@ pub struct Identities {
 struct Known {
     shared: Arc<Shared>,
     used: Timestamp,
+    /// Of the resource that used it last.
+    namespace: String,
 }
 
 /// A resource's way to sign in, and what can be told of it.
@@ -117,17 +120,21 @@ fn described(
 
 /// What an earlier process has met with this very version of the Secret, as any connection has it on record.
 fn known_refusal(context: &Context, version: &Version) -> Option<CredentialRefusal> {
-    let connections = context
+    let is_same = |refused: &&CredentialRefusal| {
+        refused.secret_uid == version.uid
+            && refused.secret_resource_version == version.resource_version
+    };
+    context
         .scopes
         .iter()
-        .flat_map(|scope| scope.connections.state());
-    connections
-        .filter_map(|connection| connection.0.as_ref().ok()?.status.clone())
-        .flat_map(|status| status.credentials)
-        .filter_map(|credential| credential.refused)
-        .find(|refused| {
-            refused.secret_uid == version.uid
-                && refused.secret_resource_version == version.resource_version
+        .flat_map(|scope| scope.connections.state())
+        .find_map(|connection| {
+            let status = connection.0.as_ref().ok()?.status.as_ref()?;
+            let mut refused = status
+                .credentials
+                .iter()
+                .filter_map(|of| of.refused.as_ref());
+            refused.find(is_same).cloned()
         })
 }
 
@@ -172,20 +179,24 @@ impl Shared {
 
 impl Identities {
     /// The session of an identity, and whether it was made just now.
-    fn shared(&self, context: &Context, cloud: Cloud, identity: Identity) -> (Arc<Shared>, bool) {
+    fn shared(
+        &self,
+        context: &Context,
+        namespace: &str,
+        cloud: Cloud,
+        identity: Identity,
+    ) -> (Arc<Shared>, bool) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (cloud, identity.digest());
         let now = super::now();
         if let Some(found) = known.get_mut(&key) {
             found.used = now;
+            namespace.clone_into(&mut found.namespace);
             return (Arc::clone(&found.shared), false);
         }
         if known.len() >= MOST_SESSIONS {
-            let oldest = known
-                .iter()
-                .min_by_key(|(_, known)| known.used)
-                .map(|(key, _)| key.clone());
-            oldest.and_then(|key| known.remove(&key));
+            let superfluous = superfluous(&known);
+            superfluous.and_then(|key| known.remove(&key));
         }
         let account = identity.account().map(str::to_owned);
         let session = Session::new(
@@ -205,10 +216,25 @@ impl Identities {
             Known {
                 shared: Arc::clone(&shared),
                 used: now,
+                namespace: namespace.to_owned(),
             },
         );
         (shared, true)
     }
+}
+
+/// The session to drop: see [`MOST_SESSIONS`].
+fn superfluous(known: &HashMap<(Cloud, String), Known>) -> Option<(Cloud, String)> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for one in known.values() {
+        *counts.entry(&one.namespace).or_default() += 1;
+    }
+    let (most, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
+    known
+        .iter()
+        .filter(|(_, one)| one.namespace == most)
+        .min_by_key(|(_, one)| one.used)
+        .map(|(key, _)| key.clone())
 }
 
 /// The session of a resource's application identity.
@@ -261,7 +287,9 @@ pub async fn application(
             ));
         }
     };
-    let (shared, _) = context.identities.shared(context, cloud, identity);
+    let (shared, _) = context
+        .identities
+        .shared(context, namespace, cloud, identity);
     Ok(SignedBy {
         shared,
         credential,
@@ -354,8 +382,10 @@ pub async fn dual_write_account(
         uid: secret.uid(),
         resource_version: secret.resource_version(),
     };
-    let (shared, is_new) = context.identities.shared(context, cloud, identity);
-    if let Some(refused) = known_refusal(context, &version).filter(|_| is_new) {
+    let (shared, is_new) = context
+        .identities
+        .shared(context, namespace, cloud, identity);
+    if let Some(refused) = is_new.then(|| known_refusal(context, &version)).flatten() {
         let reason = refused.reason.parse::<Reason>().ok().map(Into::into);
         let session = &shared.session;
         session.recall_refusal(refused.at, reason, refused.message);

@@ -16,6 +16,7 @@
 //! | [`deletion`] | the finalizer of a connection, and what its deletion does |
 //! | [`operation`] | the controller of `DualWriteOperation` |
 //! | [`report`] | every write to Kubernetes |
+//! | [`turns`] | whose pass is next |
 //! | [`watch`] | streams, stores and triggers |
 
 pub mod act;
@@ -29,6 +30,7 @@ pub mod identities;
 pub mod observe;
 pub mod operation;
 pub mod report;
+pub mod turns;
 pub mod watch;
 
 /// The time, in whole milliseconds: finer ones make the times in a status hard to read.

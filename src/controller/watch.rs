@@ -1,10 +1,15 @@
 //! Streams, stores and triggers.
 //!
-//! One watch for each resource and scope. A change of an operation makes a pass over its connection due (and over the
-//! others of the same host, which wait for it); a change of a connection makes passes due over those of its operations
-//! that are before a step, and over the others of its host, whose claims depend on it.
+//! One watch for each resource and scope. A change of an operation makes a pass over its connection due (and, when its
+//! phase changes, over the others of the same host, which wait for it); a change of a connection makes passes due over
+//! those of its operations that are before a step, and, when its claim decides for the others of its host, over those. Not
+//! at every change: somebody may create ten thousand resources for one host.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures::{
     StreamExt,
@@ -23,12 +28,20 @@ use kube::{
     },
 };
 
-use super::{connection, context::Context, operation};
+mod claims;
+
+use super::{
+    connection,
+    context::Context,
+    operation,
+    turns::{Turn, Turns},
+};
+use claims::HostClaims;
+
 use crate::{
     api::{
         DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, FIELD_MANAGER,
-        operation::{Approved, Phase, StepState, StepStatus},
-        values,
+        operation::{Approval, Approved, Phase, StepState, StepStatus},
     },
     plan::{
         desired::Desired,
@@ -44,6 +57,9 @@ pub type GuardedOperation = DeserializeGuard<DualWriteOperation>;
 /// How long to wait after a pass that could not be completed.
 const AFTER_ERROR: Duration = Duration::from_secs(5);
 
+/// How long to wait, and up to twice as long, where too many of the same namespace wait already.
+const IN_A_CROWD: Duration = Duration::from_secs(20);
+
 /// How much later than asked for a pass may be, as a part of the wait: so that many resources do not come at once.
 const JITTER: f64 = 0.1;
 /// The most that a pass may be later than asked for.
@@ -56,6 +72,7 @@ pub struct Scope {
     pub connections: Store<GuardedConnection>,
     /// The operations there.
     pub operations: Store<GuardedOperation>,
+    claims: Mutex<HostClaims>,
     connections_listed: Listed,
     operations_listed: Listed,
 }
@@ -94,15 +111,18 @@ pub struct Unwatched {
 /// The end of the process.
 pub type Shutdown = Shared<BoxFuture<'static, ()>>;
 
-/// The scopes for the namespaces of `--watch-namespaces`; none means all.
+/// The scopes for the namespaces of `--watch-namespaces`; none means all. A variable that is set to nothing is none.
 pub fn scopes(namespaces: &[String]) -> Vec<Unwatched> {
-    if namespaces.is_empty() {
+    let named: Vec<_> = namespaces
+        .iter()
+        .map(|namespace| namespace.trim())
+        .filter(|namespace| !namespace.is_empty())
+        .map(|namespace| Unwatched::new(Some(namespace.to_owned())))
+        .collect();
+    if named.is_empty() {
         return vec![Unwatched::new(None)];
     }
-    namespaces
-        .iter()
-        .map(|namespace| Unwatched::new(Some(namespace.clone())))
-        .collect()
+    named
 }
 
 impl Unwatched {
@@ -114,6 +134,7 @@ impl Unwatched {
                 namespace,
                 connections,
                 operations,
+                claims: Mutex::default(),
                 connections_listed: Listed::new(),
                 operations_listed: Listed::new(),
             }),
@@ -136,6 +157,11 @@ impl Scope {
     /// The operations of this scope, live.
     pub fn operations_api(&self, client: &Client) -> Api<GuardedOperation> {
         self.api(client)
+    }
+
+    fn claims(&self) -> MutexGuard<'_, HostClaims> {
+        // A claim that is in one of the two maps only is as if it were in none.
+        self.claims.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn api<K>(&self, client: &Client) -> Api<K>
@@ -163,6 +189,7 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         let (scope, due, operation_due) =
             (Arc::clone(&scope), connection_due.clone(), operation_due);
         let kept_reads = Arc::clone(&context);
+        let mut anew = HostClaims::default();
         watcher(
             scope.api::<GuardedConnection>(&context.client),
             watcher::Config::default(),
@@ -170,16 +197,17 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         .default_backoff()
         .reflect(connections)
         .inspect(move |event| {
-            scope.connections_listed.see(event);
             if let Ok(watcher::Event::Delete(gone)) = event {
                 kept_reads.forget(&gone.uid().unwrap_or_default());
             }
-            connection_changed(&scope, event, &due, &operation_due);
+            connection_changed(&scope, event, &mut anew, &due, &operation_due);
+            scope.connections_listed.see(event);
         })
         .boxed()
     };
     let operation_stream = {
         let (scope, due) = (Arc::clone(&scope), connection_due);
+        let mut shown = HashMap::new();
         watcher(
             scope.api::<GuardedOperation>(&context.client),
             watcher::Config::default(),
@@ -188,7 +216,7 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         .reflect(operations)
         .inspect(move |event| {
             scope.operations_listed.see(event);
-            operation_changed(&scope, event, &due);
+            operation_changed(&scope, event, &mut shown, &due);
         })
         .boxed()
     };
@@ -211,8 +239,26 @@ fn due<K: Resource>() -> impl Predicate<K> {
         .combine(predicates::finalizers)
 }
 
-fn limits(context: &Context) -> controller::Config {
-    controller::Config::default().concurrency(context.options.concurrency)
+/// Waits until a pass over something in this namespace may begin; otherwise says when to come again.
+async fn turn(
+    turns: &Turns,
+    namespace: Option<String>,
+    context: &Context,
+    shutdown: Shutdown,
+) -> Result<Turn, controller::Action> {
+    let namespace = namespace.unwrap_or_default();
+    let turn = tokio::select! {
+        biased;
+        () = shutdown => return Err(controller::Action::await_change()),
+        turn = turns.wait(&namespace) => turn,
+    };
+    match turn {
+        Some(turn) if context.leadership.may_begin() => Ok(turn),
+        Some(_) => Err(controller::Action::requeue(AFTER_ERROR)),
+        None => Err(controller::Action::requeue(
+            IN_A_CROWD.mul_f64(1.0 + fastrand::f64()),
+        )),
+    }
 }
 
 fn connection_controller(
@@ -227,19 +273,22 @@ fn connection_controller(
         .predicate_filter(due(), PredicateConfig::default());
     let operations = scope.operations_listed.clone();
     Controller::for_stream(passes, scope.connections.clone())
-        .with_config(limits(context))
         .reconcile_on(triggers)
-        .graceful_shutdown_on(shutdown)
+        .graceful_shutdown_on(shutdown.clone())
         .run(
             move |connection, context| {
-                let operations = operations.clone();
+                let (operations, shutdown) = (operations.clone(), shutdown.clone());
                 async move {
                     // Without the operations nobody knows what is under way.
                     operations.wait().await;
-                    if !context.leadership.may_begin() {
-                        return Ok(controller::Action::requeue(AFTER_ERROR));
+                    let turns = &context.connection_turns;
+                    match turn(turns, connection.namespace(), &context, shutdown).await {
+                        Err(later) => Ok(later),
+                        // In a box, so that those who wait need no room for it.
+                        Ok(_turn) => {
+                            Box::pin(connection::reconcile(connection, Arc::clone(&context))).await
+                        }
                     }
-                    connection::reconcile(connection, context).await
                 }
             },
             |connection, error, _| {
@@ -263,19 +312,21 @@ fn operation_controller(
         .predicate_filter(due(), PredicateConfig::default());
     let connections = scope.connections_listed.clone();
     Controller::for_stream(passes, scope.operations.clone())
-        .with_config(limits(context))
         .reconcile_on(triggers)
-        .graceful_shutdown_on(shutdown)
+        .graceful_shutdown_on(shutdown.clone())
         .run(
             move |operation, context| {
-                let connections = connections.clone();
+                let (connections, shutdown) = (connections.clone(), shutdown.clone());
                 async move {
                     // Without the connections every operation would look abandoned.
                     connections.wait().await;
-                    if !context.leadership.may_begin() {
-                        return Ok(controller::Action::requeue(AFTER_ERROR));
+                    let turns = &context.operation_turns;
+                    match turn(turns, operation.namespace(), &context, shutdown).await {
+                        Err(later) => Ok(later),
+                        Ok(_turn) => {
+                            Box::pin(operation::reconcile(operation, Arc::clone(&context))).await
+                        }
                     }
-                    operation::reconcile(operation, context).await
                 }
             },
             |operation, error, _| {
@@ -301,32 +352,69 @@ fn changed<K>(event: Changed<'_, DeserializeGuard<K>>) -> Option<&K> {
     }
 }
 
+/// An object of a list that is read from its beginning, at which `forget` is called.
+fn listed_anew<K>(event: Changed<'_, DeserializeGuard<K>>, forget: impl FnOnce()) -> Option<&K> {
+    match event {
+        Ok(watcher::Event::InitApply(object)) => object.0.as_ref().ok(),
+        Ok(watcher::Event::Init) => {
+            forget();
+            None
+        }
+        Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_) | watcher::Event::InitDone)
+        | Err(_) => None,
+    }
+}
+
+/// `anew` are the claims of a list that is being read.
 fn connection_changed(
     scope: &Scope,
     event: Changed<'_, GuardedConnection>,
+    anew: &mut HostClaims,
     connections: &UnboundedSender<ObjectRef<GuardedConnection>>,
     operations: &UnboundedSender<ObjectRef<GuardedOperation>>,
 ) {
     if let Err(error) = event {
         tracing::warn!(%error, "the watch of connections was interrupted; it is taken up again");
     }
+    if let Some(connection) = listed_anew(event, || *anew = HostClaims::default()) {
+        anew.set(connection, Claim::of(connection));
+    }
+    if matches!(event, Ok(watcher::Event::InitDone)) {
+        // Whole, as the store is from now on: a claim that is missing for a moment would let a younger one act.
+        *scope.claims() = std::mem::take(anew);
+    }
     let Some(connection) = changed(event) else {
         return;
     };
-    let uid = connection.uid();
+    let uid = connection.uid().unwrap_or_default();
     let gone = matches!(event, Ok(watcher::Event::Delete(_)));
     for operation in scope.operations.state() {
         let Ok(known) = &operation.0 else { continue };
         let idle = known.status.as_ref().is_none_or(waits_for_its_connection);
-        if Some(&known.spec.connection.uid) == uid.as_ref() && (gone || idle) {
+        if known.spec.connection.uid == uid && (gone || idle) {
             send(operations, ObjectRef::from_obj(operation.as_ref()));
         }
     }
-    let host = host_of(connection);
+    let claim = Claim::of(connection).filter(|_| !gone);
+    if scope.claims().set(connection, claim) {
+        claim_changed(scope, connection, connections);
+    }
+}
+
+/// The oldest claim decides for all younger connections of its host; any other claim for none.
+fn claim_changed(
+    scope: &Scope,
+    connection: &DualWriteConnection,
+    due: &UnboundedSender<ObjectRef<GuardedConnection>>,
+) {
+    let (host, own) = (host_of(connection), claims::age(connection));
+    if scope.claims().has_older(&host, &own) {
+        return;
+    }
     for other in scope.connections.state() {
         let Ok(known) = &other.0 else { continue };
-        if known.uid() != uid && host_of(known) == host {
-            send(connections, ObjectRef::from_obj(other.as_ref()));
+        if claims::age(known) > own && host_of(known) == host {
+            send(due, ObjectRef::from_obj(other.as_ref()));
         }
     }
 }
@@ -341,24 +429,46 @@ fn waits_for_its_connection(status: &DualWriteOperationStatus) -> bool {
     }
 }
 
+/// What other connections of the host see of an operation.
+type Shown = (Option<Phase>, Approval);
+
+/// `shown` is what was seen last, by uid.
 fn operation_changed(
     scope: &Scope,
     event: Changed<'_, GuardedOperation>,
+    shown: &mut HashMap<String, Shown>,
     connections: &UnboundedSender<ObjectRef<GuardedConnection>>,
 ) {
     if let Err(error) = event {
         tracing::warn!(%error, "the watch of operations was interrupted; it is taken up again");
     }
+    let look = |operation: &DualWriteOperation| {
+        let phase = operation.status.as_ref().and_then(|status| status.phase);
+        (phase, operation.spec.approval)
+    };
+    if let Some(operation) = listed_anew(event, || shown.clear()) {
+        shown.insert(operation.uid().unwrap_or_default(), look(operation));
+    }
     let Some(operation) = changed(event) else {
         return;
+    };
+    let uid = operation.uid().unwrap_or_default();
+    let now = look(operation);
+    let others = if matches!(event, Ok(watcher::Event::Delete(_))) {
+        shown.remove(&uid);
+        true
+    } else {
+        shown.insert(uid, now) != Some(now)
     };
     for connection in scope.connections.state() {
         let Ok(known) = &connection.0 else { continue };
         let owner = known.uid().as_ref() == Some(&operation.spec.connection.uid);
-        if owner
-            || values::host_of(host_of(known)).as_ref()
-                == Some(&operation.spec.finance_operations_host)
-        {
+        let same_host = || {
+            let host = host_of(known);
+            let name = host.strip_prefix("https://").unwrap_or_default();
+            name == operation.spec.finance_operations_host
+        };
+        if owner || others && same_host() {
             send(connections, ObjectRef::from_obj(connection.as_ref()));
         }
     }
@@ -373,32 +483,32 @@ where
     let _ended = due.unbounded_send(object);
 }
 
-fn host_of(connection: &DualWriteConnection) -> &str {
-    connection.spec.finance_operations.url.trim_end_matches('/')
+/// The address of a connection, as all of the same host have it.
+fn host_of(connection: &DualWriteConnection) -> String {
+    let url = &connection.spec.finance_operations.url;
+    url.trim_end_matches('/').to_ascii_lowercase()
 }
 
 // ---- stores ----
 
-/// The operations that matter for a connection, and the claims of the other connections of its host.
+/// The operations that matter for a connection, and the claims of the other connections of its host. Whoever may not claim
+/// the host learns nothing of what others do with it.
 pub fn neighbours(context: &Context, desired: &Desired) -> (Vec<KnownOperation>, Vec<Claim>) {
     let mut operations = Vec::new();
     let mut rivals = Vec::new();
+    let (claims, namespace) = (&context.claims, &desired.namespace);
+    let may_claim = claims.check_host(namespace, &desired.host).is_ok();
     for scope in &context.scopes {
         operations.extend(scope.operations.state().iter().filter_map(|operation| {
             let operation = operation.0.as_ref().ok()?;
             let spec = &operation.spec;
-            let matters =
-                spec.connection.uid == desired.uid || spec.finance_operations_host == desired.host;
+            let same_host = may_claim && spec.finance_operations_host == desired.host;
+            let matters = same_host || spec.connection.uid == desired.uid;
             matters.then(|| known(operation))
         }));
-        rivals.extend(scope.connections.state().iter().filter_map(|connection| {
-            let connection = connection.0.as_ref().ok()?;
-            let same_host =
-                host_of(connection).eq_ignore_ascii_case(&desired.finance_operations_url);
-            (same_host && connection.uid().as_ref() != Some(&desired.uid))
-                .then(|| Claim::of(connection))
-                .flatten()
-        }));
+        if may_claim {
+            rivals.extend(scope.claims().rivals(desired));
+        }
     }
     (operations, rivals)
 }

@@ -76,9 +76,13 @@ pub(super) fn is_id(id: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"-_.:".contains(&b))
 }
 
+/// Controls, marks of direction, and what has no width: it moves a cursor, turns a text around, or hides in it.
 fn is_hostile(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180e}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Whether a JSON key or a parameter name stands before a secret.
@@ -147,6 +151,7 @@ mod tests {
     fn hostile_characters_never_stay() {
         assert_eq!(kept("a\u{1b}[31mb\u{202e}c\n"), "a[31mbc");
         assert_eq!(excerpt("one\r\n\u{1b}[2Jtwo"), "one [2Jtwo");
+        assert_eq!(kept("a\u{61c}\u{ad}\u{9b}\u{3164}\u{e0041}b"), "ab");
     }
 
     #[test]

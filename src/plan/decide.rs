@@ -162,6 +162,12 @@ fn confirmed(
     last.into()
 }
 
+/// What happens in another namespace is shown only to whom Microsoft shows the host too: otherwise anybody could find out
+/// which hosts are managed in the cluster, by naming them. Who does not see the host cannot act on it either.
+fn may_know_of(world: &World<'_>, namespace: &str) -> bool {
+    namespace == world.desired.namespace || world.sees_host()
+}
+
 // ---- row 0 ----
 
 fn occupied(world: &World<'_>) -> Option<Outcome> {
@@ -170,7 +176,9 @@ fn occupied(world: &World<'_>) -> Option<Outcome> {
         .operations
         .iter()
         .filter(|operation| {
-            operation.spec.finance_operations_host == *host && operation.occupies_host()
+            operation.spec.finance_operations_host == *host
+                && operation.occupies_host()
+                && may_know_of(world, &operation.namespace)
         })
         .collect();
     occupying.sort_by_key(|operation| operation.spec.connection.uid != world.desired.uid);
@@ -238,7 +246,7 @@ fn conflict(world: &World<'_>) -> Option<Outcome> {
     let winner = world
         .rivals
         .iter()
-        .filter(older)
+        .filter(|claim| older(claim) && may_know_of(world, &claim.namespace))
         .min_by_key(|claim| (claim.created, claim.uid.clone()))?;
     if !world.may_act() {
         return None;

@@ -250,6 +250,16 @@ impl World<'_> {
         }
     }
 
+    /// Whether this resource's own credentials show the host, now or earlier.
+    pub fn sees_host(&self) -> bool {
+        let remembered = &self.memory.observed;
+        remembered.integration.is_some()
+            || remembered.link.is_some()
+            || matches!(self.observed.link, LinkView::To(_))
+            || !self.environments_naming_host().is_empty()
+            || self.dataverse_names_host()
+    }
+
     /// Every visible environment with a Dataverse that names the host, each once. One without a Dataverse is Lifecycle
     /// Services' placeholder, not an integration.
     fn environments_naming_host(&self) -> Vec<&Environment> {

@@ -5,7 +5,7 @@ use dualwrite_operator::microsoft::{CallError, Class, MutationError};
 
 use crate::support::*;
 
-async fn environment_error(reply: fn() -> Reply) -> CallError {
+async fn environment_error(reply: impl Fn() -> Reply + Send + Sync + 'static) -> CallError {
     let server = Server::start(move |_, _| reply()).await;
     environment(&server.application(), "an-id")
         .await
@@ -75,6 +75,36 @@ async fn a_body_is_read_up_to_its_limit_only() {
     let large = environment_error(|| json(200, " ".repeat((8 << 20) + 1))).await;
     assert!(large.message.contains("8 MiB"), "{large}");
     let fits = environment_error(|| json(200, " ".repeat(8 << 20))).await;
+    assert!(fits.message.contains("empty"), "{fits}");
+}
+
+/// Bytes that keep coming do not make a call last: its time is that of the whole answer.
+#[tokio::test]
+async fn a_slow_body_is_given_up_in_time() {
+    let server = Server::start(|_, _| Reply::Slow).await;
+    let patience = Duration::from_millis(500);
+    let http = server.http_with(patience, std::sync::Arc::default());
+    let session = session(http, application());
+    let started = std::time::Instant::now();
+    let error = environment(&session, "an-id").await.unwrap_err();
+    assert!(started.elapsed() < patience * 8, "{:?}", started.elapsed());
+    assert_eq!(error.class, Class::Transient);
+    assert!(
+        error.message.contains("no whole answer within 0.5 s"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn headers_are_read_up_to_their_limits_only() {
+    let many = environment_error(|| with(200, &[("x-many", "1"); 101], "")).await;
+    let long = environment_error(|| with(200, &[("x-long", &"a".repeat(1 << 20))], "")).await;
+    for refused in [many, long] {
+        assert_eq!((refused.class, refused.status), (Class::Transient, None));
+        assert!(refused.message.contains("connection broke"), "{refused}");
+        assert!(refused.to_string().len() < 1_000, "{refused}");
+    }
+    let fits = environment_error(|| with(200, &[("x-many", "1"); 90], "")).await;
     assert!(fits.message.contains("empty"), "{fits}");
 }
 
@@ -160,4 +190,55 @@ async fn hostile_texts_are_cut_and_cleaned() {
         "{} {text:?}",
         text.len()
     );
+}
+
+/// Whatever a body holds, the message is one short line that no terminal obeys.
+#[tokio::test]
+async fn a_hostile_body_becomes_a_short_and_harmless_message() {
+    let raw = |bytes: &[u8]| {
+        let bytes = bytes.to_vec();
+        move |status: u16, kind: &'static str| Reply::Whole {
+            status,
+            headers: vec![("content-type", kind.to_owned())],
+            body: bytes.clone(),
+        }
+    };
+    let text = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}\u{200b}\r\n\u{2028}<b>[press](https://attacker.example)</b>";
+    let quoted = text
+        .repeat(50_000)
+        .replace('\\', "")
+        .replace('\u{1b}', "\\u001b")
+        .replace('\u{7}', "\\u0007");
+    let quoted = quoted.replace("\r\n", "\\r\\n");
+    let bodies = [
+        raw(&[
+            b"\xff\xfe\xc0\x80\x1b[31m".as_slice(),
+            &[0xed, 0xa0, 0x80, 0x9b],
+        ]
+        .concat()
+        .repeat(9_000)),
+        raw(text.repeat(50_000).as_bytes()),
+        raw(format!(r#"{{"error":{{"code":"{quoted}","message":"{quoted}"}}}}"#).as_bytes()),
+        raw("[".repeat(1 << 20).as_bytes()),
+        raw(format!("{}1{}", r#"{"error":"#.repeat(100), "}".repeat(100)).as_bytes()),
+        raw(&vec![0; 1 << 16]),
+    ];
+    for body in bodies {
+        for (status, kind) in [
+            (200, "application/json"),
+            (200, "text/html"),
+            (400, "application/json"),
+            (503, "text/plain"),
+            (403, "\u{e9}/\u{e9}"),
+        ] {
+            let body = body.clone();
+            let error = environment_error(move || body(status, kind)).await;
+            let shown = format!("{error}{:?}", error.code);
+            assert!(shown.len() < 4_000, "{} bytes", shown.len());
+            let hidden = |c: char| {
+                c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            };
+            assert!(!error.to_string().chars().any(hidden), "{error:?}");
+        }
+    }
 }

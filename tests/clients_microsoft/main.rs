@@ -21,3 +21,4 @@ mod reset;
 mod secrets;
 mod solutions;
 mod support;
+mod tls;

@@ -45,6 +45,12 @@ async fn a_link_to_another_host_is_refused_and_no_token_goes_there() {
         "http://api.powerplatform.com/next",
         "https://api.powerplatform.com:8443/next",
         "https://user@api.powerplatform.com/next",
+        "https://api.powerplatform.com@elsewhere.fabrikam.example/next",
+        "https://api.powerplatform.com./next",
+        "https://api.powerplatform.com.elsewhere.fabrikam.example/next",
+        "https://xn--api-powerplatform.com/next",
+        "https://127.0.0.1/next",
+        "//elsewhere.fabrikam.example/next",
         "/relative",
     ] {
         let server =
@@ -167,6 +173,9 @@ async fn packages_tell_state_error_and_update() {
 #[case::top_level(|| json(200, r#"{"operationId":"op-1"}"#), Some("op-1"))]
 #[case::in_the_header(|| with(202, &[("operation-location", "https://api.powerplatform.com/appmanagement/environments/e/operations/op-2?api-version=1")], ""), Some("op-2"))]
 #[case::odd_header(|| with(202, &[("operation-location", "https://api.powerplatform.com/other/op-3?x=1")], ""), Some("https://api.powerplatform.com/other/op-3?x=1"))]
+#[case::header_on_another_port(|| with(202, &[("operation-location", "https://api.powerplatform.com:8443/operations/op-4")], ""), None)]
+#[case::header_without_tls(|| with(202, &[("operation-location", "http://api.powerplatform.com/operations/op-4")], ""), None)]
+#[case::header_with_a_user(|| with(202, &[("operation-location", "https://a:b@api.powerplatform.com/operations/op-4")], ""), None)]
 #[case::header_elsewhere(|| with(202, &[("operation-location", "https://elsewhere.fabrikam.example/operations/op-4")], ""), None)]
 #[case::neither(|| json(200, "{}"), None)]
 #[case::empty(|| with(200, &[], ""), None)]

@@ -44,6 +44,8 @@ pub(crate) enum Reply {
     Half,
     /// A body that never ends.
     Endless,
+    /// A body that comes byte by byte, and never ends.
+    Slow,
     /// No answer at all, while the client waits.
     Stall,
 }
@@ -328,6 +330,16 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), reply: Reply) -> bool {
             let chunk = [b"10000\r\n".as_slice(), &vec![b' '; 0x10000], b"\r\n"].concat();
             while alive {
                 alive = stream.write_all(&chunk).await.is_ok();
+            }
+            false
+        }
+        Reply::Slow => {
+            let head = b"HTTP/1.1 200 X\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
+            let mut alive = stream.write_all(head).await.is_ok();
+            while alive {
+                alive =
+                    stream.write_all(b"1\r\n \r\n").await.is_ok() && stream.flush().await.is_ok();
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
             false
         }

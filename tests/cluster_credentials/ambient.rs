@@ -25,27 +25,43 @@ struct Pod {
     world: World,
     /// Gone when the test ends.
     folder: tempfile::TempDir,
+    /// How often a Secret was read before this run of the operator; `None`: there was none yet.
+    secrets_before: Option<usize>,
 }
 
 impl Pod {
+    /// Linked, with tokens that are fetched anew at nearly every look, so that a change shows soon.
     async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let mut world = builder().start().await;
-        // Tokens that are fetched anew at nearly every look, so that a change shows soon.
         let short = json!({"settings": {"tokenLifetime": "3s"}});
-        world.patch_state(both(linked(SPEC), short)).await;
+        Self::of(builder().start().await, both(linked(SPEC), short)).await
+    }
+
+    async fn of(mut world: World, state: Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        if state != Value::Null {
+            world.patch_state(state).await;
+        }
         create_secrets(&world).await;
         world.set_variable("AZURE_CLIENT_ID", CLIENT);
         world.set_variable("AZURE_TENANT_ID", TENANT);
         let authority = "https://login.microsoftonline.com/";
         world.set_variable("AZURE_AUTHORITY_HOST", authority);
-        let pod = Self { world, folder };
+        let mut pod = Self {
+            world,
+            folder,
+            secrets_before: None,
+        };
+        let file = pod.file().display().to_string();
+        pod.world.set_variable("AZURE_FEDERATED_TOKEN_FILE", &file);
         pod.trusts(POD).await;
         pod.rotate(POD).await;
-        let file = pod.file().display().to_string();
-        let mut pod = pod;
-        pod.world.set_variable("AZURE_FEDERATED_TOKEN_FILE", &file);
         pod
+    }
+
+    /// How often a Secret was read until now.
+    fn secrets_read(&self) -> usize {
+        let secrets = |request: &&Seen| request.path.contains("/secrets");
+        self.world.api.requests().iter().filter(secrets).count()
     }
 
     fn file(&self) -> PathBuf {
@@ -76,9 +92,13 @@ impl Pod {
     }
 
     async fn start(&mut self, allowed: &[&str]) {
+        if self.secrets_before.is_some() {
+            self.world.stop_operator().await;
+        }
+        self.secrets_before = Some(self.secrets_read());
         self.world.simulator().control().clear_calls().await;
         let flags: Vec<&str> = allowed.iter().flat_map(|name| [ALLOW, name]).collect();
-        self.world.restart_operator(&flags).await;
+        self.world.start_operator(&flags).await;
     }
 
     async fn is_refused(&self, reason: &str, parts: &[&str]) -> Value {
@@ -92,9 +112,7 @@ impl Pod {
     async fn nothing_was_used(&self) {
         quiet(&self.world, INTERVAL * 2).await;
         assert_eq!(self.world.calls().await, json!({"hosts": {}}));
-        let secrets = |request: &&Seen| request.path.contains("/secrets");
-        let requests = self.world.api.requests();
-        assert_eq!(requests.iter().filter(secrets).count(), 0);
+        assert_eq!(Some(self.secrets_read()), self.secrets_before);
     }
 }
 
@@ -155,6 +173,45 @@ async fn a_namespace_that_is_not_allowed_gets_nothing() {
     pod.nothing_was_used().await;
     pod.start(&[&own]).await;
     ready(&pod.world).await;
+}
+
+/// An installation is under way when the administrator takes the namespace off the flag: it stands still, says what is
+/// missing, and goes on when that is back; nothing is sent twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_under_way_stands_still_when_its_namespace_is_not_allowed_any_more() {
+    // In real time: an installation takes half an hour, unless the clock is moved.
+    let world = builder().time_scale(1.0).start().await;
+    let mut pod = Pod::of(world, Value::Null).await;
+    let own = pod.world.namespace.clone();
+    pod.start(&[&own]).await;
+    connect(
+        &pod.world,
+        both(ambient(), json!({"setup": {"timeout": "24h"}})),
+    )
+    .await;
+    let sent = |object: &Value| object["status"]["steps"][0]["state"] == "Sent";
+    pod.world.wait_for("dwo", SOON, sent).await;
+
+    pod.start(&[]).await;
+    let flag = format!("{ALLOW} {own}");
+    let tells = |object: &Value| {
+        let text = object["status"]["message"].as_str().unwrap_or_default();
+        text.contains(&flag) && object["status"]["phase"] == "Running"
+    };
+    pod.world.wait_for("dwo", SOON, tells).await;
+    pod.nothing_was_used().await;
+
+    pod.start(&[&own]).await;
+    let control = pod.world.simulator().control();
+    control.called("listApplicationPackages", 1, SOON).await;
+    control.advance("1h").await;
+    control.called("installApplication", 1, SOON).await;
+    control.advance("1h").await;
+    control.called("createLink", 1, SOON).await;
+    control.advance("10m").await;
+    ready(&pod.world).await;
+    let everything = ["installApplication", "installApplication", "createLink"];
+    assert_eq!(applied(&pod.world).await, everything);
 }
 
 /// The statement never leaves for another tenant or cloud than its own.

@@ -123,6 +123,11 @@ async fn what_is_under_way_stands_still_without_its_claim_and_goes_on_with_it() 
 
     list(&folder, &world, &[HOST], &[SPEC]);
     world.restart_operator(&["--claims", &file]).await;
+    let goes_on = |object: &Value| {
+        let text = object["status"]["message"].as_str().unwrap_or_default();
+        text.starts_with("Installing DualWriteCoreAnchor")
+    };
+    world.wait_for("dwo", SOON, goes_on).await;
     let control = world.simulator().control();
     control.advance("1h").await;
     control.called("installApplication", 1, SOON).await;
@@ -134,6 +139,28 @@ async fn what_is_under_way_stands_still_without_its_claim_and_goes_on_with_it() 
         applied(&world).await,
         ["installApplication", "installApplication", "createLink"]
     );
+}
+
+/// Another namespace manages the host. Whoever may not claim it is told that, and nothing of the other.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_may_not_claim_a_host_learns_nothing_of_who_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = builder().start().await;
+    first.patch_state(linked(SPEC)).await;
+    let second = World::builder().start().await;
+    create_secrets(&first).await;
+    create_secrets(&second).await;
+    let file = list(&folder, &first, &[HOST], &[SPEC]);
+    let namespaces = format!("{},{}", first.namespace, second.namespace);
+    let flags = ["--watch-namespaces", &namespaces, "--claims", &file];
+    first.start_operator(&flags).await;
+    connect(&first, json!({})).await;
+    ready(&first).await;
+    connect(&second, json!({})).await;
+    refused(&second, HOST).await;
+    quiet(&first, INTERVAL * 2).await;
+    ready(&first).await;
+    refused(&second, HOST).await;
 }
 
 /// Maps are stopped where dual-write is linked to now: for that the claim on the host is enough.

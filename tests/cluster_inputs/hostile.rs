@@ -2,42 +2,138 @@
 
 use serde_json::{Value, json};
 
+use super::hosts::{FORMS, only_known_hosts};
 use crate::support::contoso::*;
-use crate::support::{ControlPlane, Options, wait};
+use crate::support::wait::condition;
+use crate::support::{ControlPlane, Options, World, wait};
 
-/// What no terminal should be sent.
-fn is_harmless(text: &str) -> bool {
+/// What no terminal should be sent: controls, marks of direction, and what nobody sees.
+pub(crate) fn is_harmless(text: &str) -> bool {
+    let hidden = |c| {
+        matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+    };
     text.chars()
-        .all(|c| (!c.is_control() || c == '\n') && !('\u{202a}'..='\u{202e}').contains(&c))
+        .all(|c| (!c.is_control() || c == '\n') && !hidden(c))
+}
+
+/// Terminal codes of both kinds, bells, line ends, text that runs backwards or is not seen, markup of every page that may
+/// show it, what YAML and templates would obey; and then so many letters more.
+pub(crate) fn hostile(name: &str, more: usize) -> String {
+    let codes = "\u{1b}[31m\u{9b}2J\u{7}\u{8}\u{202e}\u{2066}\u{61c}\u{200b}\u{feff}\u{e0041}\r\n\u{2028}\u{85}";
+    let markup = "[press](https://attacker.example) ![x](https://attacker.example/x.png) <b onload='x'>`x`</b> {{x}} ${x} %s '\": - #";
+    format!("{name} {codes}{markup} {}", "x".repeat(more))
+}
+
+/// Holds every object and log line to being short and harmless. Far below what etcd takes, which is 1.5 MiB.
+pub(crate) async fn all_is_tame(world: &World, kinds: &[&str]) {
+    for kind in kinds {
+        let objects = world.list(kind).await;
+        assert!(!objects.is_empty(), "no {kind}");
+        for object in objects {
+            let text = object.to_string();
+            assert!(text.len() < 100_000, "{kind}: {} bytes", text.len());
+            each_text(&object, &mut |text| {
+                assert!(is_harmless(text), "{kind}: {text:?}");
+            });
+        }
+    }
+    assert!(world.operator_log().iter().all(|line| is_harmless(line)));
+    for request in world.api.requests().iter().filter(|seen| seen.is_write()) {
+        each_text(&request.body, &mut |text| {
+            assert!(is_harmless(text), "{}: {text:?}", request.path);
+        });
+    }
+}
+
+fn each_text(value: &Value, test: &mut impl FnMut(&str)) {
+    match value {
+        Value::String(text) => test(text),
+        Value::Array(items) => items.iter().for_each(|item| each_text(item, test)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                test(name);
+                each_text(value, test);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_names_and_errors_are_tamed() {
-    let name = format!("\u{1b}[31mContoso\u{7}\u{202e}UAT\n{}", "x".repeat(1 << 20));
-    let fails = json!({"errorName": "\u{1b}[2J", "message": format!("\u{1b}]0;owned\u{7}{}", "no ".repeat(1 << 18))});
-    let packages = json!({CORE: {"failsWith": fails, "installTakes": "1m"}});
-    let world = world(environment(
-        SPEC,
-        json!({"displayName": name, "packages": packages}),
-    ))
-    .await;
+    let name = hostile("Contoso", 1 << 20);
+    let fails = json!({"errorName": hostile("Error", 10), "message": hostile("no", 1 << 19)});
+    let packages = json!({CORE: {"failsWith": fails, "localizedName": hostile("Core", 1 << 18), "installTakes": "1m"}});
+    let companies = json!([{"code": "USMF", "name": hostile("Contoso", 1 << 18)}, {"code": hostile("X", 10), "name": ""}]);
+    let change = json!({"displayName": name, "packages": packages, "companies": companies});
+    let world = world(environment(SPEC, change)).await;
     connect(&world, json!({})).await;
-    let connection = says(&world, "Ready", "False", "InstallFailed", &["Contoso"]).await;
+    let parts = ["Contoso [31m2J[press](https://attacker.example)"];
+    says(
+        &world,
+        "PowerPlatformIntegrated",
+        "True",
+        "Integrated",
+        &parts,
+    )
+    .await;
+    says(&world, "Ready", "False", "InstallFailed", &["Error"]).await;
     quiet(&world, INTERVAL * 2).await;
-    let texts = [
-        connection["status"].to_string(),
-        Value::from(world.operations().await).to_string(),
-        Value::from(world.events().await).to_string(),
+    all_is_tame(&world, &["dwc", "dwo", "event"]).await;
+}
+
+/// The same in what is said when something is refused: by Entra, and by each service.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn hostile_refusals_are_tamed() {
+    let entra = |code: &str| {
+        json!({"error": hostile("invalid_client", 10), "error_description": hostile(code, 1 << 20), "error_codes": [7_000_215],
+            "correlation_id": hostile("id", 1000), "trace_id": hostile("id", 1000), "error_uri": hostile("https://attacker.example", 10)})
+    };
+    let service = || {
+        let text = hostile("no", 1 << 20);
+        json!({"error": {"code": hostile("code", 1000), "message": text, "innererror": {"message": text}}, "Message": text, "ErrorId": text})
+    };
+    let headers = || json!({"x-ms-correlation-request-id": "\u{e9}".repeat(4000), "x-ms-request-id": "[press](https://attacker.example)"});
+    let fault = |call: &str, status: u16, body: Value| {
+        let effect = json!({"status": status, "headers": headers(), "body": body});
+        (
+            format!("{call} {status}"),
+            json!({"call": call, "times": null, "effect": effect}),
+        )
+    };
+    let cases = vec![
+        fault("token", 401, entra("AADSTS7000215")),
+        fault("token", 400, entra("Somebody")),
+        fault("listEnvironments", 500, service()),
+        fault("retrieveIntegrationDetails", 400, service()),
+        fault("getLink", 500, service()),
+        fault("installApplication", 400, json!(hostile("text", 1 << 20))),
     ];
-    for text in texts {
-        assert!(text.len() < 100_000, "{} bytes", text.len());
-        assert!(
-            !text.contains("\\u001b") && !text.contains("\\u0007"),
-            "{text}"
-        );
-        assert!(is_harmless(&text), "{text:?}");
-    }
-    assert!(world.operator_log().iter().all(|line| is_harmless(line)));
+    side_by_side(cases, 6, |fault| async move {
+        // Only what is changed needs somebody who changes something.
+        let mode = match fault["call"].as_str() {
+            Some("installApplication") => "Manage",
+            _ => "Observe",
+        };
+        let world = world(Value::Null).await;
+        let fault = world.fault(fault).await;
+        connect(&world, json!({"mode": mode})).await;
+        world
+            .simulator()
+            .control()
+            .fault_fired(&fault, 1, SOON)
+            .await;
+        let said = |object: &Value| {
+            let texts = &object["status"].to_string();
+            texts.contains("attacker.example")
+        };
+        let object = world.wait_for(&format!("dwc/{NAME}"), SOON, said).await;
+        assert_kstatus(&object);
+        quiet(&world, INTERVAL * 2).await;
+        all_is_tame(&world, &["dwc"]).await;
+    })
+    .await;
 }
 
 /// Unique markers for everything that is secret, and every way in which it could come out.
@@ -152,6 +248,20 @@ async fn a_stored_object_that_cannot_be_read_does_not_stop_the_others() {
         applied.success().then_some(())
     })
     .await;
+    // Nor does one whose address is more than a host, however it came to be stored.
+    let forms: Vec<Value> = FORMS
+        .iter()
+        .enumerate()
+        .flat_map(|(n, url)| {
+            ["financeOperations", "dualWriteService"].map(|field| {
+                let name = format!("{}-{n}", field.to_ascii_lowercase());
+                connection(&name, json!({field: {"url": url}}))
+            })
+        })
+        .collect();
+    for form in &forms {
+        create(&world, "dwc", form.clone()).await;
+    }
     // Without the schema there are no defaults either, so everything is given.
     let defaults = json!({
         "mode": "Manage", "suspend": false, "cloud": "Public", "deletionPolicy": "Retain",
@@ -166,4 +276,18 @@ async fn a_stored_object_that_cannot_be_read_does_not_stop_the_others() {
         .wait_condition("aaa-poison", "Stalled", "True", Some("SpecInvalid"))
         .await;
     assert_says(&said, "Ready", "False", "SpecInvalid", &["cannot be used"]);
+    for form in &forms {
+        let name = form["metadata"]["name"].as_str().unwrap();
+        let said = world.wait_condition(name, "Ready", "False", None).await;
+        let reason = condition(&said, "Ready")["reason"].as_str().unwrap();
+        // What parsers mend has a host of Microsoft's then.
+        let known = [
+            "SpecInvalid",
+            "HostNotAllowed",
+            "IntegratedWithOther",
+            "Conflict",
+        ];
+        assert!(known.contains(&reason), "{reason}: {form}");
+    }
+    only_known_hosts(&world).await;
 }

@@ -1,12 +1,14 @@
 //! Tokens go to allowed hosts only, whoever names another one: the spec, or an answer.
 
+use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::support::World;
 use crate::support::contoso::*;
+use crate::support::wait::Target;
 
 /// Every host that was called is one of Contoso's or Microsoft's.
-async fn only_known_hosts(world: &World) {
+pub(crate) async fn only_known_hosts(world: &World) {
     let calls = world.calls().await;
     assert_eq!(calls["unknown"], Value::Null, "{calls:#}");
     let known = [
@@ -96,6 +98,90 @@ async fn what_the_spec_must_not_contain_is_refused_with_words() {
         let object = connection(NAME, spec).to_string();
         let refused = world.admin().apply(&object).await.err();
         assert!(refused.contains(part), "{part}: {refused}");
+    }
+}
+
+/// What is not `https://` and a plain name, in as many ways as there are to write a host that is read in two ways.
+pub(crate) const FORMS: [&str; 44] = [
+    "http://contoso.operations.dynamics.com",
+    "HTTPS://contoso.operations.dynamics.com",
+    "ftp://contoso.operations.dynamics.com",
+    "file:///etc/passwd",
+    "contoso.operations.dynamics.com",
+    "//contoso.operations.dynamics.com",
+    "https:contoso.operations.dynamics.com",
+    "https:/contoso.operations.dynamics.com",
+    "https:///contoso.operations.dynamics.com",
+    "https://",
+    "https://contoso",
+    "https://user@contoso.operations.dynamics.com",
+    "https://user:password@contoso.operations.dynamics.com",
+    "https://contoso.operations.dynamics.com@attacker.example",
+    "https://attacker.example\\@contoso.operations.dynamics.com",
+    "https://attacker.example\\.contoso.operations.dynamics.com",
+    "https://attacker.example#.operations.dynamics.com",
+    "https://attacker.example?.operations.dynamics.com",
+    "https://attacker.example/.operations.dynamics.com",
+    "https://attacker.example%2f.operations.dynamics.com",
+    "https://attacker.example%00.operations.dynamics.com",
+    "https://contoso.operations.dynamics.com:443",
+    "https://contoso.operations.dynamics.com:8443",
+    "https://contoso.operations.dynamics.com/a",
+    "https://contoso.operations.dynamics.com//",
+    "https://contoso.operations.dynamics.com/../a",
+    "https://contoso.operations.dynamics.com?a=b",
+    "https://contoso.operations.dynamics.com#a",
+    "https://contoso.operations.dynamics.com.",
+    "https://contoso..operations.dynamics.com",
+    "https://-contoso.operations.dynamics.com",
+    "https://contoso_uat.operations.dynamics.com",
+    "https://xn--cntoso-yxa.operations.dynamics.com",
+    "https://XN--cntoso-yxa.operations.dynamics.com",
+    "https://c\u{43e}ntoso.operations.dynamics.com",
+    "https://contoso\u{3002}operations.dynamics.com",
+    "https://contoso\u{ff0e}operations.dynamics.com",
+    "https://contoso. operations.dynamics.com",
+    "https://contoso.\toperations.dynamics.com",
+    "https://contoso.operations.dynamics.com\n",
+    "https://169.254.169.254",
+    "https://0xa9fea9fe",
+    "https://2852039166",
+    "https://[::ffff:169.254.169.254]",
+];
+
+/// What the API server says against an object.
+pub(crate) async fn refusal(world: &World, object: Value) -> String {
+    let api = Target::parse("dwc").api(world.client(), &world.namespace);
+    let params = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let what = object.to_string();
+    let object = serde_json::from_value(object).unwrap();
+    let refused = api.create(&params, &object).await;
+    refused.expect_err(&what).to_string()
+}
+
+/// One rule for both fields, and one message.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_that_is_more_than_a_host_is_refused_with_one_message() {
+    let world = builder().start().await;
+    let forms = FORMS.into_iter().map(str::to_owned);
+    let long = format!("https://{}.operations.dynamics.com", "a".repeat(300));
+    for url in forms.chain([long]) {
+        for field in ["financeOperations", "dualWriteService"] {
+            let object = connection(NAME, json!({field: {"url": url}}));
+            let refused = refusal(&world, object).await;
+            let words = [
+                "write https:// and a host name, nothing else",
+                "may not be more than 262",
+            ];
+            assert!(
+                words.iter().any(|part| refused.contains(part)),
+                "{url:?}: {refused}"
+            );
+            assert!(refused.contains(&format!("spec.{field}.url")), "{refused}");
+        }
     }
 }
 

@@ -119,6 +119,12 @@ impl Builder {
         self
     }
 
+    /// In another namespace of the control plane of a world.
+    pub fn beside(mut self, other: &World) -> Self {
+        self.control_plane = Some(other.control_plane);
+        self
+    }
+
     /// Makes the namespace and starts the simulator. The operator is not started.
     pub async fn start(self) -> World {
         let control_plane = match self.control_plane {
@@ -337,6 +343,13 @@ impl World {
     pub fn set_variable(&mut self, name: &str, value: &str) {
         self.variables.retain(|(known, _)| known != name);
         self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// The operators that start from now on are not given this flag and its value.
+    pub fn without_flag(&mut self, flag: &str) {
+        let place = self.operator_args.iter().position(|given| given == flag);
+        let place = place.unwrap_or_else(|| panic!("{flag} is not given"));
+        self.operator_args.drain(place..place + 2);
     }
 
     /// One more operator on the same namespace, by mistake; it ends when dropped.

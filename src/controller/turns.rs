@@ -1,0 +1,224 @@
+//! Whose pass is next: no namespace can keep the others from theirs.
+//!
+//! kube's own limit knows objects only, and takes any of those that wait. So whoever creates ten thousand resources, or
+//! a few whose answers never end, would have every place for himself. Here a namespace gets a place only while it has
+//! fewer of them than are free: alone it can have half, two of them a third each, and so on; something is always left
+//! for the next one. Within a namespace the first to come is the first to go.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::oneshot;
+
+/// How many passes of one namespace wait for their turn; more come again later. So that neither memory nor the
+/// controller's own loop, which looks at each of them, grows with what somebody creates.
+const WAITING: usize = 512;
+
+/// The places of one controller.
+#[derive(Clone)]
+pub struct Turns(Arc<Inner>);
+
+struct Inner {
+    places: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    taken: usize,
+    namespaces: HashMap<String, Namespace>,
+    /// Those with somebody waiting, in the order of their turns.
+    order: VecDeque<String>,
+}
+
+#[derive(Default)]
+struct Namespace {
+    taken: usize,
+    waiting: VecDeque<oneshot::Sender<Turn>>,
+}
+
+/// A place, until it is dropped.
+pub struct Turn {
+    turns: Turns,
+    namespace: String,
+}
+
+impl Turns {
+    /// So many places.
+    pub fn new(places: u16) -> Self {
+        Self(Arc::new(Inner {
+            places: usize::from(places.max(1)),
+            state: Mutex::default(),
+        }))
+    }
+
+    /// Waits for a place; `None` when too many of this namespace do so already.
+    pub async fn wait(&self, namespace: &str) -> Option<Turn> {
+        let place = {
+            let mut state = self.state();
+            let here = state.namespaces.entry(namespace.to_owned()).or_default();
+            if here.waiting.len() >= WAITING {
+                return None;
+            }
+            let (sender, place) = oneshot::channel();
+            here.waiting.push_back(sender);
+            if here.waiting.len() == 1 {
+                state.order.push_back(namespace.to_owned());
+            }
+            place
+        };
+        self.give();
+        // Its sender is dropped only after it was used.
+        place.await.ok()
+    }
+
+    /// Gives what is free to those whose turn it is.
+    fn give(&self) {
+        let given = self.state().next(self);
+        for (waiting, turn) in given {
+            // Whoever has stopped waiting drops the turn, which gives it to the next.
+            let _gone = waiting.send(turn);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change is complete before anything can panic.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn next(&mut self, turns: &Turns) -> Vec<(oneshot::Sender<Turn>, Turn)> {
+        let mut given = Vec::new();
+        let mut passed_over = 0;
+        while passed_over < self.order.len() {
+            let free = turns.0.places.saturating_sub(self.taken);
+            let Some(name) = self.order.pop_front() else {
+                break;
+            };
+            let Some(here) = self.namespaces.get_mut(&name) else {
+                continue;
+            };
+            if here.taken >= free {
+                self.order.push_back(name);
+                passed_over += 1;
+                continue;
+            }
+            if let Some(waiting) = here.waiting.pop_front() {
+                here.taken += 1;
+                self.taken += 1;
+                passed_over = 0;
+                let turn = Turn {
+                    turns: turns.clone(),
+                    namespace: name.clone(),
+                };
+                given.push((waiting, turn));
+            }
+            if !here.waiting.is_empty() {
+                self.order.push_back(name);
+            }
+        }
+        given
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        {
+            let mut state = self.turns.state();
+            state.taken = state.taken.saturating_sub(1);
+            if let Some(here) = state.namespaces.get_mut(&self.namespace) {
+                here.taken = here.taken.saturating_sub(1);
+                if here.taken == 0 && here.waiting.is_empty() {
+                    state.namespaces.remove(&self.namespace);
+                }
+            }
+        }
+        self.turns.give();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn now(turns: &Turns, namespace: &str) -> Option<Turn> {
+        turns.wait(namespace).now_or_never().flatten()
+    }
+
+    fn as_many_as_go(turns: &Turns, namespace: &str) -> Vec<Turn> {
+        std::iter::from_fn(|| now(turns, namespace)).collect()
+    }
+
+    #[test]
+    fn alone_a_namespace_has_half_of_the_places_and_something_is_always_left() {
+        let turns = Turns::new(64);
+        let contoso = as_many_as_go(&turns, "contoso");
+        assert_eq!(contoso.len(), 32);
+        let fabrikam = as_many_as_go(&turns, "fabrikam");
+        assert_eq!(fabrikam.len(), 16);
+        let others: Vec<_> = (0..5)
+            .map(|n| as_many_as_go(&turns, &n.to_string()))
+            .collect();
+        let each: Vec<_> = others.iter().map(Vec::len).collect();
+        assert_eq!(each, [8, 4, 2, 1, 1]);
+    }
+
+    #[test]
+    fn one_place_is_shared_too() {
+        let turns = Turns::new(1);
+        let turn = now(&turns, "contoso");
+        assert!(turn.is_some());
+        assert!(now(&turns, "fabrikam").is_none());
+        drop(turn);
+        assert!(now(&turns, "fabrikam").is_some());
+        assert!(turns.state().namespaces.is_empty(), "nothing is kept");
+    }
+
+    #[tokio::test]
+    async fn namespaces_take_turns_whatever_their_numbers() {
+        let turns = Turns::new(1);
+        let first = now(&turns, "contoso");
+        let (said, mut order) = tokio::sync::mpsc::unbounded_channel();
+        for namespace in ["contoso", "contoso", "contoso", "fabrikam"] {
+            let (turns, said) = (turns.clone(), said.clone());
+            tokio::spawn(async move {
+                let turn = turns.wait(namespace).await;
+                said.send(namespace).unwrap();
+                drop(turn);
+            });
+            tokio::task::yield_now().await;
+        }
+        drop((first, said));
+        let mut went = Vec::new();
+        while let Some(namespace) = order.recv().await {
+            went.push(namespace);
+        }
+        assert_eq!(went, ["contoso", "fabrikam", "contoso", "contoso"]);
+    }
+
+    #[tokio::test]
+    async fn few_wait_and_whoever_gives_up_loses_nobodys_place() {
+        let turns = Turns::new(2);
+        let turn = now(&turns, "contoso").unwrap();
+        let mut waiting: Vec<_> = (0..WAITING)
+            .map(|_| Box::pin(turns.wait("contoso")))
+            .collect();
+        for wait in &mut waiting {
+            assert!(wait.now_or_never().is_none());
+        }
+        assert!(turns.wait("contoso").now_or_never().unwrap().is_none());
+        let last = waiting.pop().unwrap();
+        drop(waiting);
+        drop(turn);
+        let turn = tokio::time::timeout(Duration::from_secs(10), last).await;
+        assert!(turn.unwrap().is_some());
+        assert!(now(&turns, "contoso").is_some());
+    }
+}
