@@ -16,7 +16,7 @@ const OTHER: &str = "contoso-uat-observed";
 
 pub async fn go(act: Act, form: Form, first: usize, stride: u64) {
     let mut world = builder().start().await;
-    let tokens = json!({"settings": {"tokenLifetime": "1s"}});
+    let tokens = json!({"settings": {"tokenLifetime": "2s"}});
     world.patch_state(both(act.state(), tokens)).await;
     create_secrets(&world).await;
     let mut identity = Identity::new(form, &world).await;
