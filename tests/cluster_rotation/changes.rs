@@ -92,11 +92,6 @@ impl Change {
         }
     }
 
-    /// How often Entra may have met a wrong password by then: once, whoever uses it.
-    pub fn refusals(self, form: Form) -> u64 {
-        u64::from(form == Form::Password && matches!(self, Self::Revoke | Self::Wrong))
-    }
-
     pub async fn mend(self, identity: &mut Identity, world: &World) {
         match self {
             Self::Rotate | Self::Move => {}

@@ -1,5 +1,7 @@
 //! The forms of credentials, and one identity of each as a person keeps it: at Microsoft's and in Kubernetes.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use crate::support::contoso::*;
@@ -31,6 +33,8 @@ pub struct Identity {
     issuer_keys: Value,
     /// What it is kept in: a Secret, or a `ServiceAccount`.
     pub kept_in: String,
+    /// Every password that its Secret has held so far.
+    passwords: BTreeSet<String>,
 }
 
 impl Identity {
@@ -42,17 +46,19 @@ impl Identity {
             Form::Password | Form::RefreshToken => "contoso-dual-write-account",
         };
         let keys = world.kubectl(&["get", "--raw", "/openid/v1/jwks"]).await;
-        let identity = Self {
+        let mut identity = Self {
             form,
             number: 0,
             issuer_keys: serde_json::from_str(&keys.ok()).unwrap(),
             kept_in: first.to_owned(),
+            passwords: BTreeSet::new(),
         };
         identity.grant(world).await;
         identity.trust(world).await;
         if form == Form::ServiceAccount {
             identity.keep(world).await;
         } else {
+            identity.remember(&identity.good());
             secret(world, first, identity.good()).await;
         }
         identity
@@ -173,12 +179,12 @@ impl Identity {
     }
 
     /// Kubernetes has it: made, or changed in place.
-    pub async fn keep(&self, world: &World) {
+    pub async fn keep(&mut self, world: &World) {
         self.hold(world, self.good()).await;
     }
 
     /// Its Secret holds something that Microsoft does not take.
-    pub async fn keep_wrong(&self, world: &World) {
+    pub async fn keep_wrong(&mut self, world: &World) {
         let number = self.number;
         let wrong = match self.form {
             Form::ClientSecret => json!({"clientSecret": format!("marker-wrong-{number}")}),
@@ -192,7 +198,7 @@ impl Identity {
     }
 
     /// Its Secret holds what is no credential at all.
-    pub async fn keep_garbled(&self, world: &World) {
+    pub async fn keep_garbled(&mut self, world: &World) {
         let garbled = match self.form {
             Form::ClientSecret => json!({"clientSecret": ""}),
             Form::ClientCertificate => json!({"clientCertificate": "marker-no-certificate"}),
@@ -204,7 +210,7 @@ impl Identity {
     }
 
     /// It has ended, wherever that shows.
-    pub async fn end(&self, world: &World) {
+    pub async fn end(&mut self, world: &World) {
         match self.form {
             Form::ClientSecret => {
                 world
@@ -220,7 +226,18 @@ impl Identity {
         }
     }
 
-    async fn hold(&self, world: &World, data: Value) {
+    /// How many passwords its Secret has held: each may be refused once.
+    pub fn passwords(&self) -> usize {
+        self.passwords.len()
+    }
+
+    fn remember(&mut self, data: &Value) {
+        let password = data["password"].as_str();
+        self.passwords.extend(password.map(str::to_owned));
+    }
+
+    async fn hold(&mut self, world: &World, data: Value) {
+        self.remember(&data);
         let what = self.object();
         let kind = what.split('/').next().unwrap();
         let mut objects = world.list(kind).await.into_iter();

@@ -83,6 +83,8 @@ impl TokenStore {
             let begun = match found {
                 Some(found) if !is_ours(&found) => return Err(self.occupied()),
                 Some(found) if self.grew_here(&found) => return Ok(found),
+                // Whoever has read the person's Secret before it changed must not undo what grew from it since.
+                Some(_) if !self.is_current().await? => return Err(self.outdated()),
                 Some(other) => {
                     let new = self.adopted(&other);
                     bounded(self.api.replace(&self.name, &params(), &new)).await
@@ -231,6 +233,28 @@ impl TokenStore {
             message: format!(
                 "The refresh tokens in Secret '{name}' could not be {what}: {}",
                 problem::kubernetes(error)
+            ),
+        }
+    }
+
+    /// Whether the person's Secret still holds the token that this store begins with.
+    async fn is_current(&self) -> Result<bool, SourceError> {
+        let found = bounded(self.api.get_opt(&self.origin.name)).await;
+        let found = found.map_err(|error| self.failed("read", &error))?;
+        let held = found.as_ref().and_then(|found| text(found, CURRENT));
+        let held = held
+            .as_deref()
+            .map(|held| held.trim_end_matches(['\r', '\n']));
+        Ok(held == Some(self.origin.token.expose_secret()))
+    }
+
+    fn outdated(&self) -> SourceError {
+        SourceError {
+            class: Class::Transient,
+            reason: None,
+            message: format!(
+                "The Secret '{}' in namespace '{}' has changed meanwhile; it is read again by itself.",
+                self.origin.name, self.origin.namespace
             ),
         }
     }
