@@ -470,7 +470,7 @@ async fn a_connection_of_a_bad_shape_is_refused_with_what_to_write() {
         let answer = create(&client, &changed(&changes)).await;
         refusals.refused(&format!("{changes:?}"), answer, part);
     }
-    let stored = store(&client, &connection(), "contoso-uat").await;
+    let stored = store(&client, &connection(), "stored").await;
     let moved = set(
         stored.clone(),
         "financeOperations.url",

@@ -184,6 +184,9 @@ async fn every_right_is_used_and_none_is_missing() {
     ]
     .concat();
     world.start_operator(&flags).await;
+    // Before another stands by, the one that goes through the proxy leads.
+    let led = |lease: &Value| lease["spec"]["holderIdentity"].is_string();
+    world.wait_for("lease/dualwrite-operator", SOON, led).await;
     let _standing_by = world.replica(&flags).await;
 
     // Setup and link; the answer to the first intent gets lost, so that the operator looks for it.
