@@ -15,11 +15,22 @@ demo: control-plane ## See everything once, on a throw-away control plane (KEEP=
 	@$(CARGO) build --locked --bins --example demo
 	@$(CARGO) run --quiet --locked --example demo
 
-# Most tests wait for other processes, so that more of them than there are cores run
-# at once.
-test: export RUST_TEST_THREADS ?= $(shell expr 3 \* $$(getconf _NPROCESSORS_ONLN))
+# Most tests wait for other processes. So more of them than there are cores run at
+# once, in two halves side by side, each with a control plane of its own. What the
+# second half says is shown when both are over.
+TESTS := $(notdir $(basename $(wildcard tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs)))
+FIRST := $(filter $(foreach letter,a c d f i m p,cluster_$(letter)%),$(TESTS))
+SECOND := $(filter-out $(FIRST),$(TESTS))
+test: export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
 test: control-plane ## Run every test
-	$(CARGO) test --locked
+	$(CARGO) test --locked --no-run
+	@log=target/second-half.log; \
+	{ $(CARGO) test --locked --lib --bins $(SECOND:%=--test %) && $(CARGO) test --locked --doc; } >$$log 2>&1 & second=$$!; \
+	$(CARGO) test --locked $(FIRST:%=--test %); first=$$?; \
+	wait $$second; second=$$?; \
+	cat $$log; \
+	echo "test: first half: exit code $$first, second half: exit code $$second"; \
+	[ $$first -eq 0 ] && [ $$second -eq 0 ]
 
 matrix: control-plane ## Interrupt a reset at every moment of every step; ten thousand resources (many minutes; `make test` runs some of it)
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --test cluster_reset_crashes -- --nocapture
