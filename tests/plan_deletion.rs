@@ -11,8 +11,8 @@ use dualwrite_operator::{
     },
     plan::{
         advance::DELETION_PATIENCE,
-        deletion::{self, Deletion, is_to_be_held},
-        observed::{Fact, LinkView},
+        deletion::{self, Deletion, SHUT_OUT_PATIENCE, is_to_be_held},
+        observed::{Fact, LinkView, Problem},
         world::{KnownOperation, World, after},
     },
 };
@@ -265,6 +265,22 @@ fn what_cannot_be_seen_is_looked_at_for_ten_minutes() {
         let seen = asked().with(|case| case.now = end);
         stops(decide_since(&seen, deleted));
     }
+}
+
+/// An API server that has just started knows nobody's rights: its refusal may be over in a moment.
+#[test]
+fn a_namespace_that_does_not_let_the_operator_in_is_asked_again_for_a_moment() {
+    let why = Problem::needs_person(Reason::NamespaceNotGranted, "may not read Secrets");
+    let case = asked().with(|case| {
+        *case = case.clone().blind(&why);
+        case.observed.credentials = Fact::Unknown(why.clone());
+    });
+    let deleted = case.now;
+    let at = |now: Timestamp| decide_since(&case.clone().with(|case| case.now = now), deleted);
+    let last = after(deleted, SHUT_OUT_PATIENCE - seconds(1));
+    assert_eq!(at(last), Deletion::Wait(after(last, POLL)));
+    let lasting = at(after(deleted, SHUT_OUT_PATIENCE));
+    released(&lasting, true, Reason::MapsLeftAsTheyAre, "may not read");
 }
 
 #[test]

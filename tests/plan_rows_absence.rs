@@ -10,7 +10,7 @@ use dualwrite_operator::{
             Linked, LinkingMismatch, PowerPlatformIntegrated, Ready, Reconciling, SetupComplete,
             Stalled,
         },
-        connection::IntegrationKind,
+        connection::{Credentials, IntegrationKind},
         operation::Phase,
     },
     plan::{
@@ -245,16 +245,29 @@ fn the_end_of_patience_is_looked_at_when_it_comes() {
 }
 
 #[test]
-fn a_plan_with_old_credentials_is_not_carried_out() {
+fn a_plan_of_another_tenant_is_not_carried_out_and_one_of_a_renamed_secret_is() {
     let case = Case::bare().settled();
     let planned = case.planned();
-    let edited = case.operation(planned).new_generation().with(|case| {
-        case.desired.credentials.secret_ref.as_mut().unwrap().name = "contoso-entra-2".into();
-    });
-    let Some(Effect::Void { message, .. }) = edited.settled().decide().effect else {
-        panic!("the plan is kept")
+    let edited = |edit: fn(&mut Credentials)| {
+        let edited = case.clone().operation(planned.clone()).new_generation();
+        let edited = edited.with(|case| edit(&mut case.desired.credentials));
+        edited.settled().decide().effect
     };
-    assert_eq!(message, "Never started: how it is reached has changed.");
+    let other_tenant: fn(&mut Credentials) =
+        |credentials| credentials.tenant_id = "fab71ca0-0000-4000-8000-000000000001".into();
+    let another_kind: fn(&mut Credentials) = |credentials| {
+        credentials.secret_ref = None;
+        credentials.ambient = Some(true);
+    };
+    for edit in [other_tenant, another_kind] {
+        let Some(Effect::Void { message, .. }) = edited(edit) else {
+            panic!("the plan is kept")
+        };
+        assert_eq!(message, "Never started: how it is reached has changed.");
+    }
+    let renamed: fn(&mut Credentials) =
+        |credentials| credentials.secret_ref.as_mut().unwrap().name = "contoso-entra-2".into();
+    assert_eq!(edited(renamed), None);
 }
 
 #[test]

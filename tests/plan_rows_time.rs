@@ -207,6 +207,25 @@ fn what_is_older_than_three_intervals_and_fifteen_minutes_is_stale() {
     insta::assert_snapshot!("stale", show(&outage(minutes(15)).decide(), start()));
 }
 
+/// What the operator said of an error of its own is over with the first pass that ends, also where it sees nothing.
+#[test]
+fn an_error_of_the_operators_own_is_not_remembered_in_an_outage() {
+    let mut case = outage(seconds(1));
+    for condition in &mut case.memory.conditions {
+        if condition.type_ == "Ready" {
+            condition.status = "Unknown".into();
+            condition.reason = "InternalError".into();
+        }
+    }
+    let decision = case.decide();
+    let ready = decision
+        .status
+        .conditions
+        .iter()
+        .find(|one| one.type_ == "Ready");
+    assert_ne!(ready.unwrap().reason, "InternalError");
+}
+
 #[test]
 fn what_is_stale_is_fresh_again_after_one_good_read() {
     let case = outage(minutes(15)).later(minutes(5)).seeing(&Case::happy());

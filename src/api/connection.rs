@@ -270,6 +270,13 @@ pub enum CredentialSource<'a> {
 }
 
 impl Credentials {
+    /// Whether both come from the same kind of place and, where the spec says it, are the same application.
+    pub fn is_of_the_same_kind(&self, other: &Self) -> bool {
+        let kinds =
+            [self, other].map(|of| of.source().map(|source| std::mem::discriminant(&source)));
+        kinds[0] == kinds[1] && self.client_id == other.client_id
+    }
+
     /// The one source that is given; `None` if there is none, or more than one, which admission refuses.
     pub fn source(&self) -> Option<CredentialSource<'_>> {
         let ambient = self.ambient.unwrap_or_default();

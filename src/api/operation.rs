@@ -171,11 +171,16 @@ pub struct Access {
 
 impl Access {
     /// The same way, by where a connection keeps the credentials now: names of Secrets change when their content does, for
-    /// example with kustomize. Another tenant or another service is another way, and no other name of the same one.
+    /// example with kustomize. Another tenant, another service or another kind of credential is another way, and no other
+    /// name of the same one.
     #[must_use]
     pub fn kept_as(&self, credentials: &Credentials, service: Option<&DualWriteService>) -> Self {
         let mut access = self.clone();
-        if credentials.tenant_id == self.credentials.tenant_id {
+        // The account is of the same tenant: it does not go on alone to another one.
+        if credentials.tenant_id != self.credentials.tenant_id {
+            return access;
+        }
+        if self.credentials.is_of_the_same_kind(credentials) {
             access.credentials = credentials.clone();
         }
         if let (Some(service), Some(now)) = (&mut access.dual_write_service, service)
@@ -596,4 +601,50 @@ pub enum StepState {
     Failed,
     /// What became of it cannot be known.
     Unknown,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const URL: &str = "https://service.gateway.prod.island.powerapps.com";
+
+    fn access(credentials: &Value, url: &str, account: &str) -> Access {
+        let service = json!({"url": url, "secretRef": {"name": account}});
+        let access = json!({"cloud": "Public", "financeOperationsUrl": "https://a.operations.dynamics.com", "credentials": credentials, "dualWriteService": service});
+        serde_json::from_value(access).unwrap_or_else(|error| unreachable!("{error}"))
+    }
+
+    #[test]
+    fn only_where_credentials_are_kept_is_followed() {
+        let planned = json!({"tenantId": "one", "secretRef": {"name": "entra"}});
+        let before = access(&planned, URL, "account");
+        let renamed = json!({"tenantId": "one", "secretRef": {"name": "entra-2"}});
+        let now = access(&renamed, URL, "account-2");
+        assert!(before.is_same_way(&now));
+
+        let other_tenant = json!({"tenantId": "two", "secretRef": {"name": "entra-2"}});
+        let ambient = json!({"tenantId": "one", "ambient": true});
+        let federated =
+            json!({"tenantId": "one", "clientId": "three", "serviceAccountRef": {"name": "entra"}});
+        for (other, url, followed) in [
+            // Not the account alone, which would sign in at the tenant of before.
+            (&other_tenant, URL, before.clone()),
+            // Another identity was not approved.
+            (&ambient, URL, access(&planned, URL, "account-2")),
+            (&federated, URL, access(&planned, URL, "account-2")),
+            (
+                &renamed,
+                "https://b.example",
+                access(&renamed, URL, "account"),
+            ),
+        ] {
+            let now = access(other, url, "account-2");
+            let service = now.dual_write_service.as_ref();
+            assert_eq!(before.kept_as(&now.credentials, service), followed);
+            assert!(!before.is_same_way(&now), "{other}");
+        }
+    }
 }

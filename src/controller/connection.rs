@@ -44,7 +44,7 @@ pub enum PassError {
         source: WriteError,
     },
     /// A panic.
-    #[error("the operator has an error of its own; the line of the log before this one says where")]
+    #[error("the pass panicked; the line 'the operator has an error of its own' says where")]
     Defect,
 }
 

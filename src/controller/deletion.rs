@@ -117,7 +117,11 @@ async fn create(
             Ok(Action::requeue(SOON))
         }
         // A namespace that is being deleted takes no new objects, and a right may be gone: neither may hold the deletion up.
-        Err(error) if error.status() == Some(403) => {
+        Err(error)
+            if error.is_of_an_ending_namespace()
+                || error.status() == Some(403)
+                    && super::now() >= after(deleted, deletion::SHUT_OUT_PATIENCE) =>
+        {
             let why = messages::maps_left(&format!("no operation could be created ({error})"));
             release(connection, context, warning(why)).await
         }

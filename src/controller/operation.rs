@@ -72,6 +72,15 @@ pub async fn reconcile(
         }) => Ok(Action::requeue(AFTER_CONFLICT)),
         result => result,
     };
+    if let Err(PassError::Defect) = result {
+        // Not in its status: between an intent and its outcome that is nobody's to write.
+        let event = Event {
+            warning: true,
+            reason: Reason::InternalError,
+            note: messages::defect(),
+        };
+        report::events(&context, &operation.object_ref(&()), &[event]).await;
+    }
     timer.done(result.is_ok());
     result
 }

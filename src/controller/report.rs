@@ -60,6 +60,18 @@ impl WriteError {
             .is_some_and(|status| (400..500).contains(&status) && status != 429)
     }
 
+    /// Whether the namespace is being deleted, and takes no new objects.
+    pub fn is_of_an_ending_namespace(&self) -> bool {
+        let Self::Refused(error) = self else {
+            return false;
+        };
+        let kube::Error::Api(status) = error.as_ref() else {
+            return false;
+        };
+        let mut causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.any(|cause| cause.reason == "NamespaceTerminating")
+    }
+
     /// Whether asking again changes nothing. An API server that has just started knows nobody, and nobody's rights, until it
     /// has read them: its 401 and 403 may be over in a moment.
     pub fn is_final(&self) -> bool {

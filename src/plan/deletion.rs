@@ -7,7 +7,9 @@
 //! | yes | maps run | a `StopMaps` operation with a finalizer of its own is created; then the finalizer goes |
 //! | yes | the operator runs with --observe-only, or the connection is suspended | the finalizer goes, with a warning |
 //! | yes | cannot be seen | looked at again, for ten minutes; then the finalizer goes, with a warning |
-//! | yes | the namespace does not let the operator in | the finalizer goes, with a warning |
+//! | yes | the namespace does not let the operator in | the same, but only for [`SHUT_OUT_PATIENCE`] |
+
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -23,6 +25,10 @@ use crate::api::{
     connection::{DeletionPolicy, Mode},
     operation::Action,
 };
+
+/// How long after its deletion a connection waits for a right that is missing. An API server that has just started refuses
+/// everybody for some seconds; a right that is really gone is somebody's decision, or the end of the namespace.
+pub const SHUT_OUT_PATIENCE: Duration = Duration::from_secs(20);
 
 /// What to do with a connection that is being deleted and holds the finalizer.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +86,9 @@ pub fn decide(world: &World<'_>, deleted: Timestamp) -> Deletion {
             }
         }
         (Link::Absent, _) => left(false, messages::NOTHING_TO_STOP.into()),
-        _ if is_over || is_shut_out(world) => left(true, messages::maps_left(&why_unseen(world))),
+        _ if is_over || is_shut_out(world, deleted) => {
+            left(true, messages::maps_left(&why_unseen(world)))
+        }
         _ => Deletion::Wait(after(world.now, world.settings.poll).min(until)),
     }
 }
@@ -101,11 +109,11 @@ fn left(warning: bool, note: String) -> Deletion {
     })
 }
 
-/// Whether the namespace does not let the operator in any more. That is somebody's decision, or the end of the namespace,
-/// which must not wait for us.
-fn is_shut_out(world: &World<'_>) -> bool {
+/// Whether the namespace does not let the operator in any more.
+fn is_shut_out(world: &World<'_>, deleted: Timestamp) -> bool {
     let mut problems = world.observed.problems();
-    problems.any(|problem| problem.reason == Some(Reason::NamespaceNotGranted))
+    world.now >= after(deleted, SHUT_OUT_PATIENCE)
+        && problems.any(|problem| problem.reason == Some(Reason::NamespaceNotGranted))
 }
 
 /// Why the maps could not be seen, as far as it is known.

@@ -10,7 +10,7 @@ use crate::support::reset::event;
 use crate::support::{OPERATOR_USER, wait};
 
 /// It goes at once, with an event of this content.
-async fn goes_at_once(world: &World, warning: bool, parts: &[&str]) {
+async fn goes(world: &World, warning: bool, parts: &[&str]) {
     delete_connection(world).await;
     is_gone(world).await;
     let told = event(world, "MapsLeftAsTheyAre", parts).await;
@@ -26,7 +26,7 @@ async fn without_running_maps_there_is_nothing_to_stop() {
         .into_iter()
         .collect();
     let world = confirmed(finance_operations(json!({"maps": stopped}))).await;
-    goes_at_once(&world, false, &["No table map runs"]).await;
+    goes(&world, false, &["No table map runs"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,7 +36,7 @@ async fn a_suspended_connection_stops_nothing() {
     world
         .wait_condition(NAME, "Ready", "Unknown", Some("Suspended"))
         .await;
-    goes_at_once(&world, true, &["was suspended", "go on as they are"]).await;
+    goes(&world, true, &["was suspended", "go on as they are"]).await;
     assert_eq!(maps_now(&world).await, as_before());
 }
 
@@ -126,12 +126,12 @@ async fn a_namespace_whose_binding_went_first_does_not_hang() {
     nothing_was_stopped(&world).await;
 }
 
-/// Only the binding is gone: the namespace does not let the operator in any more, and that does not heal by waiting.
+/// Only the binding is gone, and stays so: the namespace does not let the operator in any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_binding_the_connection_goes_with_a_warning() {
     let world = confirmed(Value::Null).await;
     delete_binding(&world).await;
-    goes_at_once(
+    goes(
         &world,
         true,
         &["go on as they are", "dualwrite-operator-namespace"],

@@ -237,15 +237,26 @@ impl TokenStore {
         }
     }
 
-    /// Whether the person's Secret still holds the token that this store begins with.
+    /// Whether the person's Secret is still the one that this store begins with. One that was made anew with the same token
+    /// is another owner: a store that names an owner that is gone is collected with all that grew in it.
     async fn is_current(&self) -> Result<bool, SourceError> {
         let found = bounded(self.api.get_opt(&self.origin.name)).await;
-        let found = found.map_err(|error| self.failed("read", &error))?;
-        let held = found.as_ref().and_then(|found| text(found, CURRENT));
-        let held = held
-            .as_deref()
-            .map(|held| held.trim_end_matches(['\r', '\n']));
-        Ok(held == Some(self.origin.token.expose_secret()))
+        let found = found.map_err(|error| SourceError {
+            class: Class::Transient,
+            reason: None,
+            message: format!(
+                "The Secret '{}' in namespace '{}' could not be read again: {}",
+                self.origin.name,
+                self.origin.namespace,
+                problem::kubernetes(&error)
+            ),
+        })?;
+        let Some(found) = found else {
+            return Ok(false);
+        };
+        let held = text(&found, CURRENT).unwrap_or_default();
+        Ok(found.metadata.uid.as_ref() == Some(&self.origin.uid)
+            && held.trim_end_matches(['\r', '\n']) == self.origin.token.expose_secret())
     }
 
     fn outdated(&self) -> SourceError {

@@ -35,6 +35,8 @@ const CHANGES_OF_A_LINK: &[&str] = &[
     "applySolution",
 ];
 const LINKS: &[&str] = &["createLink", "resetLink"];
+/// What is never sent again by itself when its answer does not say what became of it.
+const SENT_ONCE: &[&str] = &["createLink", "resetLink", "applySolution"];
 
 const fn told(
     sign: Sign,
@@ -229,6 +231,14 @@ static ENTRIES: &[Entry] = &[
         MODULE,
     )
     .with_status(&[401]),
+    status(
+        SENT_ONCE,
+        &[503],
+        "TooManyRequests",
+        "the dual-write service is busy; whether it has begun is not known.",
+        "Wait: the operator looks whether it has taken effect, and says what it finds.",
+    )
+    .class(Class::Transient),
     status(
         &[],
         &[429, 503],

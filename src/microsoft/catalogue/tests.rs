@@ -134,6 +134,7 @@ const MET: &[Met] = &[
     (Api::DualWrite, "getLink", 401, "", "AccessDenied"),
     (Api::DualWrite, "startMaps", 409, "", "DualWriteBusy"),
     (Api::DualWrite, "listMaps", 429, "", "TooManyRequests"),
+    (Api::DualWrite, "createLink", 503, "", "TooManyRequests"),
 ];
 
 fn found(met: &Met) -> Option<&'static Entry> {

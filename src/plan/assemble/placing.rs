@@ -223,6 +223,7 @@ fn worth_keeping(world: &World<'_>) -> bool {
         !matches!(
             reason,
             Reason::Observing
+                | Reason::InternalError
                 | Reason::Suspended
                 | Reason::Installing
                 | Reason::Linking
