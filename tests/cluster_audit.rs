@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use support::contoso::*;
-use support::reset::{ACT, FLAGS, approve, asks, drifted, ended, plan};
+use support::reset::{ACT, FLAGS, approve, asks, drifted, ended, name_of, plan};
 use support::{
     Action, ControlPlane, Match, Moment, OPERATOR_USER, Options, World, install, namespace, wait,
 };
@@ -136,8 +136,13 @@ async fn old_backups(world: &World) {
     }
 }
 
-/// Ten operations that ended: with each one more, the oldest goes.
+/// Ten operations that ended: with each one more, the oldest goes, and the oldest is the setup.
 async fn long_history(world: &World, like: &str) {
+    let operations = world.operations().await;
+    let setup = operations
+        .iter()
+        .find(|one| one["spec"]["action"] == "Setup");
+    let setup = name_of(setup.expect("a setup came first"));
     let model = world.get(&format!("dwo/{like}")).await;
     for number in 1..=10 {
         let name = format!("{like}-{number}");
@@ -157,6 +162,7 @@ async fn long_history(world: &World, like: &str) {
         ];
         world.kubectl(&args).await.ok();
     }
+    world.wait_gone(&format!("dwo/{setup}"), SOON).await;
 }
 
 async fn give_account(world: &World) {
