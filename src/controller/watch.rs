@@ -261,6 +261,16 @@ async fn turn(
     }
 }
 
+/// An object as the store has it after a wait: minutes may have passed, and what was written meanwhile holds. `None` when
+/// it is gone.
+fn as_it_is_now<K>(store: &Store<K>, object: &K) -> Option<Arc<K>>
+where
+    K: reflector::Lookup + Clone,
+    K::DynamicType: Default + Eq + std::hash::Hash + Clone,
+{
+    store.get(&ObjectRef::from_obj(object))
+}
+
 fn connection_controller(
     context: &Arc<Context>,
     scope: &Arc<Scope>,
@@ -271,24 +281,27 @@ fn connection_controller(
     let passes = stream
         .applied_objects()
         .predicate_filter(due(), PredicateConfig::default());
-    let operations = scope.operations_listed.clone();
+    let scope = Arc::clone(scope);
     Controller::for_stream(passes, scope.connections.clone())
         .reconcile_on(triggers)
         .graceful_shutdown_on(shutdown.clone())
         .run(
             move |connection, context| {
-                let (operations, shutdown) = (operations.clone(), shutdown.clone());
+                let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
                 async move {
                     // Without the operations nobody knows what is under way.
-                    operations.wait().await;
+                    scope.operations_listed.wait().await;
                     let turns = &context.connection_turns;
-                    match turn(turns, connection.namespace(), &context, shutdown).await {
-                        Err(later) => Ok(later),
-                        // In a box, so that those who wait need no room for it.
-                        Ok(_turn) => {
-                            Box::pin(connection::reconcile(connection, Arc::clone(&context))).await
-                        }
-                    }
+                    let _turn =
+                        match turn(turns, connection.namespace(), &context, shutdown).await {
+                            Err(later) => return Ok(later),
+                            Ok(turn) => turn,
+                        };
+                    let Some(connection) = as_it_is_now(&scope.connections, &connection) else {
+                        return Ok(controller::Action::await_change());
+                    };
+                    // In a box, so that those who wait need no room for it.
+                    Box::pin(connection::reconcile(connection, Arc::clone(&context))).await
                 }
             },
             |connection, error, _| {
@@ -310,23 +323,25 @@ fn operation_controller(
     let passes = stream
         .applied_objects()
         .predicate_filter(due(), PredicateConfig::default());
-    let connections = scope.connections_listed.clone();
+    let scope = Arc::clone(scope);
     Controller::for_stream(passes, scope.operations.clone())
         .reconcile_on(triggers)
         .graceful_shutdown_on(shutdown.clone())
         .run(
             move |operation, context| {
-                let (connections, shutdown) = (connections.clone(), shutdown.clone());
+                let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
                 async move {
                     // Without the connections every operation would look abandoned.
-                    connections.wait().await;
+                    scope.connections_listed.wait().await;
                     let turns = &context.operation_turns;
-                    match turn(turns, operation.namespace(), &context, shutdown).await {
-                        Err(later) => Ok(later),
-                        Ok(_turn) => {
-                            Box::pin(operation::reconcile(operation, Arc::clone(&context))).await
-                        }
-                    }
+                    let _turn = match turn(turns, operation.namespace(), &context, shutdown).await {
+                        Err(later) => return Ok(later),
+                        Ok(turn) => turn,
+                    };
+                    let Some(operation) = as_it_is_now(&scope.operations, &operation) else {
+                        return Ok(controller::Action::await_change());
+                    };
+                    Box::pin(operation::reconcile(operation, Arc::clone(&context))).await
                 }
             },
             |operation, error, _| {
@@ -566,3 +581,6 @@ fn approved(meta: &ObjectMeta) -> Option<Approved> {
 pub fn with_jitter(wait: Duration) -> Duration {
     wait + wait.mul_f64(JITTER * fastrand::f64()).min(MOST_JITTER)
 }
+
+#[cfg(test)]
+mod tests;
