@@ -2,8 +2,9 @@
 //!
 //! kube's own limit knows objects only, and takes any of those that wait. So whoever creates ten thousand resources, or
 //! a few whose answers never end, would have every place for himself. Here a namespace gets a place only while it has
-//! fewer of them than are free: alone it can have half, two of them a third each, and so on; something is always left
-//! for the next one. Within a namespace the first to come is the first to go.
+//! fewer of them than are free: alone it can have half, rounded up, two of them a third each, and so on. Where none is
+//! left, the next that is free goes to a namespace that has none, before those that have some. Within a namespace the
+//! first to come is the first to go.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn alone_a_namespace_has_half_of_the_places_and_something_is_always_left() {
+    fn alone_a_namespace_has_half_of_the_places_and_the_next_ones_half_of_what_is_left() {
         let turns = Turns::new(64);
         let contoso = as_many_as_go(&turns, "contoso");
         assert_eq!(contoso.len(), 32);
