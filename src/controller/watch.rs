@@ -40,7 +40,8 @@ use claims::HostClaims;
 
 use crate::{
     api::{
-        DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, FIELD_MANAGER,
+        ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationStatus,
+        FIELD_MANAGER,
         operation::{Approval, Approved, Phase, StepState, StepStatus},
     },
     plan::{
@@ -313,6 +314,15 @@ fn connection_controller(
         .for_each(|_| future::ready(()))
 }
 
+/// Whether a pass over an operation reads and writes nothing.
+fn is_over(operation: &GuardedOperation) -> bool {
+    operation.0.as_ref().is_ok_and(|operation| {
+        let phase = operation.status.as_ref().and_then(|status| status.phase);
+        let held = operation.finalizers().iter().any(|by| by == ACT_FINALIZER);
+        phase.is_some_and(Phase::is_finished) && !held
+    })
+}
+
 fn operation_controller(
     context: &Arc<Context>,
     scope: &Arc<Scope>,
@@ -331,6 +341,10 @@ fn operation_controller(
             move |operation, context| {
                 let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
                 async move {
+                    // Ten of them are kept for each connection: at the start they would take all places to wait in.
+                    if is_over(&operation) {
+                        return Box::pin(operation::reconcile(operation, context)).await;
+                    }
                     // Without the connections every operation would look abandoned.
                     scope.connections_listed.wait().await;
                     let turns = &context.operation_turns;

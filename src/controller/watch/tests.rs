@@ -40,3 +40,35 @@ fn a_pass_that_has_waited_sees_what_was_written_meanwhile() {
     writer.apply_watcher_event(&watcher::Event::Delete(before.clone()));
     assert!(as_it_is_now(&store, &before).is_none());
 }
+
+/// An operation of a connection of the same namespace, for Contoso's host.
+fn operation(namespace: &str, name: &str, of: &str, phase: Phase) -> GuardedOperation {
+    let host = "contoso.operations.dynamics.com";
+    let spec = json!({
+        "action": "Link", "approval": "Pending", "timeout": "1h", "steps": [],
+        "connection": {"name": of, "uid": of, "generation": 1},
+        "financeOperationsHost": host,
+        "target": {"environmentId": "a", "environmentName": "a", "dataverseUrl": "https://a.crm4.dynamics.com"},
+        "access": {"cloud": "Public", "financeOperationsUrl": format!("https://{host}"), "credentials": {"tenantId": "b"}},
+        "reliesOn": {"integration": "a", "link": "None"},
+    });
+    let operation: GuardedOperation = serde_json::from_value(json!({
+        "apiVersion": "dualwrite.dev/v1alpha1", "kind": "DualWriteOperation",
+        "metadata": metadata(namespace, name), "spec": spec, "status": {"phase": phase},
+    }))
+    .unwrap();
+    assert!(operation.0.is_ok(), "{operation:?}");
+    operation
+}
+
+#[test]
+fn only_an_operation_with_nothing_left_to_do_needs_no_turn() {
+    use Phase::{AwaitingApproval, Failed, Running, Succeeded, Unknown, Void};
+    for phase in [Succeeded, Failed, Void, AwaitingApproval, Running, Unknown] {
+        let mut one = operation("contoso", "link", "uat", phase);
+        let reads = super::super::act::needs_reading(&known(one.0.as_ref().unwrap()));
+        assert_eq!(is_over(&one), !reads, "{phase}");
+        one.meta_mut().finalizers = Some(vec![ACT_FINALIZER.into()]);
+        assert!(!is_over(&one), "{phase}");
+    }
+}
