@@ -73,6 +73,9 @@ pub struct Scope {
     pub connections: Store<GuardedConnection>,
     /// The operations there.
     pub operations: Store<GuardedOperation>,
+    /// Makes passes due over connections of this scope; a change in another one may do so too.
+    connections_due: UnboundedSender<ObjectRef<GuardedConnection>>,
+    operations_due: UnboundedSender<ObjectRef<GuardedOperation>>,
     claims: Mutex<HostClaims>,
     connections_listed: Listed,
     operations_listed: Listed,
@@ -107,6 +110,8 @@ pub struct Unwatched {
     pub scope: Arc<Scope>,
     connections: reflector::store::Writer<GuardedConnection>,
     operations: reflector::store::Writer<GuardedOperation>,
+    connections_due: UnboundedReceiver<ObjectRef<GuardedConnection>>,
+    operations_due: UnboundedReceiver<ObjectRef<GuardedOperation>>,
 }
 
 /// The end of the process.
@@ -130,17 +135,23 @@ impl Unwatched {
     fn new(namespace: Option<String>) -> Self {
         let (connections, connection_writer) = reflector::store();
         let (operations, operation_writer) = reflector::store();
+        let (connection_sender, connections_due) = unbounded();
+        let (operation_sender, operations_due) = unbounded();
         Self {
             scope: Arc::new(Scope {
                 namespace,
                 connections,
                 operations,
+                connections_due: connection_sender,
+                operations_due: operation_sender,
                 claims: Mutex::default(),
                 connections_listed: Listed::new(),
                 operations_listed: Listed::new(),
             }),
             connections: connection_writer,
             operations: operation_writer,
+            connections_due,
+            operations_due,
         }
     }
 }
@@ -183,13 +194,11 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         scope,
         connections,
         operations,
+        connections_due,
+        operations_due,
     } = unwatched;
-    let (connection_due, connections_due) = unbounded();
-    let (operation_due, operations_due) = unbounded();
     let connection_stream = {
-        let (scope, due, operation_due) =
-            (Arc::clone(&scope), connection_due.clone(), operation_due);
-        let kept_reads = Arc::clone(&context);
+        let (scope, context) = (Arc::clone(&scope), Arc::clone(&context));
         let mut anew = HostClaims::default();
         watcher(
             scope.api::<GuardedConnection>(&context.client),
@@ -199,15 +208,15 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         .reflect(connections)
         .inspect(move |event| {
             if let Ok(watcher::Event::Delete(gone)) = event {
-                kept_reads.forget(&gone.uid().unwrap_or_default());
+                context.forget(&gone.uid().unwrap_or_default());
             }
-            connection_changed(&scope, event, &mut anew, &due, &operation_due);
+            connection_changed(&scope, &context.scopes, event, &mut anew);
             scope.connections_listed.see(event);
         })
         .boxed()
     };
     let operation_stream = {
-        let (scope, due) = (Arc::clone(&scope), connection_due);
+        let (scope, context) = (Arc::clone(&scope), Arc::clone(&context));
         let mut shown = HashMap::new();
         watcher(
             scope.api::<GuardedOperation>(&context.client),
@@ -217,7 +226,7 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         .reflect(operations)
         .inspect(move |event| {
             scope.operations_listed.see(event);
-            operation_changed(&scope, event, &mut shown, &due);
+            operation_changed(&context.scopes, event, &mut shown);
         })
         .boxed()
     };
@@ -397,10 +406,9 @@ fn listed_anew<K>(event: Changed<'_, DeserializeGuard<K>>, forget: impl FnOnce()
 /// `anew` are the claims of a list that is being read.
 fn connection_changed(
     scope: &Scope,
+    scopes: &[Arc<Scope>],
     event: Changed<'_, GuardedConnection>,
     anew: &mut HostClaims,
-    connections: &UnboundedSender<ObjectRef<GuardedConnection>>,
-    operations: &UnboundedSender<ObjectRef<GuardedOperation>>,
 ) {
     if let Err(error) = event {
         tracing::warn!(%error, "the watch of connections was interrupted; it is taken up again");
@@ -421,29 +429,37 @@ fn connection_changed(
         let Ok(known) = &operation.0 else { continue };
         let idle = known.status.as_ref().is_none_or(waits_for_its_connection);
         if known.spec.connection.uid == uid && (gone || idle) {
-            send(operations, ObjectRef::from_obj(operation.as_ref()));
+            send(
+                &scope.operations_due,
+                ObjectRef::from_obj(operation.as_ref()),
+            );
         }
     }
     let claim = Claim::of(connection).filter(|_| !gone);
     if scope.claims().set(connection, claim) {
-        claim_changed(scope, connection, connections);
+        claim_changed(scopes, connection);
     }
 }
 
 /// The oldest claim decides for all younger connections of its host; any other claim for none.
-fn claim_changed(
-    scope: &Scope,
-    connection: &DualWriteConnection,
-    due: &UnboundedSender<ObjectRef<GuardedConnection>>,
-) {
+fn claim_changed(scopes: &[Arc<Scope>], connection: &DualWriteConnection) {
     let (host, own) = (host_of(connection), claims::age(connection));
-    if scope.claims().has_older(&host, &own) {
-        return;
+    let decides = |scope: &Arc<Scope>| !scope.claims().has_older(&host, &own);
+    if scopes.iter().all(decides) {
+        wake(scopes, |other| {
+            claims::age(other) > own && host_of(other) == host
+        });
     }
-    for other in scope.connections.state() {
-        let Ok(known) = &other.0 else { continue };
-        if claims::age(known) > own && host_of(known) == host {
-            send(due, ObjectRef::from_obj(other.as_ref()));
+}
+
+/// Makes passes due over connections, of whichever scope.
+fn wake(scopes: &[Arc<Scope>], matters: impl Fn(&DualWriteConnection) -> bool) {
+    for scope in scopes {
+        for connection in scope.connections.state() {
+            if connection.0.as_ref().is_ok_and(&matters) {
+                let reference = ObjectRef::from_obj(connection.as_ref());
+                send(&scope.connections_due, reference);
+            }
         }
     }
 }
@@ -463,10 +479,9 @@ type Shown = (Option<Phase>, Approval);
 
 /// `shown` is what was seen last, by uid.
 fn operation_changed(
-    scope: &Scope,
+    scopes: &[Arc<Scope>],
     event: Changed<'_, GuardedOperation>,
     shown: &mut HashMap<String, Shown>,
-    connections: &UnboundedSender<ObjectRef<GuardedConnection>>,
 ) {
     if let Err(error) = event {
         tracing::warn!(%error, "the watch of operations was interrupted; it is taken up again");
@@ -489,18 +504,15 @@ fn operation_changed(
     } else {
         shown.insert(uid, now) != Some(now)
     };
-    for connection in scope.connections.state() {
-        let Ok(known) = &connection.0 else { continue };
+    wake(scopes, |known| {
         let owner = known.uid().as_ref() == Some(&operation.spec.connection.uid);
         let same_host = || {
             let host = host_of(known);
             let name = host.strip_prefix("https://").unwrap_or_default();
             name == operation.spec.finance_operations_host
         };
-        if owner || others && same_host() {
-            send(connections, ObjectRef::from_obj(connection.as_ref()));
-        }
-    }
+        owner || others && same_host()
+    });
 }
 
 fn send<K>(due: &UnboundedSender<ObjectRef<K>>, object: ObjectRef<K>)

@@ -72,3 +72,101 @@ fn only_an_operation_with_nothing_left_to_do_needs_no_turn() {
         assert!(!is_over(&one), "{phase}");
     }
 }
+
+/// What is watched, each namespace as a scope of its own, and whose passes are due.
+struct Watched {
+    scopes: Vec<Arc<Scope>>,
+    unwatched: Vec<Unwatched>,
+    anew: HostClaims,
+    shown: HashMap<String, Shown>,
+}
+
+impl Watched {
+    fn new(namespaces: &[&str]) -> Self {
+        let namespaces: Vec<_> = namespaces.iter().map(ToString::to_string).collect();
+        let unwatched = scopes(&namespaces);
+        Self {
+            scopes: unwatched.iter().map(|it| Arc::clone(&it.scope)).collect(),
+            unwatched,
+            anew: HostClaims::default(),
+            shown: HashMap::new(),
+        }
+    }
+
+    /// Something happens to connections of a scope.
+    fn connections(&mut self, scope: usize, event: watcher::Event<GuardedConnection>) {
+        let watched = &mut self.unwatched[scope];
+        watched.connections.apply_watcher_event(&event);
+        let event = Ok(event);
+        connection_changed(&watched.scope, &self.scopes, &event, &mut self.anew);
+        watched.scope.connections_listed.see(&event);
+    }
+
+    /// Something happens to operations of a scope.
+    fn operations(&mut self, scope: usize, event: watcher::Event<GuardedOperation>) {
+        let watched = &mut self.unwatched[scope];
+        watched.operations.apply_watcher_event(&event);
+        let event = Ok(event);
+        operation_changed(&self.scopes, &event, &mut self.shown);
+        watched.scope.operations_listed.see(&event);
+    }
+
+    /// The connections over which passes have become due, by name.
+    fn due(&mut self) -> Vec<String> {
+        let mut due = Vec::new();
+        for watched in &mut self.unwatched {
+            while let Ok(reference) = watched.connections_due.try_recv() {
+                due.push(reference.name);
+            }
+        }
+        due.sort();
+        due
+    }
+
+    fn list_connections(&mut self, scope: usize, connections: &[GuardedConnection]) {
+        self.connections(scope, watcher::Event::Init);
+        for connection in connections {
+            self.connections(scope, watcher::Event::InitApply(connection.clone()));
+        }
+        self.connections(scope, watcher::Event::InitDone);
+    }
+
+    fn list_operations(&mut self, scope: usize, operations: &[GuardedOperation]) {
+        self.operations(scope, watcher::Event::Init);
+        for operation in operations {
+            self.operations(scope, watcher::Event::InitApply(operation.clone()));
+        }
+        self.operations(scope, watcher::Event::InitDone);
+    }
+}
+
+/// The connection, created in this second.
+fn aged(mut connection: GuardedConnection, second: u32) -> GuardedConnection {
+    let created = format!("2026-01-01T00:00:{second:02}Z");
+    connection.meta_mut().creation_timestamp =
+        Some(serde_json::from_value(json!(created)).unwrap());
+    connection
+}
+
+#[test]
+fn a_claim_that_goes_wakes_the_younger_ones_of_other_scopes_too() {
+    let mut watched = Watched::new(&["contoso", "fabrikam"]);
+    let old = aged(connection("contoso", "old"), 1);
+    let young = aged(connection("fabrikam", "young"), 2);
+    let youngest = aged(connection("contoso", "youngest"), 3);
+    watched.list_connections(0, &[old.clone(), youngest.clone()]);
+    watched.list_connections(1, std::slice::from_ref(&young));
+    watched.due();
+    watched.connections(0, watcher::Event::Delete(youngest));
+    assert!(watched.due().is_empty());
+    watched.connections(0, watcher::Event::Delete(old));
+    assert_eq!(watched.due(), ["young"]);
+    // Its operation is of its host, and so of interest to all of them.
+    let act = operation("fabrikam", "act", "young", Phase::Running);
+    watched.connections(
+        0,
+        watcher::Event::Apply(aged(connection("contoso", "new"), 4)),
+    );
+    watched.operations(1, watcher::Event::Apply(act));
+    assert_eq!(watched.due(), ["new", "young"]);
+}
