@@ -36,7 +36,7 @@ use super::{
     operation,
     turns::{Turn, Turns},
 };
-use claims::HostClaims;
+use claims::{Age, HostClaims};
 
 use crate::{
     api::{
@@ -380,29 +380,6 @@ fn operation_controller(
 
 type Changed<'a, K> = &'a Result<watcher::Event<K>, watcher::Error>;
 
-fn changed<K>(event: Changed<'_, DeserializeGuard<K>>) -> Option<&K> {
-    match event {
-        Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
-            object.0.as_ref().ok()
-        }
-        Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone)
-        | Err(_) => None,
-    }
-}
-
-/// An object of a list that is read from its beginning, at which `forget` is called.
-fn listed_anew<K>(event: Changed<'_, DeserializeGuard<K>>, forget: impl FnOnce()) -> Option<&K> {
-    match event {
-        Ok(watcher::Event::InitApply(object)) => object.0.as_ref().ok(),
-        Ok(watcher::Event::Init) => {
-            forget();
-            None
-        }
-        Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_) | watcher::Event::InitDone)
-        | Err(_) => None,
-    }
-}
-
 /// `anew` are the claims of a list that is being read.
 fn connection_changed(
     scope: &Scope,
@@ -410,21 +387,31 @@ fn connection_changed(
     event: Changed<'_, GuardedConnection>,
     anew: &mut HostClaims,
 ) {
-    if let Err(error) = event {
-        tracing::warn!(%error, "the watch of connections was interrupted; it is taken up again");
-    }
-    if let Some(connection) = listed_anew(event, || *anew = HostClaims::default()) {
-        anew.set(connection, Claim::of(connection));
-    }
-    if matches!(event, Ok(watcher::Event::InitDone)) {
+    match event {
+        Err(error) => {
+            tracing::warn!(%error, "the watch of connections was interrupted; it is taken up again");
+        }
+        Ok(watcher::Event::Init) => *anew = HostClaims::default(),
+        Ok(watcher::Event::InitApply(connection)) => {
+            let connection = connection.0.as_ref().ok();
+            if let Some((connection, claim)) = connection.and_then(with_claim) {
+                anew.set(connection, claim);
+            }
+        }
         // Whole, as the store is from now on: a claim that is missing for a moment would let a younger one act.
-        *scope.claims() = std::mem::take(anew);
+        Ok(watcher::Event::InitDone) => *scope.claims() = std::mem::take(anew),
+        Ok(watcher::Event::Apply(connection)) => one_changed(scope, scopes, connection, false),
+        Ok(watcher::Event::Delete(connection)) => one_changed(scope, scopes, connection, true),
     }
-    let Some(connection) = changed(event) else {
-        return;
-    };
-    let uid = connection.uid().unwrap_or_default();
-    let gone = matches!(event, Ok(watcher::Event::Delete(_)));
+}
+
+fn with_claim(connection: &DualWriteConnection) -> Option<(&DualWriteConnection, Claim)> {
+    Claim::of(connection).map(|claim| (connection, claim))
+}
+
+/// A connection has changed, or is gone.
+fn one_changed(scope: &Scope, scopes: &[Arc<Scope>], guarded: &GuardedConnection, gone: bool) {
+    let uid = guarded.uid().unwrap_or_default();
     for operation in scope.operations.state() {
         let Ok(known) = &operation.0 else { continue };
         let idle = known.status.as_ref().is_none_or(waits_for_its_connection);
@@ -435,19 +422,23 @@ fn connection_changed(
             );
         }
     }
-    let claim = Claim::of(connection).filter(|_| !gone);
-    if scope.claims().set(connection, claim) {
-        claim_changed(scopes, connection);
+    let there = guarded.0.as_ref().ok().filter(|_| !gone);
+    // Nor does one that cannot be read claim anything: nobody could say what, and a restart would forget it too.
+    let changed = match there.and_then(with_claim) {
+        Some((connection, claim)) => scope.claims().set(connection, claim),
+        None => scope.claims().forget(&uid),
+    };
+    if let Some((host, age)) = changed {
+        claim_changed(scopes, &host, &age);
     }
 }
 
 /// The oldest claim decides for all younger connections of its host; any other claim for none.
-fn claim_changed(scopes: &[Arc<Scope>], connection: &DualWriteConnection) {
-    let (host, own) = (host_of(connection), claims::age(connection));
-    let decides = |scope: &Arc<Scope>| !scope.claims().has_older(&host, &own);
+fn claim_changed(scopes: &[Arc<Scope>], host: &str, own: &Age) {
+    let decides = |scope: &Arc<Scope>| !scope.claims().has_older(host, own);
     if scopes.iter().all(decides) {
         wake(scopes, |other| {
-            claims::age(other) > own && host_of(other) == host
+            claims::age(other) > *own && host_of(other) == host
         });
     }
 }
@@ -483,22 +474,33 @@ fn operation_changed(
     event: Changed<'_, GuardedOperation>,
     shown: &mut HashMap<String, Shown>,
 ) {
-    if let Err(error) = event {
-        tracing::warn!(%error, "the watch of operations was interrupted; it is taken up again");
-    }
     let look = |operation: &DualWriteOperation| {
         let phase = operation.status.as_ref().and_then(|status| status.phase);
         (phase, operation.spec.approval)
     };
-    if let Some(operation) = listed_anew(event, || shown.clear()) {
-        shown.insert(operation.uid().unwrap_or_default(), look(operation));
-    }
-    let Some(operation) = changed(event) else {
-        return;
+    let (guarded, gone) = match event {
+        Err(error) => {
+            tracing::warn!(%error, "the watch of operations was interrupted; it is taken up again");
+            return;
+        }
+        Ok(watcher::Event::Init) => {
+            shown.clear();
+            return;
+        }
+        Ok(watcher::Event::InitApply(operation)) => {
+            if let Ok(operation) = &operation.0 {
+                shown.insert(operation.uid().unwrap_or_default(), look(operation));
+            }
+            return;
+        }
+        Ok(watcher::Event::InitDone) => return,
+        Ok(watcher::Event::Apply(operation)) => (operation, false),
+        Ok(watcher::Event::Delete(operation)) => (operation, true),
     };
+    let Ok(operation) = &guarded.0 else { return };
     let uid = operation.uid().unwrap_or_default();
     let now = look(operation);
-    let others = if matches!(event, Ok(watcher::Event::Delete(_))) {
+    let others = if gone {
         shown.remove(&uid);
         true
     } else {

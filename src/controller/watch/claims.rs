@@ -22,26 +22,32 @@ pub(super) struct HostClaims {
 pub(super) type Age = (Timestamp, String);
 
 impl HostClaims {
-    /// Takes the claim of a connection as it is now; whether that is a change.
-    pub(super) fn set(&mut self, connection: &DualWriteConnection, claim: Option<Claim>) -> bool {
-        let uid = connection.uid().unwrap_or_default();
-        let Some(claim) = claim else {
-            let Some((host, age)) = self.by_uid.remove(&uid) else {
-                return false;
-            };
-            if let Some(of_host) = self.by_host.get_mut(&host) {
-                of_host.remove(&age);
-                if of_host.is_empty() {
-                    self.by_host.remove(&host);
-                }
-            }
-            return true;
-        };
+    /// Takes the claim of a connection; its host and age if that is news.
+    pub(super) fn set(
+        &mut self,
+        connection: &DualWriteConnection,
+        claim: Claim,
+    ) -> Option<(String, Age)> {
         // Neither the host nor the age of a connection ever changes.
         let (host, age) = (host_of(connection), age(connection));
         let of_host = self.by_host.entry(host.clone()).or_default();
         of_host.insert(age.clone(), claim);
-        self.by_uid.insert(uid, (host, age)).is_none()
+        let known = self
+            .by_uid
+            .insert(age.1.clone(), (host.clone(), age.clone()));
+        known.is_none().then_some((host, age))
+    }
+
+    /// Drops the claim with this uid; its host and age if there was one.
+    pub(super) fn forget(&mut self, uid: &str) -> Option<(String, Age)> {
+        let (host, age) = self.by_uid.remove(uid)?;
+        if let Some(of_host) = self.by_host.get_mut(&host) {
+            of_host.remove(&age);
+            if of_host.is_empty() {
+                self.by_host.remove(&host);
+            }
+        }
+        Some((host, age))
     }
 
     /// Whether there is an older one for the host.
@@ -101,7 +107,8 @@ mod tests {
     }
 
     fn set(claims: &mut HostClaims, connection: &DualWriteConnection) -> bool {
-        claims.set(connection, Claim::of(connection))
+        let claim = Claim::of(connection).unwrap();
+        claims.set(connection, claim).is_some()
     }
 
     #[test]
@@ -144,11 +151,11 @@ mod tests {
             ("contoso", "e", 4),
         ] {
             let gone = claiming("contoso.operations.dynamics.com", namespace, uid, second);
-            assert!(claims.set(&gone, None));
+            assert_eq!(claims.forget(uid), Some((host.clone(), age(&gone))));
         }
         assert!(!claims.has_older(&host, &age(&own)));
         assert!(uids(&claims).is_empty());
-        assert!(claims.set(&own, None) && !claims.set(&own, None));
+        assert!(claims.forget("own").is_some() && claims.forget("own").is_none());
         assert_eq!(claims.by_host.len(), 1, "nothing is kept of what is gone");
     }
 }

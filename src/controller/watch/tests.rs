@@ -170,3 +170,29 @@ fn a_claim_that_goes_wakes_the_younger_ones_of_other_scopes_too() {
     watched.operations(1, watcher::Event::Apply(act));
     assert_eq!(watched.due(), ["new", "young"]);
 }
+
+/// As after an upgrade of the definitions before that of the operator.
+fn unreadable(mut connection: GuardedConnection) -> GuardedConnection {
+    connection.0 = Err(kube::core::error_boundary::InvalidObject {
+        error: "unknown variant".into(),
+        metadata: connection.meta().clone(),
+    });
+    connection
+}
+
+#[test]
+fn the_claim_of_what_cannot_be_read_any_more_is_given_up() {
+    for then in [watcher::Event::Apply, watcher::Event::Delete] {
+        let mut watched = Watched::new(&["contoso"]);
+        let old = aged(connection("contoso", "old"), 1);
+        let young = aged(connection("contoso", "young"), 2);
+        watched.list_connections(0, &[old.clone(), young]);
+        let link = operation("contoso", "link", "old", Phase::AwaitingApproval);
+        watched.list_operations(0, &[link]);
+        watched.due();
+        watched.connections(0, then(unreadable(old)));
+        assert_eq!(watched.due(), ["young"]);
+        let operations = &mut watched.unwatched[0].operations_due;
+        assert_eq!(operations.try_recv().unwrap().name, "link");
+    }
+}
