@@ -36,7 +36,7 @@ use super::{
     operation,
     turns::{Turn, Turns},
 };
-use claims::{Age, HostClaims};
+use claims::{Age, HostClaims, Older};
 
 use crate::{
     api::{
@@ -429,18 +429,24 @@ fn one_changed(scope: &Scope, scopes: &[Arc<Scope>], guarded: &GuardedConnection
         None => scope.claims().forget(&uid),
     };
     if let Some((host, age)) = changed {
-        claim_changed(scopes, &host, &age);
+        let namespace = guarded.namespace().unwrap_or_default();
+        claim_changed(scopes, &namespace, &host, &age);
     }
 }
 
-/// The oldest claim decides for all younger connections of its host; any other claim for none.
-fn claim_changed(scopes: &[Arc<Scope>], host: &str, own: &Age) {
-    let decides = |scope: &Arc<Scope>| !scope.claims().has_older(host, own);
-    if scopes.iter().all(decides) {
-        wake(scopes, |other| {
-            claims::age(other) > *own && host_of(other) == host
-        });
+/// The oldest claim decides for all younger connections of its host, and the oldest of a namespace for those there: whoever
+/// does not see the host is told of that one. Any other claim decides for none.
+fn claim_changed(scopes: &[Arc<Scope>], namespace: &str, host: &str, own: &Age) {
+    let of_scope = |scope: &Arc<Scope>| scope.claims().older(host, own, namespace);
+    let older = scopes.iter().map(of_scope).max().unwrap_or(Older::None);
+    if older == Older::Near {
+        return;
     }
+    wake(scopes, |other| {
+        claims::age(other) > *own
+            && (older == Older::None || other.namespace().as_deref() == Some(namespace))
+            && host_of(other) == host
+    });
 }
 
 /// Makes passes due over connections, of whichever scope.

@@ -21,6 +21,17 @@ pub(super) struct HostClaims {
 /// When a claim was made, and the uid: the oldest wins.
 pub(super) type Age = (Timestamp, String);
 
+/// Where claims are that are older than another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Older {
+    /// Nowhere.
+    None,
+    /// In other namespaces only.
+    Elsewhere,
+    /// In its own namespace.
+    Near,
+}
+
 impl HostClaims {
     /// Takes the claim of a connection; its host and age if that is news.
     pub(super) fn set(
@@ -51,9 +62,18 @@ impl HostClaims {
     }
 
     /// Whether there is an older one for the host.
-    pub(super) fn has_older(&self, host: &str, age: &Age) -> bool {
-        let of_host = self.by_host.get(host);
-        of_host.is_some_and(|claims| claims.range(..age).next().is_some())
+    pub(super) fn older(&self, host: &str, age: &Age, namespace: &str) -> Older {
+        let Some(of_host) = self.by_host.get(host) else {
+            return Older::None;
+        };
+        let mut older = of_host.range(..age).map(|(_, claim)| claim).peekable();
+        if older.peek().is_none() {
+            Older::None
+        } else if older.any(|claim| claim.namespace == namespace) {
+            Older::Near
+        } else {
+            Older::Elsewhere
+        }
     }
 
     /// Of the other claims of a host those that can decide: the oldest, and the oldest of the same namespace.
@@ -143,7 +163,8 @@ mod tests {
         };
         assert_eq!(uids(&claims), ["b", "d"]);
         let host = host_of(&own);
-        assert!(claims.has_older(&host, &age(&own)));
+        assert_eq!(claims.older(&host, &age(&own), "contoso"), Older::Near);
+        assert_eq!(claims.older(&host, &age(&own), "other"), Older::Elsewhere);
         for (namespace, uid, second) in [
             ("fabrikam", "b", 1),
             ("fabrikam", "c", 2),
@@ -153,7 +174,7 @@ mod tests {
             let gone = claiming("contoso.operations.dynamics.com", namespace, uid, second);
             assert_eq!(claims.forget(uid), Some((host.clone(), age(&gone))));
         }
-        assert!(!claims.has_older(&host, &age(&own)));
+        assert_eq!(claims.older(&host, &age(&own), "contoso"), Older::None);
         assert!(uids(&claims).is_empty());
         assert!(claims.forget("own").is_some() && claims.forget("own").is_none());
         assert_eq!(claims.by_host.len(), 1, "nothing is kept of what is gone");

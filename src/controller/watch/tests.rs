@@ -196,3 +196,20 @@ fn the_claim_of_what_cannot_be_read_any_more_is_given_up() {
         assert_eq!(operations.try_recv().unwrap().name, "link");
     }
 }
+
+/// Whoever does not see the host is told of the claims of his own namespace only.
+#[test]
+fn a_claim_behind_one_of_another_namespace_decides_for_its_own() {
+    let mut watched = Watched::new(&[]);
+    let far = aged(connection("fabrikam", "far"), 1);
+    let near = aged(connection("contoso", "near"), 2);
+    let nearer = aged(connection("contoso", "nearer"), 3);
+    let young = aged(connection("contoso", "young"), 4);
+    let other = aged(connection("fabrikam", "other"), 5);
+    watched.list_connections(0, &[far, near.clone(), nearer.clone(), young, other]);
+    watched.due();
+    watched.connections(0, watcher::Event::Delete(nearer));
+    assert!(watched.due().is_empty(), "an older one is near");
+    watched.connections(0, watcher::Event::Delete(near));
+    assert_eq!(watched.due(), ["young"]);
+}
