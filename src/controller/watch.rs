@@ -6,7 +6,6 @@
 //! at every change: somebody may create ten thousand resources for one host.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -36,13 +35,13 @@ use super::{
     operation,
     turns::{Turn, Turns},
 };
-use claims::{Age, HostClaims, Older};
+use claims::{Age, HostClaims, Older, ShownOperations};
 
 use crate::{
     api::{
         ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationStatus,
         FIELD_MANAGER,
-        operation::{Approval, Approved, Phase, StepState, StepStatus},
+        operation::{Approved, Phase, StepState, StepStatus},
     },
     plan::{
         desired::Desired,
@@ -95,6 +94,10 @@ impl Listed {
         if matches!(event, Ok(watcher::Event::InitDone)) {
             self.0.send_replace(true);
         }
+    }
+
+    fn is_listed(&self) -> bool {
+        *self.0.borrow()
     }
 
     async fn wait(&self) {
@@ -217,7 +220,7 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
     };
     let operation_stream = {
         let (scope, context) = (Arc::clone(&scope), Arc::clone(&context));
-        let mut shown = HashMap::new();
+        let mut shown = ShownOperations::default();
         watcher(
             scope.api::<GuardedOperation>(&context.client),
             watcher::Config::default(),
@@ -225,8 +228,8 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         .default_backoff()
         .reflect(operations)
         .inspect(move |event| {
+            operation_changed(&scope, &context.scopes, event, &mut shown);
             scope.operations_listed.see(event);
-            operation_changed(&context.scopes, event, &mut shown);
         })
         .boxed()
     };
@@ -398,11 +401,28 @@ fn connection_changed(
                 anew.set(connection, claim);
             }
         }
-        // Whole, as the store is from now on: a claim that is missing for a moment would let a younger one act.
-        Ok(watcher::Event::InitDone) => *scope.claims() = std::mem::take(anew),
+        Ok(watcher::Event::InitDone) => claims_listed(scope, scopes, std::mem::take(anew)),
         Ok(watcher::Event::Apply(connection)) => one_changed(scope, scopes, connection, false),
         Ok(watcher::Event::Delete(connection)) => one_changed(scope, scopes, connection, true),
     }
+}
+
+/// Takes the claims of a list, whole, as the store is from now on: one that is missing for a moment would let a younger one
+/// act. What changed before it, while nobody watched, wakes the others as any change does.
+fn claims_listed(scope: &Scope, scopes: &[Arc<Scope>], anew: HostClaims) {
+    let before = std::mem::replace(&mut *scope.claims(), anew);
+    // At first everything is due anyway.
+    if !scope.connections_listed.is_listed() {
+        return;
+    }
+    let otherwise = scope.claims().decide_otherwise_than(&before);
+    if otherwise.is_empty() {
+        return;
+    }
+    wake(scopes, |connection| {
+        let (host, namespace) = (host_of(connection), connection.namespace());
+        otherwise.contains(&(host.clone(), None)) || otherwise.contains(&(host, namespace))
+    });
 }
 
 fn with_claim(connection: &DualWriteConnection) -> Option<(&DualWriteConnection, Claim)> {
@@ -471,56 +491,29 @@ fn waits_for_its_connection(status: &DualWriteOperationStatus) -> bool {
     }
 }
 
-/// What other connections of the host see of an operation.
-type Shown = (Option<Phase>, Approval);
-
-/// `shown` is what was seen last, by uid.
 fn operation_changed(
+    scope: &Scope,
     scopes: &[Arc<Scope>],
     event: Changed<'_, GuardedOperation>,
-    shown: &mut HashMap<String, Shown>,
+    shown: &mut ShownOperations,
 ) {
-    let look = |operation: &DualWriteOperation| {
-        let phase = operation.status.as_ref().and_then(|status| status.phase);
-        (phase, operation.spec.approval)
-    };
-    let (guarded, gone) = match event {
+    let concerned = match event {
         Err(error) => {
             tracing::warn!(%error, "the watch of operations was interrupted; it is taken up again");
             return;
         }
-        Ok(watcher::Event::Init) => {
-            shown.clear();
-            return;
-        }
-        Ok(watcher::Event::InitApply(operation)) => {
-            if let Ok(operation) = &operation.0 {
-                shown.insert(operation.uid().unwrap_or_default(), look(operation));
-            }
-            return;
-        }
-        Ok(watcher::Event::InitDone) => return,
-        Ok(watcher::Event::Apply(operation)) => (operation, false),
-        Ok(watcher::Event::Delete(operation)) => (operation, true),
+        Ok(watcher::Event::Init) => return shown.list_begins(),
+        Ok(watcher::Event::InitApply(operation)) => return shown.list_has(operation),
+        Ok(watcher::Event::InitDone) => shown.list_ends(),
+        Ok(watcher::Event::Apply(operation)) => shown.set(operation),
+        Ok(watcher::Event::Delete(operation)) => shown.remove(operation),
     };
-    let Ok(operation) = &guarded.0 else { return };
-    let uid = operation.uid().unwrap_or_default();
-    let now = look(operation);
-    let others = if gone {
-        shown.remove(&uid);
-        true
-    } else {
-        shown.insert(uid, now) != Some(now)
-    };
-    wake(scopes, |known| {
-        let owner = known.uid().as_ref() == Some(&operation.spec.connection.uid);
-        let same_host = || {
-            let host = host_of(known);
-            let name = host.strip_prefix("https://").unwrap_or_default();
-            name == operation.spec.finance_operations_host
-        };
-        owner || others && same_host()
-    });
+    let first =
+        matches!(event, Ok(watcher::Event::InitDone)) && !scope.operations_listed.is_listed();
+    // At first everything is due anyway.
+    if !first && !concerned.is_empty() {
+        wake(scopes, |connection| concerned.has(connection));
+    }
 }
 
 fn send<K>(due: &UnboundedSender<ObjectRef<K>>, object: ObjectRef<K>)

@@ -1,13 +1,18 @@
-//! Who claims which host. Not looked for among all connections in each pass: somebody may create ten thousand of them.
+//! What connections of the same host see of each other: who claims it, and which operations are under way.
+//!
+//! Claims are not looked for among all connections in each pass: somebody may create ten thousand of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::host_of;
+use super::{GuardedOperation, host_of};
 use crate::{
-    api::DualWriteConnection,
+    api::{
+        DualWriteConnection,
+        operation::{Approval, Phase},
+    },
     plan::{desired::Desired, world::Claim},
 };
 
@@ -76,6 +81,29 @@ impl HostClaims {
         }
     }
 
+    /// For which hosts another claim decides than before; or, with a namespace, for whom of a host.
+    pub(super) fn decide_otherwise_than(&self, before: &Self) -> HashSet<(String, Option<String>)> {
+        let (now, before) = (self.deciding(), before.deciding());
+        let either = now.keys().chain(before.keys());
+        either
+            .filter(|whose| now.get(*whose) != before.get(*whose))
+            .map(|(host, namespace)| ((*host).to_owned(), namespace.map(str::to_owned)))
+            .collect()
+    }
+
+    /// The oldest claim of each host, and the oldest of each namespace there.
+    fn deciding(&self) -> HashMap<(&str, Option<&str>), &Age> {
+        let mut deciding = HashMap::new();
+        for (host, claims) in &self.by_host {
+            for (age, claim) in claims {
+                for whose in [None, Some(claim.namespace.as_str())] {
+                    deciding.entry((host.as_str(), whose)).or_insert(age);
+                }
+            }
+        }
+        deciding
+    }
+
     /// Of the other claims of a host those that can decide: the oldest, and the oldest of the same namespace.
     pub(super) fn rivals(&self, desired: &Desired) -> Vec<Claim> {
         let host = desired.finance_operations_url.to_ascii_lowercase();
@@ -99,6 +127,122 @@ pub(super) fn age(connection: &DualWriteConnection) -> Age {
     let created = connection.metadata.creation_timestamp.as_ref();
     let created = created.map_or(Timestamp::UNIX_EPOCH, |time| time.0);
     (created, connection.uid().unwrap_or_default())
+}
+
+/// What was seen last of the operations of a scope, by uid, and of a list that is being read.
+#[derive(Default)]
+pub(super) struct ShownOperations {
+    last: HashMap<String, Shown>,
+    anew: HashMap<String, Shown>,
+}
+
+/// What connections see of an operation.
+#[derive(Clone, PartialEq, Eq)]
+struct Shown {
+    host: String,
+    owner: String,
+    /// All of it, which concerns its owner.
+    version: Option<String>,
+    /// What concerns the others of its host.
+    outside: (Option<Phase>, Approval),
+}
+
+/// The connections that changes of operations concern.
+#[derive(Default)]
+pub(super) struct Concerned {
+    owners: HashSet<String>,
+    hosts: HashSet<String>,
+}
+
+impl ShownOperations {
+    /// A list begins anew; what was seen before it is kept, for what has changed meanwhile.
+    pub(super) fn list_begins(&mut self) {
+        self.anew.clear();
+    }
+
+    /// The list has this operation.
+    pub(super) fn list_has(&mut self, operation: &GuardedOperation) {
+        if let Some(shown) = Shown::of(operation) {
+            self.anew.insert(operation.uid().unwrap_or_default(), shown);
+        }
+    }
+
+    /// The list is complete.
+    pub(super) fn list_ends(&mut self) -> Concerned {
+        let before = std::mem::replace(&mut self.last, std::mem::take(&mut self.anew));
+        let mut concerned = Concerned::default();
+        for uid in before.keys().chain(self.last.keys()) {
+            concerned.note(before.get(uid), self.last.get(uid));
+        }
+        concerned
+    }
+
+    /// An operation has changed. One that cannot be read any more is as good as gone.
+    pub(super) fn set(&mut self, operation: &GuardedOperation) -> Concerned {
+        let uid = operation.uid().unwrap_or_default();
+        let now = Shown::of(operation);
+        let before = match now.clone() {
+            Some(now) => self.last.insert(uid, now),
+            None => self.last.remove(&uid),
+        };
+        let mut concerned = Concerned::default();
+        concerned.note(before.as_ref(), now.as_ref());
+        concerned
+    }
+
+    /// An operation is gone.
+    pub(super) fn remove(&mut self, operation: &GuardedOperation) -> Concerned {
+        let before = self.last.remove(&operation.uid().unwrap_or_default());
+        let mut concerned = Concerned::default();
+        concerned.note(before.or_else(|| Shown::of(operation)).as_ref(), None);
+        concerned
+    }
+}
+
+impl Shown {
+    fn of(operation: &GuardedOperation) -> Option<Self> {
+        let operation = operation.0.as_ref().ok()?;
+        let phase = operation.status.as_ref().and_then(|status| status.phase);
+        Some(Self {
+            host: operation.spec.finance_operations_host.clone(),
+            owner: operation.spec.connection.uid.clone(),
+            version: operation.resource_version(),
+            outside: (phase, operation.spec.approval),
+        })
+    }
+}
+
+impl Concerned {
+    fn note(&mut self, before: Option<&Shown>, now: Option<&Shown>) {
+        if before == now {
+            return;
+        }
+        let outside = |shown: &Shown| shown.outside;
+        for shown in before.into_iter().chain(now) {
+            self.owners.insert(shown.owner.clone());
+            if before.map(outside) != now.map(outside) {
+                self.hosts.insert(shown.host.clone());
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.owners.is_empty()
+    }
+
+    pub(super) fn has(&self, connection: &DualWriteConnection) -> bool {
+        let owns = || {
+            connection
+                .uid()
+                .is_some_and(|uid| self.owners.contains(&uid))
+        };
+        let same_host = || {
+            let host = host_of(connection);
+            let name = host.strip_prefix("https://").unwrap_or_default();
+            self.hosts.contains(name)
+        };
+        owns() || !self.hosts.is_empty() && same_host()
+    }
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ struct Watched {
     scopes: Vec<Arc<Scope>>,
     unwatched: Vec<Unwatched>,
     anew: HostClaims,
-    shown: HashMap<String, Shown>,
+    shown: ShownOperations,
 }
 
 impl Watched {
@@ -89,7 +89,7 @@ impl Watched {
             scopes: unwatched.iter().map(|it| Arc::clone(&it.scope)).collect(),
             unwatched,
             anew: HostClaims::default(),
-            shown: HashMap::new(),
+            shown: ShownOperations::default(),
         }
     }
 
@@ -107,7 +107,7 @@ impl Watched {
         let watched = &mut self.unwatched[scope];
         watched.operations.apply_watcher_event(&event);
         let event = Ok(event);
-        operation_changed(&self.scopes, &event, &mut self.shown);
+        operation_changed(&watched.scope, &self.scopes, &event, &mut self.shown);
         watched.scope.operations_listed.see(&event);
     }
 
@@ -212,4 +212,49 @@ fn a_claim_behind_one_of_another_namespace_decides_for_its_own() {
     assert!(watched.due().is_empty(), "an older one is near");
     watched.connections(0, watcher::Event::Delete(near));
     assert_eq!(watched.due(), ["young"]);
+}
+
+#[test]
+fn a_claim_that_changed_while_the_watch_was_interrupted_wakes_the_others() {
+    let mut watched = Watched::new(&["contoso", "fabrikam"]);
+    let old = aged(connection("contoso", "old"), 1);
+    let near = aged(connection("contoso", "near"), 2);
+    let young = aged(connection("contoso", "young"), 3);
+    let far = aged(connection("fabrikam", "far"), 4);
+    watched.list_connections(1, std::slice::from_ref(&far));
+    watched.list_connections(0, &[old.clone(), near.clone(), young.clone()]);
+    assert!(watched.due().is_empty(), "everything is due at first");
+    watched.list_connections(0, &[old.clone(), near.clone(), young.clone()]);
+    assert!(watched.due().is_empty(), "nothing has changed");
+    watched.list_connections(0, &[near.clone(), young.clone()]);
+    assert_eq!(watched.due(), ["far", "near", "young"]);
+    watched.list_connections(0, &[near, unreadable(young.clone())]);
+    assert!(watched.due().is_empty(), "it decided for nobody");
+    watched.list_connections(0, &[old, young]);
+    assert_eq!(watched.due(), ["far", "old", "young"]);
+}
+
+#[test]
+fn an_operation_that_changed_while_the_watch_was_interrupted_wakes_the_others() {
+    let mut watched = Watched::new(&["contoso"]);
+    let owner = aged(connection("contoso", "owner"), 1);
+    let other = aged(connection("contoso", "other"), 2);
+    watched.list_connections(0, &[owner, other]);
+    let link = |phase| operation("contoso", "link", "owner", phase);
+    watched.list_operations(0, &[link(Phase::Running)]);
+    watched.list_operations(0, &[link(Phase::Running)]);
+    assert!(watched.due().is_empty());
+    // An interruption in the middle of a list loses nothing either.
+    watched.operations(0, watcher::Event::Init);
+    watched.operations(0, watcher::Event::InitApply(link(Phase::Succeeded)));
+    watched.list_operations(0, &[link(Phase::Succeeded)]);
+    assert_eq!(watched.due(), ["other", "owner"]);
+    watched.list_operations(0, &[]);
+    assert_eq!(watched.due(), ["other", "owner"]);
+    watched.list_operations(0, &[link(Phase::AwaitingApproval)]);
+    assert_eq!(watched.due(), ["other", "owner"]);
+    let mut written = link(Phase::AwaitingApproval);
+    written.meta_mut().resource_version = Some("2".into());
+    watched.list_operations(0, &[written]);
+    assert_eq!(watched.due(), ["owner"], "nothing that others see");
 }
