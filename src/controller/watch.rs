@@ -60,6 +60,9 @@ const AFTER_ERROR: Duration = Duration::from_secs(5);
 /// How long to wait, and up to twice as long, where too many of the same namespace wait already.
 const IN_A_CROWD: Duration = Duration::from_secs(20);
 
+/// How long the passes of all scopes wait for the first list of each.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// How much later than asked for a pass may be, as a part of the wait: so that many resources do not come at once.
 const JITTER: f64 = 0.1;
 /// The most that a pass may be later than asked for.
@@ -82,28 +85,49 @@ pub struct Scope {
 
 /// Whether a store holds what the API server has. A store's own future wakes only the last that waits for it, and passes
 /// wait in tasks of their own.
-#[derive(Clone)]
-struct Listed(tokio::sync::watch::Sender<bool>);
+struct Listed(tokio::sync::watch::Sender<Progress>);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    /// It is being listed.
+    Awaited,
+    /// So for a long time that others do not wait for it any more.
+    Overdue,
+    /// The store is what the API server has.
+    Complete,
+}
 
 impl Listed {
     fn new() -> Self {
-        Self(tokio::sync::watch::Sender::new(false))
+        Self(tokio::sync::watch::Sender::new(Progress::Awaited))
     }
 
     fn see<K>(&self, event: Changed<'_, K>) {
         if matches!(event, Ok(watcher::Event::InitDone)) {
-            self.0.send_replace(true);
+            self.0.send_replace(Progress::Complete);
         }
     }
 
-    fn is_listed(&self) -> bool {
-        *self.0.borrow()
+    /// Whether nobody waits any more who waited for this list.
+    fn give_up(&self) -> bool {
+        self.0.send_if_modified(|progress| {
+            let is_late = *progress == Progress::Awaited;
+            if is_late {
+                *progress = Progress::Overdue;
+            }
+            is_late
+        })
     }
 
-    async fn wait(&self) {
+    /// Whether passes may have begun, here or in other scopes.
+    fn was_waited_for(&self) -> bool {
+        *self.0.borrow() != Progress::Awaited
+    }
+
+    async fn wait(&self, least: Progress) {
         // An error means that the sender is gone, and this holds it.
         let mut listed = self.0.subscribe();
-        let _ended = listed.wait_for(|listed| *listed).await;
+        let _ended = listed.wait_for(|progress| *progress >= least).await;
     }
 }
 
@@ -162,11 +186,27 @@ impl Unwatched {
 impl Scope {
     /// Waits until both stores hold what the API server has.
     pub async fn wait_until_ready(&self) {
+        self.wait(Progress::Complete).await;
+    }
+
+    async fn wait(&self, least: Progress) {
         future::join(
-            self.connections_listed.wait(),
-            self.operations_listed.wait(),
+            self.connections_listed.wait(least),
+            self.operations_listed.wait(least),
         )
         .await;
+    }
+
+    /// From now on the passes of other scopes do not wait for this one.
+    fn give_up(&self) {
+        // Both, so no `||`.
+        if self.connections_listed.give_up() | self.operations_listed.give_up() {
+            let namespace = self.namespace.as_deref().unwrap_or_default();
+            tracing::warn!(
+                namespace,
+                "a namespace could not be listed; others do not wait for it any longer, and what it claims is not seen"
+            );
+        }
     }
 
     /// The operations of this scope, live.
@@ -233,6 +273,15 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         })
         .boxed()
     };
+    let patience = {
+        let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
+        async move {
+            tokio::select! {
+                () = shutdown => {}
+                () = tokio::time::sleep(PATIENCE) => scope.give_up(),
+            }
+        }
+    };
     let connections = connection_controller(
         &context,
         &scope,
@@ -242,7 +291,20 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
     );
     let operations =
         operation_controller(&context, &scope, operation_stream, operations_due, shutdown);
-    future::join(connections, operations).await;
+    future::join3(connections, operations, patience).await;
+}
+
+/// Waits until a pass over something of this scope knows all that decides.
+///
+/// Without the operations nobody knows what is under way, without the connections every operation would look abandoned,
+/// and the oldest claim may be in any scope. Its own scope is waited for without end. The others only for a while: one that
+/// the operator may not list would silence all of them for ever. The replica does not become ready then, and when the list
+/// comes after all it wakes those whom it concerns.
+async fn all_listed(scope: &Scope, scopes: &[Arc<Scope>]) {
+    scope.wait_until_ready().await;
+    for other in scopes {
+        other.wait(Progress::Overdue).await;
+    }
 }
 
 /// What makes a pass over an object itself due: its spec, its annotations, its finalizers, its deletion; not its status.
@@ -256,14 +318,19 @@ fn due<K: Resource>() -> impl Predicate<K> {
 async fn turn(
     turns: &Turns,
     namespace: Option<String>,
+    scope: &Scope,
     context: &Context,
     shutdown: Shutdown,
 ) -> Result<Turn, controller::Action> {
     let namespace = namespace.unwrap_or_default();
+    let turn = async {
+        all_listed(scope, &context.scopes).await;
+        turns.wait(&namespace).await
+    };
     let turn = tokio::select! {
         biased;
         () = shutdown => return Err(controller::Action::await_change()),
-        turn = turns.wait(&namespace) => turn,
+        turn = turn => turn,
     };
     match turn {
         Some(turn) if context.leadership.may_begin() => Ok(turn),
@@ -302,11 +369,9 @@ fn connection_controller(
             move |connection, context| {
                 let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
                 async move {
-                    // Without the operations nobody knows what is under way.
-                    scope.operations_listed.wait().await;
                     let turns = &context.connection_turns;
                     let _turn =
-                        match turn(turns, connection.namespace(), &context, shutdown).await {
+                        match turn(turns, connection.namespace(), &scope, &context, shutdown).await {
                             Err(later) => return Ok(later),
                             Ok(turn) => turn,
                         };
@@ -357,10 +422,8 @@ fn operation_controller(
                     if is_over(&operation) {
                         return Box::pin(operation::reconcile(operation, context)).await;
                     }
-                    // Without the connections every operation would look abandoned.
-                    scope.connections_listed.wait().await;
                     let turns = &context.operation_turns;
-                    let _turn = match turn(turns, operation.namespace(), &context, shutdown).await {
+                    let _turn = match turn(turns, operation.namespace(), &scope, &context, shutdown).await {
                         Err(later) => return Ok(later),
                         Ok(turn) => turn,
                     };
@@ -412,7 +475,7 @@ fn connection_changed(
 fn claims_listed(scope: &Scope, scopes: &[Arc<Scope>], anew: HostClaims) {
     let before = std::mem::replace(&mut *scope.claims(), anew);
     // At first everything is due anyway.
-    if !scope.connections_listed.is_listed() {
+    if !scope.connections_listed.was_waited_for() {
         return;
     }
     let otherwise = scope.claims().decide_otherwise_than(&before);
@@ -509,7 +572,7 @@ fn operation_changed(
         Ok(watcher::Event::Delete(operation)) => shown.remove(operation),
     };
     let first =
-        matches!(event, Ok(watcher::Event::InitDone)) && !scope.operations_listed.is_listed();
+        matches!(event, Ok(watcher::Event::InitDone)) && !scope.operations_listed.was_waited_for();
     // At first everything is due anyway.
     if !first && !concerned.is_empty() {
         wake(scopes, |connection| concerned.has(connection));

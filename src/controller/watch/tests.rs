@@ -1,5 +1,6 @@
 //! Stores and triggers without an API server.
 
+use futures::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::*;
@@ -257,4 +258,31 @@ fn an_operation_that_changed_while_the_watch_was_interrupted_wakes_the_others() 
     written.meta_mut().resource_version = Some("2".into());
     watched.list_operations(0, &[written]);
     assert_eq!(watched.due(), ["owner"], "nothing that others see");
+}
+
+/// A claim of any scope may be the older one; but one that cannot be listed must not silence the others.
+#[test]
+fn a_pass_waits_for_the_lists_of_all_scopes_and_for_others_not_for_ever() {
+    let mut watched = Watched::new(&["contoso", "fabrikam"]);
+    let scopes = watched.scopes.clone();
+    let may_begin = |of: usize| {
+        let listed = all_listed(&scopes[of], &scopes);
+        listed.now_or_never().is_some()
+    };
+    let old = aged(connection("fabrikam", "old"), 1);
+    let young = aged(connection("contoso", "young"), 2);
+    watched.list_connections(0, std::slice::from_ref(&young));
+    assert!(!may_begin(0));
+    watched.list_operations(0, &[]);
+    assert!(!may_begin(0), "the other scope is not listed");
+    for scope in &scopes {
+        scope.give_up();
+    }
+    assert!(may_begin(0) && !may_begin(1), "its own is waited for");
+    // When it comes after all, a younger one may have acted as if there was none.
+    watched.list_connections(1, &[old]);
+    assert_eq!(watched.due(), ["old", "young"]);
+    watched.list_operations(1, &[operation("fabrikam", "link", "old", Phase::Running)]);
+    assert_eq!(watched.due(), ["old", "young"]);
+    assert!(may_begin(0) && may_begin(1));
 }
