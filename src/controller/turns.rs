@@ -2,8 +2,9 @@
 //!
 //! kube's own limit knows objects only, and takes any of those that wait. So whoever creates ten thousand resources, or
 //! a few whose answers never end, would have every place for himself. Here a namespace gets a place only while it has
-//! fewer of them than are free: alone it can have half, two of them a third each, and so on; something is always left
-//! for the next one. Within a namespace the first to come is the first to go.
+//! fewer of them than are free: alone it can have half, rounded up, two of them a third each, and so on. Where none is
+//! left, the next that is free goes to a namespace that has none, before those that have some. Within a namespace the
+//! first to come is the first to go.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -40,7 +41,9 @@ struct Namespace {
 }
 
 /// A place, until it is dropped.
-pub struct Turn {
+pub struct Turn(Option<Place>);
+
+struct Place {
     turns: Turns,
     namespace: String,
 }
@@ -76,10 +79,21 @@ impl Turns {
 
     /// Gives what is free to those whose turn it is.
     fn give(&self) {
-        let given = self.state().next(self);
-        for (waiting, turn) in given {
-            // Whoever has stopped waiting drops the turn, which gives it to the next.
-            let _gone = waiting.send(turn);
+        loop {
+            let given = self.state().next(self);
+            let mut came_back = false;
+            for (waiting, turn) in given {
+                // Whoever has stopped waiting since. Not left to the turn's own end, which would come here again, and so
+                // as deep as there are such.
+                let gone = waiting.send(turn).err();
+                if let Some(place) = gone.and_then(|mut turn| turn.0.take()) {
+                    self.state().take_back(&place.namespace);
+                    came_back = true;
+                }
+            }
+            if !came_back {
+                return;
+            }
         }
     }
 
@@ -101,6 +115,13 @@ impl State {
             let Some(here) = self.namespaces.get_mut(&name) else {
                 continue;
             };
+            while here.waiting.front().is_some_and(oneshot::Sender::is_closed) {
+                here.waiting.pop_front();
+            }
+            if here.waiting.is_empty() {
+                self.remove_if_empty(&name);
+                continue;
+            }
             if here.taken >= free {
                 self.order.push_back(name);
                 passed_over += 1;
@@ -110,11 +131,11 @@ impl State {
                 here.taken += 1;
                 self.taken += 1;
                 passed_over = 0;
-                let turn = Turn {
+                let place = Place {
                     turns: turns.clone(),
                     namespace: name.clone(),
                 };
-                given.push((waiting, turn));
+                given.push((waiting, Turn(Some(place))));
             }
             if !here.waiting.is_empty() {
                 self.order.push_back(name);
@@ -122,21 +143,29 @@ impl State {
         }
         given
     }
+
+    fn take_back(&mut self, namespace: &str) {
+        self.taken = self.taken.saturating_sub(1);
+        if let Some(here) = self.namespaces.get_mut(namespace) {
+            here.taken = here.taken.saturating_sub(1);
+        }
+        self.remove_if_empty(namespace);
+    }
+
+    fn remove_if_empty(&mut self, namespace: &str) {
+        let here = self.namespaces.get(namespace);
+        if here.is_some_and(|here| here.taken == 0 && here.waiting.is_empty()) {
+            self.namespaces.remove(namespace);
+        }
+    }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        {
-            let mut state = self.turns.state();
-            state.taken = state.taken.saturating_sub(1);
-            if let Some(here) = state.namespaces.get_mut(&self.namespace) {
-                here.taken = here.taken.saturating_sub(1);
-                if here.taken == 0 && here.waiting.is_empty() {
-                    state.namespaces.remove(&self.namespace);
-                }
-            }
+        if let Some(Place { turns, namespace }) = self.0.take() {
+            turns.state().take_back(&namespace);
+            turns.give();
         }
-        self.turns.give();
     }
 }
 
@@ -157,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn alone_a_namespace_has_half_of_the_places_and_something_is_always_left() {
+    fn alone_a_namespace_has_half_of_the_places_and_the_next_ones_half_of_what_is_left() {
         let turns = Turns::new(64);
         let contoso = as_many_as_go(&turns, "contoso");
         assert_eq!(contoso.len(), 32);
@@ -220,5 +249,31 @@ mod tests {
         let turn = tokio::time::timeout(Duration::from_secs(10), last).await;
         assert!(turn.unwrap().is_some());
         assert!(now(&turns, "contoso").is_some());
+    }
+
+    /// As at the end of the process: all who wait stop, and only then a pass ends.
+    #[test]
+    fn those_who_have_stopped_waiting_are_passed_over_whatever_their_number() {
+        let leave = || {
+            let turns = Turns::new(1);
+            let turn = now(&turns, "contoso");
+            let names: Vec<_> = (0..20).map(|n| n.to_string()).collect();
+            let waiting: Vec<_> = names
+                .iter()
+                .flat_map(|name| std::iter::repeat_n(name, WAITING))
+                .map(|name| {
+                    let mut wait = Box::pin(turns.wait(name));
+                    assert!((&mut wait).now_or_never().is_none());
+                    wait
+                })
+                .collect();
+            drop(waiting);
+            drop(turn);
+            let state = turns.state();
+            assert_eq!(state.taken, 0);
+            assert!(state.namespaces.is_empty() && state.order.is_empty());
+        };
+        let small = std::thread::Builder::new().stack_size(256 << 10);
+        small.spawn(leave).unwrap().join().unwrap();
     }
 }

@@ -6,7 +6,6 @@
 //! at every change: somebody may create ten thousand resources for one host.
 
 use std::{
-    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -36,12 +35,13 @@ use super::{
     operation,
     turns::{Turn, Turns},
 };
-use claims::HostClaims;
+use claims::{Age, HostClaims, Older, ShownOperations};
 
 use crate::{
     api::{
-        DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, FIELD_MANAGER,
-        operation::{Approval, Approved, Phase, StepState, StepStatus},
+        ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationStatus,
+        FIELD_MANAGER,
+        operation::{Approved, Phase, StepState, StepStatus},
     },
     plan::{
         desired::Desired,
@@ -60,6 +60,9 @@ const AFTER_ERROR: Duration = Duration::from_secs(5);
 /// How long to wait, and up to twice as long, where too many of the same namespace wait already.
 const IN_A_CROWD: Duration = Duration::from_secs(20);
 
+/// How long the passes of all scopes wait for the first list of each.
+const PATIENCE: Duration = Duration::from_mins(1);
+
 /// How much later than asked for a pass may be, as a part of the wait: so that many resources do not come at once.
 const JITTER: f64 = 0.1;
 /// The most that a pass may be later than asked for.
@@ -72,6 +75,9 @@ pub struct Scope {
     pub connections: Store<GuardedConnection>,
     /// The operations there.
     pub operations: Store<GuardedOperation>,
+    /// Makes passes due over connections of this scope; a change in another one may do so too.
+    connections_due: UnboundedSender<ObjectRef<GuardedConnection>>,
+    operations_due: UnboundedSender<ObjectRef<GuardedOperation>>,
     claims: Mutex<HostClaims>,
     connections_listed: Listed,
     operations_listed: Listed,
@@ -79,24 +85,49 @@ pub struct Scope {
 
 /// Whether a store holds what the API server has. A store's own future wakes only the last that waits for it, and passes
 /// wait in tasks of their own.
-#[derive(Clone)]
-struct Listed(tokio::sync::watch::Sender<bool>);
+struct Listed(tokio::sync::watch::Sender<Progress>);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Progress {
+    /// It is being listed.
+    Awaited,
+    /// So for a long time that others do not wait for it any more.
+    Overdue,
+    /// The store is what the API server has.
+    Complete,
+}
 
 impl Listed {
     fn new() -> Self {
-        Self(tokio::sync::watch::Sender::new(false))
+        Self(tokio::sync::watch::Sender::new(Progress::Awaited))
     }
 
     fn see<K>(&self, event: Changed<'_, K>) {
         if matches!(event, Ok(watcher::Event::InitDone)) {
-            self.0.send_replace(true);
+            self.0.send_replace(Progress::Complete);
         }
     }
 
-    async fn wait(&self) {
+    /// Whether nobody waits any more who waited for this list.
+    fn give_up(&self) -> bool {
+        self.0.send_if_modified(|progress| {
+            let is_late = *progress == Progress::Awaited;
+            if is_late {
+                *progress = Progress::Overdue;
+            }
+            is_late
+        })
+    }
+
+    /// Whether passes may have begun, here or in other scopes.
+    fn was_waited_for(&self) -> bool {
+        *self.0.borrow() != Progress::Awaited
+    }
+
+    async fn wait(&self, least: Progress) {
         // An error means that the sender is gone, and this holds it.
         let mut listed = self.0.subscribe();
-        let _ended = listed.wait_for(|listed| *listed).await;
+        let _ended = listed.wait_for(|progress| *progress >= least).await;
     }
 }
 
@@ -106,6 +137,8 @@ pub struct Unwatched {
     pub scope: Arc<Scope>,
     connections: reflector::store::Writer<GuardedConnection>,
     operations: reflector::store::Writer<GuardedOperation>,
+    connections_due: UnboundedReceiver<ObjectRef<GuardedConnection>>,
+    operations_due: UnboundedReceiver<ObjectRef<GuardedOperation>>,
 }
 
 /// The end of the process.
@@ -129,17 +162,23 @@ impl Unwatched {
     fn new(namespace: Option<String>) -> Self {
         let (connections, connection_writer) = reflector::store();
         let (operations, operation_writer) = reflector::store();
+        let (connection_sender, connections_due) = unbounded();
+        let (operation_sender, operations_due) = unbounded();
         Self {
             scope: Arc::new(Scope {
                 namespace,
                 connections,
                 operations,
+                connections_due: connection_sender,
+                operations_due: operation_sender,
                 claims: Mutex::default(),
                 connections_listed: Listed::new(),
                 operations_listed: Listed::new(),
             }),
             connections: connection_writer,
             operations: operation_writer,
+            connections_due,
+            operations_due,
         }
     }
 }
@@ -147,11 +186,27 @@ impl Unwatched {
 impl Scope {
     /// Waits until both stores hold what the API server has.
     pub async fn wait_until_ready(&self) {
+        self.wait(Progress::Complete).await;
+    }
+
+    async fn wait(&self, least: Progress) {
         future::join(
-            self.connections_listed.wait(),
-            self.operations_listed.wait(),
+            self.connections_listed.wait(least),
+            self.operations_listed.wait(least),
         )
         .await;
+    }
+
+    /// From now on the passes of other scopes do not wait for this one.
+    fn give_up(&self) {
+        // Both, so no `||`.
+        if self.connections_listed.give_up() | self.operations_listed.give_up() {
+            let namespace = self.namespace.as_deref().unwrap_or_default();
+            tracing::warn!(
+                namespace,
+                "a namespace could not be listed; others do not wait for it any longer, and what it claims is not seen"
+            );
+        }
     }
 
     /// The operations of this scope, live.
@@ -182,13 +237,11 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         scope,
         connections,
         operations,
+        connections_due,
+        operations_due,
     } = unwatched;
-    let (connection_due, connections_due) = unbounded();
-    let (operation_due, operations_due) = unbounded();
     let connection_stream = {
-        let (scope, due, operation_due) =
-            (Arc::clone(&scope), connection_due.clone(), operation_due);
-        let kept_reads = Arc::clone(&context);
+        let (scope, context) = (Arc::clone(&scope), Arc::clone(&context));
         let mut anew = HostClaims::default();
         watcher(
             scope.api::<GuardedConnection>(&context.client),
@@ -198,16 +251,16 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         .reflect(connections)
         .inspect(move |event| {
             if let Ok(watcher::Event::Delete(gone)) = event {
-                kept_reads.forget(&gone.uid().unwrap_or_default());
+                context.forget(&gone.uid().unwrap_or_default());
             }
-            connection_changed(&scope, event, &mut anew, &due, &operation_due);
+            connection_changed(&scope, &context.scopes, event, &mut anew);
             scope.connections_listed.see(event);
         })
         .boxed()
     };
     let operation_stream = {
-        let (scope, due) = (Arc::clone(&scope), connection_due);
-        let mut shown = HashMap::new();
+        let (scope, context) = (Arc::clone(&scope), Arc::clone(&context));
+        let mut shown = ShownOperations::default();
         watcher(
             scope.api::<GuardedOperation>(&context.client),
             watcher::Config::default(),
@@ -215,10 +268,19 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         .default_backoff()
         .reflect(operations)
         .inspect(move |event| {
+            operation_changed(&scope, &context.scopes, event, &mut shown);
             scope.operations_listed.see(event);
-            operation_changed(&scope, event, &mut shown, &due);
         })
         .boxed()
+    };
+    let patience = {
+        let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
+        async move {
+            tokio::select! {
+                () = shutdown => {}
+                () = tokio::time::sleep(PATIENCE) => scope.give_up(),
+            }
+        }
     };
     let connections = connection_controller(
         &context,
@@ -229,7 +291,20 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
     );
     let operations =
         operation_controller(&context, &scope, operation_stream, operations_due, shutdown);
-    future::join(connections, operations).await;
+    future::join3(connections, operations, patience).await;
+}
+
+/// Waits until a pass over something of this scope knows all that decides.
+///
+/// Without the operations nobody knows what is under way, without the connections every operation would look abandoned,
+/// and the oldest claim may be in any scope. Its own scope is waited for without end. The others only for a while: one that
+/// the operator may not list would silence all of them for ever. The replica does not become ready then, and when the list
+/// comes after all it wakes those whom it concerns.
+async fn all_listed(scope: &Scope, scopes: &[Arc<Scope>]) {
+    scope.wait_until_ready().await;
+    for other in scopes {
+        other.wait(Progress::Overdue).await;
+    }
 }
 
 /// What makes a pass over an object itself due: its spec, its annotations, its finalizers, its deletion; not its status.
@@ -243,14 +318,19 @@ fn due<K: Resource>() -> impl Predicate<K> {
 async fn turn(
     turns: &Turns,
     namespace: Option<String>,
+    scope: &Scope,
     context: &Context,
     shutdown: Shutdown,
 ) -> Result<Turn, controller::Action> {
     let namespace = namespace.unwrap_or_default();
+    let turn = async {
+        all_listed(scope, &context.scopes).await;
+        turns.wait(&namespace).await
+    };
     let turn = tokio::select! {
         biased;
         () = shutdown => return Err(controller::Action::await_change()),
-        turn = turns.wait(&namespace) => turn,
+        turn = turn => turn,
     };
     match turn {
         Some(turn) if context.leadership.may_begin() => Ok(turn),
@@ -259,6 +339,16 @@ async fn turn(
             IN_A_CROWD.mul_f64(1.0 + fastrand::f64()),
         )),
     }
+}
+
+/// An object as the store has it after a wait: minutes may have passed, and what was written meanwhile holds. `None` when
+/// it is gone.
+fn as_it_is_now<K>(store: &Store<K>, object: &K) -> Option<Arc<K>>
+where
+    K: reflector::Lookup + Clone,
+    K::DynamicType: Default + Eq + std::hash::Hash + Clone,
+{
+    store.get(&ObjectRef::from_obj(object))
 }
 
 fn connection_controller(
@@ -271,24 +361,25 @@ fn connection_controller(
     let passes = stream
         .applied_objects()
         .predicate_filter(due(), PredicateConfig::default());
-    let operations = scope.operations_listed.clone();
+    let scope = Arc::clone(scope);
     Controller::for_stream(passes, scope.connections.clone())
         .reconcile_on(triggers)
         .graceful_shutdown_on(shutdown.clone())
         .run(
             move |connection, context| {
-                let (operations, shutdown) = (operations.clone(), shutdown.clone());
+                let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
                 async move {
-                    // Without the operations nobody knows what is under way.
-                    operations.wait().await;
                     let turns = &context.connection_turns;
-                    match turn(turns, connection.namespace(), &context, shutdown).await {
-                        Err(later) => Ok(later),
-                        // In a box, so that those who wait need no room for it.
-                        Ok(_turn) => {
-                            Box::pin(connection::reconcile(connection, Arc::clone(&context))).await
-                        }
-                    }
+                    let _turn =
+                        match turn(turns, connection.namespace(), &scope, &context, shutdown).await {
+                            Err(later) => return Ok(later),
+                            Ok(turn) => turn,
+                        };
+                    let Some(connection) = as_it_is_now(&scope.connections, &connection) else {
+                        return Ok(controller::Action::await_change());
+                    };
+                    // In a box, so that those who wait need no room for it.
+                    Box::pin(connection::reconcile(connection, Arc::clone(&context))).await
                 }
             },
             |connection, error, _| {
@@ -298,6 +389,15 @@ fn connection_controller(
             Arc::clone(context),
         )
         .for_each(|_| future::ready(()))
+}
+
+/// Whether a pass over an operation reads and writes nothing.
+fn is_over(operation: &GuardedOperation) -> bool {
+    operation.0.as_ref().is_ok_and(|operation| {
+        let phase = operation.status.as_ref().and_then(|status| status.phase);
+        let held = operation.finalizers().iter().any(|by| by == ACT_FINALIZER);
+        phase.is_some_and(Phase::is_finished) && !held
+    })
 }
 
 fn operation_controller(
@@ -310,23 +410,27 @@ fn operation_controller(
     let passes = stream
         .applied_objects()
         .predicate_filter(due(), PredicateConfig::default());
-    let connections = scope.connections_listed.clone();
+    let scope = Arc::clone(scope);
     Controller::for_stream(passes, scope.operations.clone())
         .reconcile_on(triggers)
         .graceful_shutdown_on(shutdown.clone())
         .run(
             move |operation, context| {
-                let (connections, shutdown) = (connections.clone(), shutdown.clone());
+                let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
                 async move {
-                    // Without the connections every operation would look abandoned.
-                    connections.wait().await;
-                    let turns = &context.operation_turns;
-                    match turn(turns, operation.namespace(), &context, shutdown).await {
-                        Err(later) => Ok(later),
-                        Ok(_turn) => {
-                            Box::pin(operation::reconcile(operation, Arc::clone(&context))).await
-                        }
+                    // Ten of them are kept for each connection: at the start they would take all places to wait in.
+                    if is_over(&operation) {
+                        return Box::pin(operation::reconcile(operation, context)).await;
                     }
+                    let turns = &context.operation_turns;
+                    let _turn = match turn(turns, operation.namespace(), &scope, &context, shutdown).await {
+                        Err(later) => return Ok(later),
+                        Ok(turn) => turn,
+                    };
+                    let Some(operation) = as_it_is_now(&scope.operations, &operation) else {
+                        return Ok(controller::Action::await_change());
+                    };
+                    Box::pin(operation::reconcile(operation, Arc::clone(&context))).await
                 }
             },
             |operation, error, _| {
@@ -342,79 +446,100 @@ fn operation_controller(
 
 type Changed<'a, K> = &'a Result<watcher::Event<K>, watcher::Error>;
 
-fn changed<K>(event: Changed<'_, DeserializeGuard<K>>) -> Option<&K> {
-    match event {
-        Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => {
-            object.0.as_ref().ok()
-        }
-        Ok(watcher::Event::Init | watcher::Event::InitApply(_) | watcher::Event::InitDone)
-        | Err(_) => None,
-    }
-}
-
-/// An object of a list that is read from its beginning, at which `forget` is called.
-fn listed_anew<K>(event: Changed<'_, DeserializeGuard<K>>, forget: impl FnOnce()) -> Option<&K> {
-    match event {
-        Ok(watcher::Event::InitApply(object)) => object.0.as_ref().ok(),
-        Ok(watcher::Event::Init) => {
-            forget();
-            None
-        }
-        Ok(watcher::Event::Apply(_) | watcher::Event::Delete(_) | watcher::Event::InitDone)
-        | Err(_) => None,
-    }
-}
-
 /// `anew` are the claims of a list that is being read.
 fn connection_changed(
     scope: &Scope,
+    scopes: &[Arc<Scope>],
     event: Changed<'_, GuardedConnection>,
     anew: &mut HostClaims,
-    connections: &UnboundedSender<ObjectRef<GuardedConnection>>,
-    operations: &UnboundedSender<ObjectRef<GuardedOperation>>,
 ) {
-    if let Err(error) = event {
-        tracing::warn!(%error, "the watch of connections was interrupted; it is taken up again");
+    match event {
+        Err(error) => {
+            tracing::warn!(%error, "the watch of connections was interrupted; it is taken up again");
+        }
+        Ok(watcher::Event::Init) => *anew = HostClaims::default(),
+        Ok(watcher::Event::InitApply(connection)) => {
+            let connection = connection.0.as_ref().ok();
+            if let Some((connection, claim)) = connection.and_then(with_claim) {
+                anew.set(connection, claim);
+            }
+        }
+        Ok(watcher::Event::InitDone) => claims_listed(scope, scopes, std::mem::take(anew)),
+        Ok(watcher::Event::Apply(connection)) => one_changed(scope, scopes, connection, false),
+        Ok(watcher::Event::Delete(connection)) => one_changed(scope, scopes, connection, true),
     }
-    if let Some(connection) = listed_anew(event, || *anew = HostClaims::default()) {
-        anew.set(connection, Claim::of(connection));
-    }
-    if matches!(event, Ok(watcher::Event::InitDone)) {
-        // Whole, as the store is from now on: a claim that is missing for a moment would let a younger one act.
-        *scope.claims() = std::mem::take(anew);
-    }
-    let Some(connection) = changed(event) else {
+}
+
+/// Takes the claims of a list, whole, as the store is from now on: one that is missing for a moment would let a younger one
+/// act. What changed before it, while nobody watched, wakes the others as any change does.
+fn claims_listed(scope: &Scope, scopes: &[Arc<Scope>], anew: HostClaims) {
+    let before = std::mem::replace(&mut *scope.claims(), anew);
+    // At first everything is due anyway.
+    if !scope.connections_listed.was_waited_for() {
         return;
-    };
-    let uid = connection.uid().unwrap_or_default();
-    let gone = matches!(event, Ok(watcher::Event::Delete(_)));
+    }
+    let otherwise = scope.claims().decide_otherwise_than(&before);
+    if otherwise.is_empty() {
+        return;
+    }
+    wake(scopes, |connection| {
+        let (host, namespace) = (host_of(connection), connection.namespace());
+        otherwise.contains(&(host.clone(), None)) || otherwise.contains(&(host, namespace))
+    });
+}
+
+fn with_claim(connection: &DualWriteConnection) -> Option<(&DualWriteConnection, Claim)> {
+    Claim::of(connection).map(|claim| (connection, claim))
+}
+
+/// A connection has changed, or is gone.
+fn one_changed(scope: &Scope, scopes: &[Arc<Scope>], guarded: &GuardedConnection, gone: bool) {
+    let uid = guarded.uid().unwrap_or_default();
     for operation in scope.operations.state() {
         let Ok(known) = &operation.0 else { continue };
         let idle = known.status.as_ref().is_none_or(waits_for_its_connection);
         if known.spec.connection.uid == uid && (gone || idle) {
-            send(operations, ObjectRef::from_obj(operation.as_ref()));
+            send(
+                &scope.operations_due,
+                ObjectRef::from_obj(operation.as_ref()),
+            );
         }
     }
-    let claim = Claim::of(connection).filter(|_| !gone);
-    if scope.claims().set(connection, claim) {
-        claim_changed(scope, connection, connections);
+    let there = guarded.0.as_ref().ok().filter(|_| !gone);
+    // Nor does one that cannot be read claim anything: nobody could say what, and a restart would forget it too.
+    let changed = match there.and_then(with_claim) {
+        Some((connection, claim)) => scope.claims().set(connection, claim),
+        None => scope.claims().forget(&uid),
+    };
+    if let Some((host, age)) = changed {
+        let namespace = guarded.namespace().unwrap_or_default();
+        claim_changed(scopes, &namespace, &host, &age);
     }
 }
 
-/// The oldest claim decides for all younger connections of its host; any other claim for none.
-fn claim_changed(
-    scope: &Scope,
-    connection: &DualWriteConnection,
-    due: &UnboundedSender<ObjectRef<GuardedConnection>>,
-) {
-    let (host, own) = (host_of(connection), claims::age(connection));
-    if scope.claims().has_older(&host, &own) {
+/// The oldest claim decides for all younger connections of its host, and the oldest of a namespace for those there: whoever
+/// does not see the host is told of that one. Any other claim decides for none.
+fn claim_changed(scopes: &[Arc<Scope>], namespace: &str, host: &str, own: &Age) {
+    let of_scope = |scope: &Arc<Scope>| scope.claims().older(host, own, namespace);
+    let older = scopes.iter().map(of_scope).max().unwrap_or(Older::None);
+    if older == Older::Near {
         return;
     }
-    for other in scope.connections.state() {
-        let Ok(known) = &other.0 else { continue };
-        if claims::age(known) > own && host_of(known) == host {
-            send(due, ObjectRef::from_obj(other.as_ref()));
+    wake(scopes, |other| {
+        claims::age(other) > *own
+            && (older == Older::None || other.namespace().as_deref() == Some(namespace))
+            && host_of(other) == host
+    });
+}
+
+/// Makes passes due over connections, of whichever scope.
+fn wake(scopes: &[Arc<Scope>], matters: impl Fn(&DualWriteConnection) -> bool) {
+    for scope in scopes {
+        for connection in scope.connections.state() {
+            if connection.0.as_ref().is_ok_and(&matters) {
+                let reference = ObjectRef::from_obj(connection.as_ref());
+                send(&scope.connections_due, reference);
+            }
         }
     }
 }
@@ -429,48 +554,28 @@ fn waits_for_its_connection(status: &DualWriteOperationStatus) -> bool {
     }
 }
 
-/// What other connections of the host see of an operation.
-type Shown = (Option<Phase>, Approval);
-
-/// `shown` is what was seen last, by uid.
 fn operation_changed(
     scope: &Scope,
+    scopes: &[Arc<Scope>],
     event: Changed<'_, GuardedOperation>,
-    shown: &mut HashMap<String, Shown>,
-    connections: &UnboundedSender<ObjectRef<GuardedConnection>>,
+    shown: &mut ShownOperations,
 ) {
-    if let Err(error) = event {
-        tracing::warn!(%error, "the watch of operations was interrupted; it is taken up again");
-    }
-    let look = |operation: &DualWriteOperation| {
-        let phase = operation.status.as_ref().and_then(|status| status.phase);
-        (phase, operation.spec.approval)
-    };
-    if let Some(operation) = listed_anew(event, || shown.clear()) {
-        shown.insert(operation.uid().unwrap_or_default(), look(operation));
-    }
-    let Some(operation) = changed(event) else {
-        return;
-    };
-    let uid = operation.uid().unwrap_or_default();
-    let now = look(operation);
-    let others = if matches!(event, Ok(watcher::Event::Delete(_))) {
-        shown.remove(&uid);
-        true
-    } else {
-        shown.insert(uid, now) != Some(now)
-    };
-    for connection in scope.connections.state() {
-        let Ok(known) = &connection.0 else { continue };
-        let owner = known.uid().as_ref() == Some(&operation.spec.connection.uid);
-        let same_host = || {
-            let host = host_of(known);
-            let name = host.strip_prefix("https://").unwrap_or_default();
-            name == operation.spec.finance_operations_host
-        };
-        if owner || others && same_host() {
-            send(connections, ObjectRef::from_obj(connection.as_ref()));
+    let concerned = match event {
+        Err(error) => {
+            tracing::warn!(%error, "the watch of operations was interrupted; it is taken up again");
+            return;
         }
+        Ok(watcher::Event::Init) => return shown.list_begins(),
+        Ok(watcher::Event::InitApply(operation)) => return shown.list_has(operation),
+        Ok(watcher::Event::InitDone) => shown.list_ends(),
+        Ok(watcher::Event::Apply(operation)) => shown.set(operation),
+        Ok(watcher::Event::Delete(operation)) => shown.remove(operation),
+    };
+    let first =
+        matches!(event, Ok(watcher::Event::InitDone)) && !scope.operations_listed.was_waited_for();
+    // At first everything is due anyway.
+    if !first && !concerned.is_empty() {
+        wake(scopes, |connection| concerned.has(connection));
     }
 }
 
@@ -566,3 +671,6 @@ fn approved(meta: &ObjectMeta) -> Option<Approved> {
 pub fn with_jitter(wait: Duration) -> Duration {
     wait + wait.mul_f64(JITTER * fastrand::f64()).min(MOST_JITTER)
 }
+
+#[cfg(test)]
+mod tests;

@@ -148,7 +148,7 @@ pub struct Run {
     #[arg(long, env = "DUALWRITE_REQUEST_TIMEOUT", default_value = "30s", value_parser = duration)]
     pub request_timeout: Duration,
 
-    /// How many passes of each controller run at once; of one namespace at most half as many
+    /// How many passes of each controller run at once; of one namespace at most half as many, rounded up
     #[arg(long, env = "DUALWRITE_CONCURRENCY", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
 

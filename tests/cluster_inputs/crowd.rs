@@ -7,7 +7,7 @@ use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::support::contoso::*;
-use crate::support::wait::{Target, condition};
+use crate::support::wait::{self, Target, condition};
 use crate::support::{ControlPlane, Options, Seen, World};
 
 /// The bad neighbour has an application of his own, which sees the production environment only as its owner may.
@@ -176,4 +176,56 @@ fn refused(many: usize) -> impl FnMut(&Value) -> bool {
         }
         seen.len() >= many
     }
+}
+
+/// Its Secret is corrected while its pass waits behind another one: the wrong one is not tried again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_while_a_pass_waits_for_its_turn_holds() {
+    let (good, bad) = neighbours(&["--concurrency", "1", "--request-timeout", "30s"]).await;
+    let credentials = json!({"clientId": FABRIKAM, "clientSecret": "fabrikam-secret"});
+    secret(&bad, "contoso-entra", credentials).await;
+    for (name, host) in [("waits", HOST), ("holds", PRODUCTION_HOST)] {
+        let mut one = of_fabrikam(name, host, PRODUCTION);
+        if name == "waits" {
+            one["spec"]["credentials"]["secretRef"]["name"] = json!("wrong");
+        }
+        create(&bad, "dwc", one).await;
+    }
+    let refused = Some("SecretNotFound");
+    bad.wait_condition("waits", "Ready", "False", refused).await;
+    bad.wait_condition("holds", "PowerPlatformIntegrated", "True", None)
+        .await;
+
+    let hold = json!({"id": "hold", "call": "retrieveIntegrationDetails", "host": PRODUCTION_DATAVERSE, "effect": {"hold": true}});
+    let hold = good.fault(hold).await;
+    let look = json!({"metadata": {"annotations": {"dualwrite.dev/reconcile-at": "now"}}});
+    patch(&bad, "dwc/holds", look.clone()).await;
+    let control = good.simulator().control();
+    control.fault_fired(&hold, 1, SOON).await;
+    patch(&bad, "dwc/waits", look).await;
+    // Time for its pass to begin to wait.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let reads = |name: &str| {
+        let path = format!("/namespaces/{}/secrets/{name}", bad.namespace);
+        let requests = good.api.requests();
+        requests
+            .iter()
+            .filter(|seen| seen.path.contains(&path))
+            .count()
+    };
+    let (before, other) = (reads("wrong"), reads("other"));
+    let corrected = json!({"spec": {"credentials": {"secretRef": {"name": "other"}}}});
+    patch(&bad, "dwc/waits", corrected).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(
+        (reads("wrong"), reads("other")),
+        (before, other),
+        "it waits"
+    );
+    control.clear_faults().await;
+    wait::polling("a look at the other Secret", SOON, || async {
+        (reads("other") > other).then_some(())
+    })
+    .await;
+    assert_eq!(reads("wrong"), before);
 }
