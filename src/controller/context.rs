@@ -28,7 +28,7 @@ pub struct Options {
     pub settings: Settings,
     /// The shortest interval of reads.
     pub least_interval: Duration,
-    /// How many passes of each controller run at once; of one namespace half as many, see [`Turns`].
+    /// How many passes of each controller run at once; of one namespace half as many, rounded up, see [`Turns`].
     pub concurrency: u16,
     /// The operator's own `ServiceAccount`, `namespace:name`, for messages that say what to grant.
     pub service_account: String,
