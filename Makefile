@@ -25,8 +25,8 @@ test: export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN
 test: control-plane ## Run every test
 	$(CARGO) test --locked --no-run
 	@log=target/second-half.log; \
-	{ $(CARGO) test --locked --lib --bins $(SECOND:%=--test %) && $(CARGO) test --locked --doc; } >$$log 2>&1 & second=$$!; \
-	$(CARGO) test --locked $(FIRST:%=--test %); first=$$?; \
+	{ $(CARGO) test --locked --no-fail-fast --lib --bins $(SECOND:%=--test %) && $(CARGO) test --locked --doc; } >$$log 2>&1 & second=$$!; \
+	$(CARGO) test --locked --no-fail-fast $(FIRST:%=--test %); first=$$?; \
 	wait $$second; second=$$?; \
 	cat $$log; \
 	echo "test: first half: exit code $$first, second half: exit code $$second"; \

@@ -139,14 +139,17 @@ pub async fn force_resets_although_a_map_does_not_stop() {
 /// Somebody starts a map in the last moment before the reset.
 pub async fn a_map_that_runs_again_ends_the_act_before_the_reset() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
-    let write = Match::status("dualwriteoperations")
-        .body(|body| step_of(&body["status"], "stop-maps")["state"] == "Done");
-    let rule = world.api.when(write).then(Moment::Before, Action::Hold);
+    // The maps are known to be stopped by then; and the intent, which comes too late, is one of an older operation.
+    let intent = Match::status("dualwriteoperations")
+        .body(|body| step_of(&body["status"], "reset")["state"] == "Intended");
+    let rule = world.api.when(intent).then(Moment::Before, Action::Hold);
     approve(&world, &plan).await;
     rule.fired(ACT).await;
     world
         .patch_state(map_state(COMPANIES_ID, json!({"state": "running"})))
         .await;
+    let label = json!({"metadata": {"labels": {"contoso.com/looked-at": "true"}}});
+    patch(&world, &format!("dwo/{plan}"), label).await;
     rule.release();
     let operation = ended(&world, &plan, &["Failed"], ACT).await;
     assert_tells(
