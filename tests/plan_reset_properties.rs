@@ -117,3 +117,21 @@ proptest! {
         prop_assert!(number > 0 || !run.has_sent(&StepKind::Reset));
     }
 }
+
+/// Its outcome was given up as unknown, and shows late: from then on the act must not get lost any more.
+#[test]
+fn a_reset_that_shows_late_is_held_before_it_goes_on() {
+    for number in 8..24 {
+        for event in [Event::ConnectionDeleted, Event::OperationDeleted] {
+            let behaviour = Behaviour {
+                reset_takes: seconds(1200),
+                ..Behaviour::default()
+            };
+            let mut run = Operator::new(planned_reset(false), behaviour);
+            run.answers = [(2, Answer::LostDone)].into_iter().collect();
+            run.events = vec![(When::Before(number), event)];
+            run.run();
+            run.check_words(&run.events);
+        }
+    }
+}

@@ -246,11 +246,7 @@ async fn record_intent(
     if pass.known.is_unstarted() && host_is_taken(pass).await? {
         return Ok(None);
     }
-    let held = if operation
-        .finalizers()
-        .iter()
-        .any(|finalizer| finalizer == ACT_FINALIZER)
-    {
+    let held = if is_held(operation) {
         operation.clone()
     } else {
         report::hold(pass.context, operation, true)
@@ -360,8 +356,14 @@ async fn conclude(
 ) -> Result<Action, PassError> {
     let mut current = operation.clone();
     if operation.status.clone().unwrap_or_default() != next.status {
+        // An outcome that was unknown has shown late, and the act goes on: it is held before it says so, or a deletion right
+        // after that would leave nobody who puts back what it has taken away.
+        if advance::needs_finalizer(&current.spec, &next.status) && !is_held(&current) {
+            let held = report::hold(context, &current, true).await;
+            current = held.map_err(while_writing("the finalizer of an operation"))?;
+        }
         let written =
-            report::status::<DualWriteOperation>(context, &operation.metadata, &next.status).await;
+            report::status::<DualWriteOperation>(context, &current.metadata, &next.status).await;
         current = match written {
             Ok(written) => written,
             // Deleted, and nothing was in flight: there is nothing left to write to.
@@ -380,12 +382,15 @@ async fn conclude(
     })
 }
 
-async fn release(operation: &DualWriteOperation, context: &Context) -> Result<(), PassError> {
-    if !operation
-        .finalizers()
+fn is_held(operation: &DualWriteOperation) -> bool {
+    let finalizers = operation.finalizers();
+    finalizers
         .iter()
         .any(|finalizer| finalizer == ACT_FINALIZER)
-    {
+}
+
+async fn release(operation: &DualWriteOperation, context: &Context) -> Result<(), PassError> {
+    if !is_held(operation) {
         return Ok(());
     }
     match report::hold(context, operation, false).await {

@@ -394,6 +394,14 @@ impl Operator {
             next = self.send(&act, version, &next, &send)?;
         } else {
             let status = next.status.clone();
+            let mut version = version;
+            if status != self.stored.status
+                && needs_finalizer(&self.stored.spec, &status)
+                && !self.finalizer
+            {
+                self.set_finalizer(true, Some(version))?;
+                version += 1;
+            }
             self.write_status(Write::Status, Some(version), &status)?;
         }
         if !needs_finalizer(&self.stored.spec, &self.stored.status) {
