@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::{Resource, ResourceExt, runtime::controller::Action};
+use kube::{Resource, runtime::controller::Action};
 
 use super::{
     connection::{PassError, while_writing},
@@ -29,10 +29,7 @@ const SOON: Duration = Duration::from_millis(200);
 
 /// Whether a connection carries the finalizer.
 pub fn is_held(connection: &DualWriteConnection) -> bool {
-    let finalizers = connection.finalizers();
-    finalizers
-        .iter()
-        .any(|finalizer| finalizer == STOP_MAPS_FINALIZER)
+    report::carries(connection, STOP_MAPS_FINALIZER)
 }
 
 /// Puts the finalizer on a connection whose deletion is to stop its maps, or takes it off; `true` if that was to be done.

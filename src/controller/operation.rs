@@ -382,11 +382,9 @@ async fn conclude(
     })
 }
 
-fn is_held(operation: &DualWriteOperation) -> bool {
-    let finalizers = operation.finalizers();
-    finalizers
-        .iter()
-        .any(|finalizer| finalizer == ACT_FINALIZER)
+/// Whether an operation carries the finalizer.
+pub(super) fn is_held(operation: &DualWriteOperation) -> bool {
+    report::carries(operation, ACT_FINALIZER)
 }
 
 async fn release(operation: &DualWriteOperation, context: &Context) -> Result<(), PassError> {

@@ -44,9 +44,14 @@ pub enum WriteError {
 impl WriteError {
     /// The HTTP status with which the API server refused.
     pub fn status(&self) -> Option<u16> {
+        self.refusal().map(|status| status.code)
+    }
+
+    /// What the API server said when it refused.
+    fn refusal(&self) -> Option<&kube::core::Status> {
         match self {
             Self::Refused(error) => match error.as_ref() {
-                kube::Error::Api(status) => Some(status.code),
+                kube::Error::Api(status) => Some(status),
                 _ => None,
             },
             Self::Conflict | Self::Timeout => None,
@@ -62,13 +67,8 @@ impl WriteError {
 
     /// Whether the namespace is being deleted, and takes no new objects.
     pub fn is_of_an_ending_namespace(&self) -> bool {
-        let Self::Refused(error) = self else {
-            return false;
-        };
-        let kube::Error::Api(status) = error.as_ref() else {
-            return false;
-        };
-        let mut causes = status.details.iter().flat_map(|details| &details.causes);
+        let details = self.refusal().and_then(|status| status.details.as_ref());
+        let mut causes = details.into_iter().flat_map(|details| &details.causes);
         causes.any(|cause| cause.reason == "NamespaceTerminating")
     }
 
@@ -179,6 +179,11 @@ pub async fn live_connection(
     let connections: Api<DeserializeGuard<DualWriteConnection>> =
         Api::namespaced(context.client.clone(), namespace);
     bounded(connections.get_opt(name)).await
+}
+
+/// Whether an object carries a finalizer.
+pub fn carries(object: &impl ResourceExt, finalizer: &str) -> bool {
+    object.finalizers().iter().any(|known| known == finalizer)
 }
 
 /// Puts the finalizer on an operation, or takes it off; the answer's resourceVersion is the one to go on with.

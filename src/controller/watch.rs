@@ -41,7 +41,7 @@ use triggers::{Changed, connection_changed, host_of, operation_changed};
 
 use crate::{
     api::{
-        ACT_FINALIZER, DualWriteConnection, DualWriteOperation, FIELD_MANAGER,
+        DualWriteConnection, DualWriteOperation, FIELD_MANAGER,
         operation::{Approved, Phase},
     },
     plan::{
@@ -396,8 +396,7 @@ fn connection_controller(
 fn is_over(operation: &GuardedOperation) -> bool {
     operation.0.as_ref().is_ok_and(|operation| {
         let phase = operation.status.as_ref().and_then(|status| status.phase);
-        let held = operation.finalizers().iter().any(|by| by == ACT_FINALIZER);
-        phase.is_some_and(Phase::is_finished) && !held
+        phase.is_some_and(Phase::is_finished) && !operation::is_held(operation)
     })
 }
 

@@ -117,17 +117,22 @@ async fn a_401_is_answered_once_with_a_new_token() {
     assert_eq!(server.seen_at(POWER_PLATFORM).len(), 2);
 }
 
-#[tokio::test]
-async fn a_refused_password_is_not_tried_again_by_itself() {
-    let refusal = r#"{"error":"invalid_grant","error_description":"AADSTS50126: Error validating credentials.","error_codes":[50126],"correlation_id":"corr-2"}"#;
-    let server = Server::bare(move |_, before| {
-        if before == 0 {
+/// Entra, refusing the first so many sign-ins.
+async fn refusing(times: usize, refusal: &'static str) -> Server {
+    Server::bare(move |_, before| {
+        if before < times {
             json(400, refusal)
         } else {
             token(before)
         }
     })
-    .await;
+    .await
+}
+
+#[tokio::test]
+async fn a_refused_password_is_not_tried_again_by_itself() {
+    let refusal = r#"{"error":"invalid_grant","error_description":"AADSTS50126: Error validating credentials.","error_codes":[50126],"correlation_id":"corr-2"}"#;
+    let server = refusing(1, refusal).await;
     let session = server.account();
     let ask = || session.token(&Audience::DualWriteService);
     let first = ask().await.unwrap_err();
@@ -186,14 +191,7 @@ async fn time_alone_does_not_free_a_refused_password_but_passing_troubles_are_no
 #[tokio::test]
 async fn what_a_policy_refuses_is_tried_again_by_itself_and_at_once_when_somebody_asks() {
     let refusal = r#"{"error":"invalid_grant","error_description":"AADSTS50076: use multi-factor authentication.","error_codes":[50076]}"#;
-    let server = Server::bare(move |_, before| {
-        if before < 3 {
-            json(400, refusal)
-        } else {
-            token(before)
-        }
-    })
-    .await;
+    let server = refusing(3, refusal).await;
     let session = server.account();
     let ask = || session.token(&Audience::DualWriteService);
     let first = ask().await.unwrap_err();
