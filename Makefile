@@ -12,7 +12,7 @@ help: ## List the targets
 
 demo: control-plane ## See everything once, on a throw-away control plane (KEEP=1 to explore afterwards)
 	@echo "demo: compiling the operator, the simulator and the demo (the first time: a few minutes)"
-	@$(CARGO) build --locked --bins --example demo
+	@$(CARGO) build --locked --workspace --bins --examples
 	@$(CARGO) run --quiet --locked --example demo
 
 # Most tests wait for other processes. So more of them than there are cores run at
@@ -37,8 +37,8 @@ matrix: control-plane ## Interrupt a reset at every moment of every step; ten th
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --test cluster_inputs crowd -- --nocapture
 
 lint: ## Check format, lints and, where cargo-deny is installed, dependencies
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@if command -v cargo-deny >/dev/null; then \
 		echo "$(CARGO) deny check bans licenses sources"; \
 		$(CARGO) deny --locked check bans licenses sources; \
@@ -55,4 +55,4 @@ control-plane: ## Find or build etcd, kube-apiserver and kubectl (about six minu
 	@folder=$$(tests/control-plane/build) && echo "control plane: $$folder"
 
 bench: ## Measure the decisions over a fleet of a thousand connections
-	$(CARGO) bench --locked --bench fleet -- --warm-up-time 1 --measurement-time 5
+	$(CARGO) bench --locked --package dualwrite-plan --bench fleet -- --warm-up-time 1 --measurement-time 5

@@ -3,14 +3,11 @@
 //!
 //! | Module | What it is |
 //! |---|---|
-//! | [`api`] | the resources that people write and read |
-//! | [`plan`] | the decisions: pure, no I/O, no clock, no randomness |
-//! | [`microsoft`] | the outside: clients that know nothing of Kubernetes |
-//! | [`controller`] | the shell: the only place where all of these meet |
+//! | [`controller`] | the shell: where Kubernetes, the decisions and Microsoft's APIs meet |
 //! | [`runtime`] | the process: flags, logs, metrics, shutdown |
+//!
+//! What they meet with are crates of their own: `dualwrite-api` (the resources), `dualwrite-plan` (the decisions) and
+//! `dualwrite-microsoft` (the clients). None of them knows this one.
 
-pub mod api;
 pub mod controller;
-pub mod microsoft;
-pub mod plan;
 pub mod runtime;

@@ -10,12 +10,13 @@
     missing_docs
 )]
 
-#[path = "plan_support/admission.rs"]
+#[path = "cluster_admission/manifests.rs"]
 mod admission;
+#[path = "../crates/plan/tests/plan/support/mod.rs"]
 mod plan_support;
 mod support;
 
-use dualwrite_operator::api::{DualWriteConnection, DualWriteOperation};
+use dualwrite_api::{DualWriteConnection, DualWriteOperation};
 use kube::CustomResourceExt as _;
 use serde_json::{Map, Value, json};
 

@@ -10,10 +10,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
-use dualwrite_operator::api::connection::CheckName;
-use dualwrite_operator::api::operation::{Action, Phase};
-use dualwrite_operator::api::{ConditionType, DualWriteConnection, Reason};
-use dualwrite_operator::microsoft::{Api, CallObserver as _, Class, catalogue};
+use dualwrite_api::connection::CheckName;
+use dualwrite_api::operation::{Action, Phase};
+use dualwrite_api::{ConditionType, DualWriteConnection, Reason};
+use dualwrite_microsoft::{Api, CallObserver as _, Class, catalogue};
 use dualwrite_operator::runtime::cli::Cli;
 use dualwrite_operator::runtime::metrics::Metrics;
 use k8s_openapi::api::core::v1::Secret;
@@ -66,7 +66,7 @@ fn the_flags_are_documented_as_the_program_has_them() {
 
 #[test]
 fn the_link_template_is_documented_as_it_is() {
-    let template = read("src/microsoft/dual_write/default_link.json");
+    let template = read("crates/microsoft/src/dual_write/default_link.json");
     let block = format!("```json\n{}\n```\n", template.trim_end());
     hold_part_equal("docs/linking.md", "link-template", &block);
 }
@@ -346,26 +346,70 @@ fn contains(whole: &Value, part: &Value) -> bool {
 
 // ---- who may know whom ----
 
+/// Cargo holds who may know whom; this holds what the manifests say, where more than a name of ours is meant.
 #[test]
-fn each_layer_knows_only_what_it_may() {
-    let clocks_and_clients = [
-        "Timestamp::now",
-        "SystemTime",
-        "Instant::now",
-        "reqwest",
-        "kube::Client",
-        "tokio",
+fn each_crate_builds_without_what_it_may_not_know() {
+    let clients = ["tokio", "reqwest", "hyper", "kube-client", "kube-runtime"];
+    let kubernetes = [
+        "kube",
+        "kube-core",
+        "k8s-openapi",
+        "dualwrite-api",
+        "dualwrite-plan",
     ];
-    forbid("src/plan", &clocks_and_clients);
-    forbid("src/microsoft", &["kube::", "k8s_openapi"]);
-    forbid("src/bin/dualwrite-simulator", &["dualwrite_operator::"]);
+    let ours = [
+        "dualwrite-api",
+        "dualwrite-plan",
+        "dualwrite-microsoft",
+        "dualwrite-operator",
+    ];
+    for (package, forbidden) in [
+        ("dualwrite-api", clients.as_slice()),
+        ("dualwrite-plan", &clients),
+        ("dualwrite-microsoft", &kubernetes),
+        ("dualwrite-simulator", &ours),
+    ] {
+        let known = builds_with(package);
+        assert!(known.contains(package), "cargo tree knows {package}");
+        for name in forbidden {
+            assert!(!known.contains(*name), "{package} is built with {name}");
+        }
+    }
+}
+
+/// The packages that one is built with.
+fn builds_with(package: &str) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "--prefix=none",
+            "--edges=normal",
+            "--package",
+            package,
+        ])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "cargo tree --package {package}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .filter_map(|line| line.split(' ').next())
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What a process finds around itself is nobody's credential: only `src/runtime` looks at variables, and gives the one place
 /// that may use an identity of the pod what it asks for. No library that would look by itself is built in.
 #[test]
 fn nobody_looks_for_credentials_around_the_process() {
-    for folder in ["src/api", "src/plan", "src/microsoft", "src/controller"] {
+    for folder in [
+        "crates/api/src",
+        "crates/plan/src",
+        "crates/microsoft/src",
+        "src/controller",
+    ] {
         forbid(folder, &["env::var", "std::env", "169.254."]);
     }
     let lock = read("Cargo.lock");

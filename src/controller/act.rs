@@ -12,24 +12,22 @@ use super::{
     identities::{self, SignedBy},
     observe::{maps::Service, problem},
 };
-use crate::{
-    api::{
-        DualWriteOperationSpec, Reason,
-        connection::CredentialStatus,
-        operation::{Access, Action, Phase},
-        values,
-    },
-    microsoft::{
-        AllowedHost, HostKind, MutationError,
-        auth::Audience,
-        dual_write::{self, LinkRequest, ResetRequest},
-        power_platform,
-    },
-    plan::{
-        advance::{MapChange, MapTarget, Request, Send, Sent},
-        observed::{Problem, Tier},
-        world::KnownOperation,
-    },
+use dualwrite_api::{
+    DualWriteOperationSpec, Reason,
+    connection::CredentialStatus,
+    operation::{Access, Action, Phase},
+    values,
+};
+use dualwrite_microsoft::{
+    AllowedHost, HostKind, MutationError,
+    auth::Audience,
+    dual_write::{self, LinkRequest, ResetRequest},
+    power_platform,
+};
+use dualwrite_plan::{
+    advance::{MapChange, MapTarget, Request, Send, Sent},
+    observed::{Problem, Tier},
+    world::KnownOperation,
 };
 
 /// How an operation reaches both sides.
@@ -57,7 +55,7 @@ impl Reach {
             let host = values::host_of(url).unwrap_or_else(|| url.to_owned());
             context
                 .hosts
-                .check(cloud.into(), kind, &host)
+                .check(identities::cloud_of_clients(cloud), kind, &host)
                 .map_err(|refused| {
                     Problem::needs_person(Reason::HostNotAllowed, refused.to_string())
                 })

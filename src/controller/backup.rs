@@ -12,14 +12,12 @@ use super::{
     context::Context,
     report::{self, WriteError},
 };
-use crate::{
-    api::{Reason, values},
-    plan::{
-        advance::{BackupView, Sent},
-        backup::{self, FILE, Part},
-        observed::Problem,
-        world::KnownOperation,
-    },
+use dualwrite_api::{Reason, values};
+use dualwrite_plan::{
+    advance::{BackupView, Sent},
+    backup::{self, FILE, Part},
+    observed::Problem,
+    world::KnownOperation,
 };
 
 /// How many backups of a connection are kept.

@@ -11,11 +11,9 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 
-use crate::{
-    api::{Reason, values},
-    microsoft::clouds,
-    plan::observed::Problem,
-};
+use dualwrite_api::{Reason, values};
+use dualwrite_microsoft::clouds;
+use dualwrite_plan::observed::Problem;
 
 /// The list; without one every namespace may claim everything.
 #[derive(Clone, Debug, Default)]

@@ -16,20 +16,18 @@ use super::{
     report::{self, WriteError},
     watch,
 };
-use crate::{
-    api::{
-        DualWriteConnection, DualWriteConnectionStatus, DualWriteOperation,
-        DualWriteOperationStatus, Reason,
-        conditions::{self, ConditionType, Says},
-        operation::Phase,
-    },
-    plan::{
-        assemble::{Decision, Effect, Event},
-        decide,
-        desired::Desired,
-        lifetimes, messages, operation,
-        world::{KnownOperation, World, between},
-    },
+use dualwrite_api::{
+    DualWriteConnection, DualWriteConnectionStatus, DualWriteOperation, DualWriteOperationStatus,
+    Reason,
+    conditions::{self, ConditionType, Says},
+    operation::Phase,
+};
+use dualwrite_plan::{
+    assemble::{Decision, Effect, Event},
+    decide,
+    desired::Desired,
+    lifetimes, messages, operation,
+    world::{KnownOperation, World, between},
 };
 
 /// A pass that could not be completed; it is made again.
@@ -229,7 +227,7 @@ async fn adopt(
     connection: &DualWriteConnection,
     context: &Context,
     name: &str,
-    planned: &crate::api::DualWriteOperationSpec,
+    planned: &dualwrite_api::DualWriteOperationSpec,
 ) -> Result<(), PassError> {
     let namespace = connection.namespace().unwrap_or_default();
     let live = report::live_operation(context, &namespace, name)

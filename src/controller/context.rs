@@ -15,11 +15,9 @@ use super::{
     turns::Turns,
     watch::Scope,
 };
-use crate::{
-    microsoft::{HostPolicy, Http, dual_write::CallTemplate},
-    plan::{checks::Preflight, observed::Package, world::Settings},
-    runtime::{leadership::Leadership, metrics::Metrics},
-};
+use crate::runtime::{leadership::Leadership, metrics::Metrics};
+use dualwrite_microsoft::{HostPolicy, Http, dual_write::CallTemplate};
+use dualwrite_plan::{checks::Preflight, observed::Package, world::Settings};
 
 /// What the operator's administrator has set, beside what decisions depend on.
 #[derive(Clone, Debug)]

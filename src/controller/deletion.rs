@@ -12,16 +12,14 @@ use super::{
     report::{self, WriteError},
     watch,
 };
-use crate::{
-    api::{DualWriteConnection, DualWriteOperationSpec, Reason, STOP_MAPS_FINALIZER},
-    plan::{
-        advance::DELETION_PATIENCE,
-        assemble::Event,
-        deletion::{self, Deletion},
-        desired::Desired,
-        messages,
-        world::{World, after, between},
-    },
+use dualwrite_api::{DualWriteConnection, DualWriteOperationSpec, Reason, STOP_MAPS_FINALIZER};
+use dualwrite_plan::{
+    advance::DELETION_PATIENCE,
+    assemble::Event,
+    deletion::{self, Deletion},
+    desired::Desired,
+    messages,
+    world::{World, after, between},
 };
 
 /// Soon enough after a write for the watch to have brought it.

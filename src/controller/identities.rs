@@ -22,22 +22,20 @@ use self::{
     token_store::{Origin, TokenStore},
 };
 use super::context::Context;
-use crate::{
-    api::{
-        Reason, conditions,
-        connection::{
-            Cloud, CredentialKind, CredentialRefusal, CredentialSource, CredentialStatus,
-            CredentialUse, Credentials, DualWriteService,
-        },
+use dualwrite_api::{
+    Reason, conditions,
+    connection::{
+        Cloud, CredentialKind, CredentialRefusal, CredentialSource, CredentialStatus,
+        CredentialUse, Credentials, DualWriteService,
     },
-    microsoft::{
-        Session,
-        auth::{Assertions, ClientCertificate, Identity, Limits, RefreshTokens},
-        error::CallError,
-        power_platform::{self, EnvironmentList},
-    },
-    plan::observed::Problem,
 };
+use dualwrite_microsoft::{
+    Session,
+    auth::{Assertions, ClientCertificate, Identity, Limits, RefreshTokens},
+    error::CallError,
+    power_platform::{self, EnvironmentList},
+};
+use dualwrite_plan::observed::Problem;
 
 /// How many sessions are kept at the most. Of the namespace that has the most, the one that was used longest ago goes
 /// first: whoever makes thousands of credentials pushes out his own.
@@ -204,7 +202,7 @@ impl Identities {
         let account = identity.account().map(str::to_owned);
         let session = Session::new(
             context.http.clone(),
-            cloud.into(),
+            cloud_of_clients(cloud),
             context.hosts.clone(),
             identity,
             Limits::default(),
@@ -442,15 +440,14 @@ pub fn not_granted(context: &Context, namespace: &str) -> Problem {
     )
 }
 
-impl From<Cloud> for crate::microsoft::Cloud {
-    fn from(cloud: Cloud) -> Self {
-        match cloud {
-            Cloud::Public => Self::Public,
-            Cloud::Gcc => Self::Gcc,
-            Cloud::GccHigh => Self::GccHigh,
-            Cloud::DoD => Self::DoD,
-            Cloud::China => Self::China,
-        }
+/// The cloud of a spec, as the clients name it.
+pub const fn cloud_of_clients(cloud: Cloud) -> dualwrite_microsoft::Cloud {
+    match cloud {
+        Cloud::Public => dualwrite_microsoft::Cloud::Public,
+        Cloud::Gcc => dualwrite_microsoft::Cloud::Gcc,
+        Cloud::GccHigh => dualwrite_microsoft::Cloud::GccHigh,
+        Cloud::DoD => dualwrite_microsoft::Cloud::DoD,
+        Cloud::China => dualwrite_microsoft::Cloud::China,
     }
 }
 

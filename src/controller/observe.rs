@@ -17,29 +17,27 @@ use super::{
     context::{Context, SlowReads},
     identities::{self, Shared, SignedBy},
 };
-use crate::{
-    api::{
-        DualWriteConnectionStatus, Reason,
-        connection::{
-            CredentialKind, CredentialStatus, CredentialUse, DualWriteService, LinkObservation,
-            MismatchPolicy,
-        },
-        values,
+use dualwrite_api::{
+    DualWriteConnectionStatus, Reason,
+    connection::{
+        CredentialKind, CredentialStatus, CredentialUse, DualWriteService, LinkObservation,
+        MismatchPolicy,
     },
-    microsoft::{
-        AllowedHost, HostKind,
-        auth::Audience,
-        dual_write,
-        power_platform::{self, EnvironmentList},
-    },
-    plan::{
-        checks::Preflight,
-        desired::Desired,
-        maps::{LinkDetails, TableMap},
-        observed::{
-            DataverseSays, Environment, Fact, LinkFacts, LinkView, Observed, Package, Problem,
-            Readiness, SpecEnvironment, Tenant,
-        },
+    values,
+};
+use dualwrite_microsoft::{
+    AllowedHost, HostKind,
+    auth::Audience,
+    dual_write,
+    power_platform::{self, EnvironmentList},
+};
+use dualwrite_plan::{
+    checks::Preflight,
+    desired::Desired,
+    maps::{LinkDetails, TableMap},
+    observed::{
+        DataverseSays, Environment, Fact, LinkFacts, LinkView, Observed, Package, Problem,
+        Readiness, SpecEnvironment, Tenant,
     },
 };
 
@@ -532,7 +530,11 @@ fn allowed(
 ) -> Result<AllowedHost, Problem> {
     context
         .hosts
-        .check(desired.cloud.into(), kind, host)
+        .check(
+            super::identities::cloud_of_clients(desired.cloud),
+            kind,
+            host,
+        )
         .map_err(|refused| Problem::needs_person(Reason::HostNotAllowed, refused.to_string()))
 }
 

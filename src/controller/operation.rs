@@ -22,19 +22,17 @@ use super::{
     report::{self, WriteError},
     watch,
 };
-use crate::{
-    api::{
-        ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, Reason,
-        operation::{Access, Action as OperationAction, Phase, StepState, StepStatus},
-    },
-    plan::{
-        advance::{self, Act, ActObserved, Next, Owner, SEND_WINDOW, Send, Sent},
-        assemble::Event,
-        desired::Desired,
-        messages,
-        operation::is_asked_for,
-        world::{KnownOperation, between},
-    },
+use dualwrite_api::{
+    ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, Reason,
+    operation::{Access, Action as OperationAction, Phase, StepState, StepStatus},
+};
+use dualwrite_plan::{
+    advance::{self, Act, ActObserved, Next, Owner, SEND_WINDOW, Send, Sent},
+    assemble::Event,
+    desired::Desired,
+    messages,
+    operation::is_asked_for,
+    world::{KnownOperation, between},
 };
 
 /// How often an operation that waits for a person or for its connection is looked at, should a trigger be missed.

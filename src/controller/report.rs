@@ -13,13 +13,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::context::Context;
-use crate::{
-    api::{
-        ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationSpec,
-        FIELD_MANAGER, STOP_MAPS_FINALIZER, conditions,
-    },
-    plan::assemble::Event,
+use dualwrite_api::{
+    ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationSpec, FIELD_MANAGER,
+    STOP_MAPS_FINALIZER, conditions,
 };
+use dualwrite_plan::assemble::Event;
 
 /// kube retries for minutes by default; a pass that has waited that long acts on an old observation.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);

@@ -39,15 +39,13 @@ use super::{
 use claims::{HostClaims, ShownOperations};
 use triggers::{Changed, connection_changed, host_of, operation_changed};
 
-use crate::{
-    api::{
-        DualWriteConnection, DualWriteOperation, FIELD_MANAGER,
-        operation::{Approved, Phase},
-    },
-    plan::{
-        desired::Desired,
-        world::{Claim, KnownOperation},
-    },
+use dualwrite_api::{
+    DualWriteConnection, DualWriteOperation, FIELD_MANAGER,
+    operation::{Approved, Phase},
+};
+use dualwrite_plan::{
+    desired::Desired,
+    world::{Claim, KnownOperation},
 };
 
 /// A connection that may not be readable; one such object must not stop the others.

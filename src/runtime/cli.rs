@@ -6,7 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::api::values;
+use dualwrite_api::values;
 
 /// Joins Dynamics 365 finance and operations with Dataverse by dual-write, and watches that they stay joined.
 #[derive(Debug, Parser)]
@@ -83,7 +83,7 @@ pub enum CloudName {
     China,
 }
 
-impl From<CloudName> for crate::microsoft::Cloud {
+impl From<CloudName> for dualwrite_microsoft::Cloud {
     fn from(name: CloudName) -> Self {
         match name {
             CloudName::Public => Self::Public,

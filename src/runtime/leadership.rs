@@ -26,7 +26,7 @@ use super::{
     election::{Election, Next},
     metrics::Metrics,
 };
-use crate::api::FIELD_MANAGER;
+use dualwrite_api::FIELD_MANAGER;
 
 /// The lease's name, in the operator's own namespace.
 pub const LEASE: &str = "dualwrite-operator";

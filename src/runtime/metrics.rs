@@ -19,11 +19,9 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{
-    api::operation::{Action, Phase},
-    controller::watch::Scope,
-    microsoft::{Api, CallObserver},
-};
+use crate::controller::watch::Scope;
+use dualwrite_api::operation::{Action, Phase};
+use dualwrite_microsoft::{Api, CallObserver};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PassLabels {

@@ -22,20 +22,18 @@ use super::{
     leadership::{self, Candidate, Leadership},
     metrics::Metrics,
 };
-use crate::{
-    api::FIELD_MANAGER,
-    controller::{
-        claims::Claims,
-        context::{Context, Options, Parts},
-        identities::Ambient,
-        watch::{self, Shutdown, Unwatched},
-    },
-    microsoft::{
-        HostPolicy, Http, HttpOptions,
-        dual_write::{CallTemplate, TemplateError},
-    },
-    plan::world::Settings,
+use crate::controller::{
+    claims::Claims,
+    context::{Context, Options, Parts},
+    identities::Ambient,
+    watch::{self, Shutdown, Unwatched},
 };
+use dualwrite_api::FIELD_MANAGER;
+use dualwrite_microsoft::{
+    HostPolicy, Http, HttpOptions,
+    dual_write::{CallTemplate, TemplateError},
+};
+use dualwrite_plan::world::Settings;
 
 /// How long passes that are under way may take to end; what is left is resumed by the next process.
 const GRACE: Duration = Duration::from_secs(45);

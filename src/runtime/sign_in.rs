@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::cli;
-use crate::microsoft::{Http, HttpOptions, Unobserved, auth::DeviceCode};
+use dualwrite_microsoft::{Http, HttpOptions, Unobserved, auth::DeviceCode};
 
 /// The longest file that is taken for a refresh token.
 const LONGEST: u64 = 64 * 1024;

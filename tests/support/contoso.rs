@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use dualwrite_operator::api::conditions::check_kstatus;
+use dualwrite_api::conditions::check_kstatus;
 use futures::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -142,17 +143,52 @@ impl Operator {
     }
 }
 
-/// A binary of this package: what cargo built for an integration test, else what
+/// A binary of this workspace: what cargo built for an integration test, else what
 /// lies beside the running program (an example is one folder further down).
 pub fn program(name: &str) -> PathBuf {
-    let built = match name {
-        "dualwrite-operator" => option_env!("CARGO_BIN_EXE_dualwrite-operator"),
-        "dualwrite-simulator" => option_env!("CARGO_BIN_EXE_dualwrite-simulator"),
-        _ => None,
-    };
-    if let Some(path) = built {
-        return path.into();
+    match option_env!("CARGO_BIN_EXE_dualwrite-operator") {
+        Some(operator) if name == "dualwrite-operator" => operator.into(),
+        Some(operator) => up_to_date(Path::new(operator).with_file_name(name)),
+        None => beside_this_program(name),
     }
+}
+
+/// The simulator is a package of its own, which cargo does not build for the tests of
+/// this one alone: without `--workspace` it may be missing, or of before a change.
+fn up_to_date(simulator: PathBuf) -> PathBuf {
+    static CHECKED: OnceLock<()> = OnceLock::new();
+    CHECKED.get_or_init(|| {
+        if is_older_than_its_sources(&simulator) {
+            let built = std::process::Command::new(env!("CARGO"))
+                .args(["test", "--locked", "--workspace", "--no-run", "--quiet"])
+                .status();
+            assert!(
+                built.is_ok_and(|status| status.success()),
+                "the simulator does not build: run `cargo test --workspace --no-run`"
+            );
+        }
+    });
+    simulator
+}
+
+fn is_older_than_its_sources(program: &Path) -> bool {
+    let time = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok();
+    let built = time(program);
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/simulator/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("the simulator's sources") {
+            let path = entry.expect("an entry of a folder").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if time(&path) > built {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+fn beside_this_program(name: &str) -> PathBuf {
     let running = std::env::current_exe().expect("the path of this program");
     let mut folders = running
         .ancestors()
@@ -161,7 +197,7 @@ pub fn program(name: &str) -> PathBuf {
         .map(|folder| folder.join(name));
     folders.find(|path| path.is_file()).unwrap_or_else(|| {
         panic!(
-            "no {name} near {}: run `cargo build` first",
+            "no {name} near {}: run `cargo build --workspace` first",
             running.display()
         )
     })

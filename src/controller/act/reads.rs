@@ -3,25 +3,23 @@
 use jiff::Timestamp;
 
 use super::Reach;
-use crate::{
-    api::operation::{Action, Approval, Phase, StepState, StepStatus},
-    controller::{
-        backup,
-        context::Context,
-        observe::{self, facts, maps::Service, problem},
-    },
-    microsoft::{
-        Api, Session,
-        dual_write::{self, RequestState},
-        power_platform::{self, OperationState, RemoteOperation},
-    },
-    plan::{
-        advance::{ActObserved, BackupView, RemoteState},
-        maps::{LinkDetails, TableMap},
-        observed::{Fact, LinkFacts, LinkView, Package, Problem},
-        operation::StepKind,
-        world::KnownOperation,
-    },
+use crate::controller::{
+    backup,
+    context::Context,
+    observe::{self, facts, maps::Service, problem},
+};
+use dualwrite_api::operation::{Action, Approval, Phase, StepState, StepStatus};
+use dualwrite_microsoft::{
+    Api, Session,
+    dual_write::{self, RequestState},
+    power_platform::{self, OperationState, RemoteOperation},
+};
+use dualwrite_plan::{
+    advance::{ActObserved, BackupView, RemoteState},
+    maps::{LinkDetails, TableMap},
+    observed::{Fact, LinkFacts, LinkView, Package, Problem},
+    operation::StepKind,
+    world::KnownOperation,
 };
 
 /// Reads what the next step of an operation needs. Never fails: what cannot be read is unknown.
@@ -316,7 +314,9 @@ fn no_link() -> Problem {
     Problem::transient("The dual-write service shows no link, so nothing of it can be read.")
 }
 
-fn request(asked: Result<RequestState, crate::microsoft::error::CallError>) -> Fact<RemoteState> {
+fn request(
+    asked: Result<RequestState, dualwrite_microsoft::error::CallError>,
+) -> Fact<RemoteState> {
     match asked {
         Err(error) => Fact::Unknown(problem::of_call(&error)),
         Ok(RequestState::Running) => Fact::Known(RemoteState::Running),

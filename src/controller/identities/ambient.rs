@@ -6,11 +6,9 @@
 
 use std::collections::HashSet;
 
-use crate::{
-    api::{Reason, connection::Cloud},
-    microsoft::auth::{Identity, NoWorkloadIdentity, WorkloadIdentity},
-    plan::observed::Problem,
-};
+use dualwrite_api::{Reason, connection::Cloud};
+use dualwrite_microsoft::auth::{Identity, NoWorkloadIdentity, WorkloadIdentity};
+use dualwrite_plan::observed::Problem;
 
 /// The identity of the operator's own pod, and who may use it.
 #[derive(Clone, Debug, Default)]
@@ -56,7 +54,7 @@ impl Ambient {
             .filter(|allowed| allowed.namespaces.contains(namespace))
             .ok_or_else(|| not_allowed(namespace))?;
         let own = allowed.identity.as_ref().map_err(missing)?;
-        let identity = own.identity(cloud.into(), tenant_id).map_err(|mismatch| {
+        let identity = own.identity(super::cloud_of_clients(cloud), tenant_id).map_err(|mismatch| {
             Problem::needs_person(
                 Reason::AmbientIdentityMismatch,
                 format!(

@@ -6,11 +6,9 @@ use kube::Api;
 use secrecy::SecretString;
 
 use super::not_granted;
-use crate::{
-    api::{EXPIRES_ON, Reason},
-    controller::{context::Context, observe::problem},
-    plan::observed::Problem,
-};
+use crate::controller::{context::Context, observe::problem};
+use dualwrite_api::{EXPIRES_ON, Reason};
+use dualwrite_plan::observed::Problem;
 
 /// A Secret's keys. Secrets are read by name when they are needed; no right to list or watch them is asked for.
 pub(super) struct Keys {

@@ -8,12 +8,10 @@ use k8s_openapi::api::{
 use kube::{Api, api::PostParams};
 use secrecy::SecretString;
 
-use crate::{
-    controller::{context::Context, observe::problem},
-    microsoft::{
-        auth::{AssertionSource, SourceError},
-        error::Class,
-    },
+use crate::controller::{context::Context, observe::problem};
+use dualwrite_microsoft::{
+    auth::{AssertionSource, SourceError},
+    error::Class,
 };
 
 /// The audience that Entra takes [D].

@@ -20,13 +20,11 @@ use kube::{Api, api::PostParams};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    api::{FIELD_MANAGER, conditions, values},
-    controller::{context::Context, observe::problem},
-    microsoft::{
-        auth::{RefreshTokenStore, SourceError},
-        error::Class,
-    },
+use crate::controller::{context::Context, observe::problem};
+use dualwrite_api::{FIELD_MANAGER, conditions, values};
+use dualwrite_microsoft::{
+    auth::{RefreshTokenStore, SourceError},
+    error::Class,
 };
 
 /// Marks the operator's Secrets: one without it is somebody else's, and is left alone.

@@ -2,20 +2,18 @@
 //! their reads are few: see [`super::freshness`].
 
 use super::{Pass, facts, problem, usable};
-use crate::{
-    api::{Reason, connection::FailureClass, values},
-    microsoft::{
-        AllowedHost, HostKind, Session,
-        dataverse::{self, Rows},
-        error::CallError,
+use dualwrite_api::{Reason, connection::FailureClass, values};
+use dualwrite_microsoft::{
+    AllowedHost, HostKind, Session,
+    dataverse::{self, Rows},
+    error::CallError,
+};
+use dualwrite_plan::{
+    checks::{
+        ApplicationUser, Companies, Company, DATA_INTEGRATOR, DUAL_WRITE, FINANCE_AND_OPERATIONS,
+        Preflight,
     },
-    plan::{
-        checks::{
-            ApplicationUser, Companies, Company, DATA_INTEGRATOR, DUAL_WRITE,
-            FINANCE_AND_OPERATIONS, Preflight,
-        },
-        observed::{DataverseSays, Fact, Problem, SpecEnvironment},
-    },
+    observed::{DataverseSays, Fact, Problem, SpecEnvironment},
 };
 
 impl Pass<'_> {

@@ -1,18 +1,16 @@
 //! From what the clients answer to what the decisions know.
 
 use super::problem;
-use crate::{
-    api::{connection::IntegrationKind, values},
-    microsoft::{
-        Api,
-        dataverse::DataverseIntegration,
-        dual_write,
-        power_platform::{self, PackageError},
-    },
-    plan::observed::{
-        DataverseSays, Environment, FinanceOperationsReference, LinkFacts, LinkView, Package,
-        PackageState, Problem, Readiness,
-    },
+use dualwrite_api::{connection::IntegrationKind, values};
+use dualwrite_microsoft::{
+    Api,
+    dataverse::DataverseIntegration,
+    dual_write,
+    power_platform::{self, PackageError},
+};
+use dualwrite_plan::observed::{
+    DataverseSays, Environment, FinanceOperationsReference, LinkFacts, LinkView, Package,
+    PackageState, Problem, Readiness,
 };
 
 /// An environment.

@@ -2,13 +2,11 @@
 
 use jiff::Timestamp;
 
-use crate::{
-    api::{
-        DualWriteConnectionStatus,
-        conditions::{self, ConditionType, Status},
-    },
-    plan::desired::Desired,
+use dualwrite_api::{
+    DualWriteConnectionStatus,
+    conditions::{self, ConditionType, Status},
 };
+use dualwrite_plan::desired::Desired;
 
 /// How many intervals a slow read is good for once everything is ready.
 const SLOW: u32 = 6;

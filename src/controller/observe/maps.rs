@@ -5,17 +5,15 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::problem;
-use crate::{
-    api::operation::{IntegrationKey, MapState},
-    controller::context::Context,
-    microsoft::{
-        AllowedHost, Api, Session,
-        dual_write::{self, TableMapState},
-    },
-    plan::{
-        maps::{ConnectionSetDetails, MapVersion, TableMap},
-        observed::{Fact, LinkFacts, Problem},
-    },
+use crate::controller::context::Context;
+use dualwrite_api::operation::{IntegrationKey, MapState};
+use dualwrite_microsoft::{
+    AllowedHost, Api, Session,
+    dual_write::{self, TableMapState},
+};
+use dualwrite_plan::{
+    maps::{ConnectionSetDetails, MapVersion, TableMap},
+    observed::{Fact, LinkFacts, Problem},
 };
 
 /// How many prerequisites are asked for at once; the session limits it further.

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
-use crate::{
-    api::{
-        Reason, conditions,
-        connection::{CredentialKind, CredentialStatus, CredentialUse, FailureClass},
-    },
-    microsoft::{
-        catalogue,
-        error::{Api, CallError, Class},
-    },
-    plan::observed::{Environment, Problem},
+use dualwrite_api::{
+    Reason, conditions,
+    connection::{CredentialKind, CredentialStatus, CredentialUse, FailureClass},
 };
+use dualwrite_microsoft::{
+    catalogue,
+    error::{Api, CallError, Class},
+};
+use dualwrite_plan::observed::{Environment, Problem};
 
 /// A failed call: what happened, what to do, and Microsoft's reference.
 pub fn of_call(error: &CallError) -> Problem {

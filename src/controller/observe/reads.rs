@@ -1,11 +1,9 @@
 //! Reads that a connection's pass and an operation's pass share.
 
 use super::{facts, problem};
-use crate::{
-    controller::context::Context,
-    microsoft::{AllowedHost, Session, dual_write, finance_operations, power_platform},
-    plan::observed::{Fact, LinkView, Package},
-};
+use crate::controller::context::Context;
+use dualwrite_microsoft::{AllowedHost, Session, dual_write, finance_operations, power_platform};
+use dualwrite_plan::observed::{Fact, LinkView, Package};
 
 /// The packages of an environment. One that is missing from a list that could not be read whole is not absent.
 pub async fn applications(

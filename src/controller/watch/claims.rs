@@ -8,13 +8,11 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::{GuardedOperation, host_of};
-use crate::{
-    api::{
-        DualWriteConnection,
-        operation::{Approval, Phase},
-    },
-    plan::{desired::Desired, world::Claim},
+use dualwrite_api::{
+    DualWriteConnection,
+    operation::{Approval, Phase},
 };
+use dualwrite_plan::{desired::Desired, world::Claim};
 
 /// The claims of a scope, as its connections were seen last.
 #[derive(Default)]

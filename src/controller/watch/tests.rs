@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::api::ACT_FINALIZER;
+use dualwrite_api::ACT_FINALIZER;
 
 fn metadata(namespace: &str, name: &str) -> Value {
     json!({"name": name, "namespace": namespace, "uid": name, "creationTimestamp": "2026-01-01T00:00:05Z"})

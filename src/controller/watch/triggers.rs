@@ -15,13 +15,11 @@ use super::{
     GuardedConnection, GuardedOperation, Scope,
     claims::{self, Age, HostClaims, Older, ShownOperations},
 };
-use crate::{
-    api::{
-        DualWriteConnection, DualWriteOperationStatus,
-        operation::{Phase, StepState, StepStatus},
-    },
-    plan::world::Claim,
+use dualwrite_api::{
+    DualWriteConnection, DualWriteOperationStatus,
+    operation::{Phase, StepState, StepStatus},
 };
+use dualwrite_plan::world::Claim;
 
 /// What a watch tells.
 pub(super) type Changed<'a, K> = &'a Result<watcher::Event<K>, watcher::Error>;

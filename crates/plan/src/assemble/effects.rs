@@ -1,0 +1,156 @@
+//! What to do: at most one thing; and what to tell.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::{Effect, Event};
+use crate::{
+    messages,
+    operation::{self, moved},
+    verdict::{Row, Verdict},
+    world::{KnownOperation, World},
+};
+use dualwrite_api::{
+    DualWriteConnectionStatus, DualWriteOperationSpec, Reason,
+    conditions::{self, ConditionType, Status},
+    operation::{Action, Approval, StepState},
+};
+
+/// How many finished operations of a connection are kept.
+const HISTORY: usize = 10;
+
+/// At most one thing: create the operation that is asked for, or give up one that is not asked for any more.
+pub(super) fn effect(world: &World<'_>, row: Row, verdict: &Verdict) -> Option<Effect> {
+    // While somebody else's act is under way, or nothing can be read, a plan that waits goes on waiting.
+    if matches!(row, Row::Occupied | Row::CredentialsRefused) || verdict.keeps_plans {
+        return None;
+    }
+    let own = world.own_operations();
+    let unstarted = own
+        .iter()
+        .filter(|operation| operation.is_unstarted() && operation.deleted.is_none());
+    // Of a resource that is being deleted nothing is asked any more.
+    let wanted = verdict
+        .wants
+        .as_ref()
+        .filter(|_| !world.desired.deleting)
+        .map(|spec| (operation::name(world, spec), spec));
+    let mut obsolete = unstarted.filter(|operation| {
+        wanted.as_ref().is_none_or(|(name, spec)| {
+            *name != operation.name
+                || !operation::is_same_act(spec, &operation.spec)
+                || needs_another_approval(operation, spec)
+        })
+    });
+    if let Some(operation) = obsolete.next() {
+        let message = messages::void(&why_void(
+            world,
+            operation,
+            wanted.map(|(_, spec)| spec),
+            verdict.ready.reason,
+        ));
+        return Some(Effect::Void {
+            name: operation.name.clone(),
+            message,
+        });
+    }
+    let (name, spec) = wanted?;
+    let exists = own.iter().any(|operation| operation.name == name);
+    (!exists).then(|| Effect::Create {
+        name,
+        spec: Box::new(spec.clone()),
+    })
+}
+
+/// Whether the spec says by now that a person must approve, or that nobody must; what was approved stays approved.
+fn needs_another_approval(operation: &KnownOperation, wanted: &DualWriteOperationSpec) -> bool {
+    let is_automatic = |approval| approval == Approval::NotRequired;
+    let approval = operation.spec.approval;
+    approval != Approval::Approved && is_automatic(approval) != is_automatic(wanted.approval)
+}
+
+fn why_void(
+    world: &World<'_>,
+    operation: &KnownOperation,
+    wanted: Option<&DualWriteOperationSpec>,
+    ready: Reason,
+) -> String {
+    match wanted {
+        Some(wanted) if wanted.action == operation.spec.action => {
+            moved::between_plans(&operation.spec, wanted)
+        }
+        Some(wanted) if wanted.action == Action::StopMaps => {
+            messages::MAPS_ARE_STOPPED_FIRST.into()
+        }
+        _ if world.desired.deleting || !operation::is_asked_for(world.desired, &operation.spec) => {
+            "the connection no longer asks for it".into()
+        }
+        _ => messages::overtaken(ready),
+    }
+}
+
+/// Finished operations beyond the last ten, the oldest first to go.
+pub(super) fn forget(world: &World<'_>) -> Vec<String> {
+    let finished = world
+        .own_operations()
+        .into_iter()
+        .filter(|operation| operation.is_finished());
+    finished
+        .filter(|operation| operation.deleted.is_none())
+        .skip(HISTORY)
+        .filter(|operation| {
+            operation
+                .status
+                .steps
+                .iter()
+                .all(|step| step.state != StepState::Intended)
+        })
+        .map(|operation| operation.name.clone())
+        .collect()
+}
+
+/// A change of `Ready`, and a mismatch that has appeared, are worth an event each.
+pub(super) fn events(world: &World<'_>, status: &DualWriteConnectionStatus) -> Vec<Event> {
+    let old = &world.memory.conditions;
+    let mut events = Vec::new();
+    let changed = |kind| {
+        let now = conditions::find(&status.conditions, kind)?;
+        let before = conditions::find(old, kind);
+        let same =
+            before.is_some_and(|before| before.reason == now.reason && before.status == now.status);
+        (!same).then_some(now)
+    };
+    if let Some(ready) = changed(ConditionType::Ready) {
+        let warning = conditions::find(&status.conditions, ConditionType::Stalled).is_some();
+        events.extend(event(ready, warning));
+    }
+    let told_again = status.mix_told_at.is_some() && status.mix_told_at != world.memory.mix_told_at;
+    let mismatch = changed(ConditionType::LinkingMismatch).or_else(|| {
+        conditions::find(&status.conditions, ConditionType::LinkingMismatch).filter(|_| told_again)
+    });
+    if let Some(mismatch) = mismatch {
+        let bad = conditions::is(
+            &status.conditions,
+            ConditionType::LinkingMismatch,
+            Status::True,
+        );
+        let said = events
+            .iter_mut()
+            .find(|said: &&mut Event| said.reason.as_ref() == mismatch.reason);
+        match said {
+            // It is bad news, also while something is done about it.
+            Some(said) => said.warning |= bad,
+            None if bad => events.extend(event(mismatch, true)),
+            None => {}
+        }
+    }
+    events
+}
+
+fn event(condition: &Condition, warning: bool) -> Option<Event> {
+    let reason = condition.reason.parse().ok()?;
+    Some(Event {
+        warning,
+        reason,
+        note: condition.message.clone(),
+    })
+}

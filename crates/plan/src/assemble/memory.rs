@@ -1,0 +1,264 @@
+//! The parts of a status that say what was seen, and since when.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::placing::carry_generation;
+use crate::{
+    checks,
+    maps::TableMap,
+    mix,
+    observed::{DataverseSays, Environment, Fact, Problem},
+    world::{Integration, Link, World, after},
+};
+use dualwrite_api::{
+    DualWriteConnectionStatus, conditions,
+    connection::{
+        Application, Failure, FailureClass, MapAttention, Maps, ObservedDataverse,
+        ObservedIntegration, ObservedLink, OperationSummary,
+    },
+    operation::{Action, MapState, Phase},
+};
+
+/// More companies cannot be linked [D].
+const MOST_COMPANIES: usize = 250;
+
+/// How many maps a status names.
+const MOST_ATTENTION: usize = 20;
+
+/// How long the error of a map is shown, in bytes: Microsoft's words, and what to do.
+const LONGEST_ERROR: usize = 800;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// The parts of the status that say what was seen.
+pub(super) fn remember(world: &World<'_>) -> DualWriteConnectionStatus {
+    let mut status = world.memory.clone();
+    status.observed_generation = Some(world.desired.generation);
+    status
+        .last_handled_reconcile_at
+        .clone_from(&world.desired.reconcile_at);
+    status.operation = newest(world);
+    remember_integration(world, &mut status);
+    remember_dataverse(world, &mut status);
+    remember_link(world, &mut status);
+    remember_maps(world, &mut status);
+    remember_mix(world, &mut status);
+    remember_applications(world, &mut status);
+    status.checks = checks::judge(world);
+    carry_generation(&mut status.conditions, world.desired.generation);
+    status
+}
+
+fn remember_integration(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+    let (Integration::Spec(environment) | Integration::Other(environment)) = world.integration()
+    else {
+        return;
+    };
+    let since = status
+        .observed
+        .integration
+        .as_ref()
+        .filter(|old| crate::desired::same_id(&old.environment_id, &environment.id))
+        .map_or(world.now, |old| old.since);
+    status.observed.integration = Some(integration_of(environment, since));
+}
+
+fn integration_of(environment: &Environment, since: Timestamp) -> ObservedIntegration {
+    let named = environment.finance_operations.as_ref();
+    ObservedIntegration {
+        environment_id: environment.id.clone(),
+        environment_name: environment.name.clone(),
+        dataverse_url: environment.dataverse_url.clone(),
+        kind: named.map(|named| named.kind).unwrap_or_default(),
+        lcs_environment_id: named.and_then(|named| named.lcs_environment_id.clone()),
+        since,
+    }
+}
+
+fn remember_dataverse(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+    let Fact::Known(says) = &world.observed.dataverse else {
+        return;
+    };
+    let url = match says {
+        DataverseSays::IntegratedWith { url, .. } => Some(url.clone()),
+        DataverseSays::NotIntegrated => None,
+    };
+    let since = status
+        .observed
+        .dataverse
+        .as_ref()
+        .filter(|old| old.finance_operations_url == url)
+        .map_or(world.now, |old| old.since);
+    status.observed.dataverse = Some(ObservedDataverse {
+        finance_operations_url: url,
+        since,
+    });
+}
+
+/// A link that was seen stays in memory when it is seen no more: it is never made again by itself.
+fn remember_link(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+    let Link::To(link) = world.link() else { return };
+    let old = world.memory.observed.link.as_ref();
+    let same = world.seen_before(link);
+    status.observed.link = Some(ObservedLink {
+        connection_set_id: link.connection_set_id.clone(),
+        connection_set_name: link.connection_set_name.clone(),
+        environment_id: link.environment_id.clone(),
+        legal_entities: match &link.legal_entities {
+            Some(read) => read.iter().take(MOST_COMPANIES).cloned().collect(),
+            None => same
+                .map(|old| old.legal_entities.clone())
+                .unwrap_or_default(),
+        },
+        linked_by: linked_by(world, &link.environment_id, same),
+        first_seen: old.map_or(world.now, |old| old.first_seen),
+        since: same.map_or(world.now, |old| old.since),
+    });
+    status.admin_url = Some(crate::desired::admin_url(
+        &world.desired.finance_operations_url,
+    ));
+}
+
+/// Who made a link, where this operator did: noted in the pass in which its act brings the link, and kept for as long as the
+/// link is the same. A reset makes the connections anew, in the name of whoever resets.
+fn linked_by(world: &World<'_>, to: &str, same: Option<&ObservedLink>) -> Option<String> {
+    let own = world.own_operations();
+    let brings = own.first().filter(|act| {
+        let told = world.memory.operation.as_ref();
+        let news =
+            told.is_none_or(|told| (&told.name, told.phase) != (&act.name, Some(Phase::Succeeded)));
+        let is_for = crate::desired::same_id(&act.spec.target.environment_id, to);
+        is_for
+            && match (act.spec.action, act.status.phase) {
+                (Action::Link | Action::Reset, Some(Phase::Running)) => same.is_none(),
+                (Action::Link, Some(Phase::Succeeded)) => news && same.is_none(),
+                (Action::Reset, Some(Phase::Succeeded)) => news,
+                _ => false,
+            }
+    });
+    match brings {
+        Some(_) => world.observed.preflight.account.clone(),
+        None => same.and_then(|same| same.linked_by.clone()),
+    }
+}
+
+/// What the maps do. Of a link that is not there, or of which nothing is read, nothing is shown.
+fn remember_maps(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+    match (world.link(), &world.observed.maps) {
+        (Link::To(_), Fact::Known(maps)) => status.maps = Some(counted(maps)),
+        // What was counted belongs to the link that was seen then.
+        (Link::To(link), Fact::Unknown(_)) if world.seen_before(link).is_none() => {
+            status.maps = None;
+        }
+        (Link::To(_) | Link::Unknown(_) | Link::NotSeen(_), _) => {}
+        (Link::NotObserved | Link::Refused(_) | Link::Absent, _) => status.maps = None,
+    }
+}
+
+fn counted(maps: &[TableMap]) -> Maps {
+    let count = |state| {
+        let of_state = maps.iter().filter(|map| map.state == state).count();
+        u32::try_from(of_state).unwrap_or(u32::MAX)
+    };
+    let mut attention: Vec<MapAttention> = maps
+        .iter()
+        .filter(|map| {
+            matches!(map.state, MapState::NotRunning | MapState::Other) || map.error.is_some()
+        })
+        .map(|map| MapAttention {
+            name: map.name.clone(),
+            state: map.state,
+            error: map
+                .error
+                .as_deref()
+                .map(|error| conditions::cut(error, LONGEST_ERROR)),
+        })
+        .collect();
+    attention.sort_by(|one, other| one.name.cmp(&other.name));
+    attention.dedup_by(|one, other| one.name == other.name);
+    attention.truncate(MOST_ATTENTION);
+    Maps {
+        total: u32::try_from(maps.len()).unwrap_or(u32::MAX),
+        running: count(MapState::Running),
+        paused: count(MapState::Paused),
+        stopped: count(MapState::Stopped) + count(MapState::None),
+        not_running: count(MapState::NotRunning),
+        attention,
+    }
+}
+
+/// When a mix of sandbox and production was told last; it is told again every day.
+fn remember_mix(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+    let told = world.memory.mix_told_at;
+    status.mix_told_at = match (mix::says(world), told) {
+        (Some(_), Some(told)) if world.now < after(told, DAY) => Some(told),
+        (Some(_), _) => Some(world.now),
+        (None, told) => told.filter(|_| mix::may_hold_on(world)),
+    };
+}
+
+fn remember_applications(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
+    let Fact::Known(packages) = &world.observed.applications else {
+        return;
+    };
+    let needed = world.desired.applications.iter();
+    status.applications = needed
+        .map(|name| {
+            match packages
+                .iter()
+                .find(|package| package.name.eq_ignore_ascii_case(name))
+            {
+                Some(package) => Application {
+                    name: name.clone(),
+                    state: package.state.word().to_owned(),
+                    version: package.version.clone(),
+                    available_version: package.available_version.clone(),
+                    error: package.error.clone(),
+                },
+                None => Application {
+                    name: name.clone(),
+                    state: "NotListed".into(),
+                    ..Application::default()
+                },
+            }
+        })
+        .collect();
+}
+
+pub(super) fn newest(world: &World<'_>) -> Option<OperationSummary> {
+    let operation = *world.own_operations().first()?;
+    Some(OperationSummary {
+        name: operation.name.clone(),
+        action: operation.spec.action,
+        phase: operation.status.phase,
+        step: operation.status.step.clone(),
+    })
+}
+
+/// The outage of reads, if there is one; its beginning is kept, so that an outage is one write.
+pub(super) fn failure(world: &World<'_>) -> Option<Failure> {
+    let problem = outage(world)?;
+    let generation = world.desired.generation;
+    let old = world
+        .memory
+        .failure
+        .as_ref()
+        .filter(|old| old.generation == generation);
+    Some(Failure {
+        since: old.map_or(world.now, |old| old.since),
+        class: problem.class,
+        generation,
+    })
+}
+
+/// The first read of this pass that failed and heals by itself. What a person must mend is said by its row instead.
+pub(super) fn outage<'a>(world: &World<'a>) -> Option<&'a Problem> {
+    world.observed.problems().find(|problem| {
+        matches!(
+            problem.class,
+            FailureClass::Transient | FailureClass::Unexpected
+        )
+    })
+}

@@ -1,0 +1,191 @@
+//! What each check finds.
+
+use std::collections::BTreeMap;
+
+use super::{
+    ApplicationUser, Companies, Company, DATA_INTEGRATOR, DUAL_WRITE, FINANCE_AND_OPERATIONS,
+    Finding, MOST_COMPANIES,
+};
+use crate::{
+    desired::same_id,
+    messages,
+    observed::{DataverseSays, Fact, PackageState, Tier},
+    world::{Link, World},
+};
+
+pub(super) fn reachable(world: &World<'_>) -> Finding {
+    match &world.observed.dataverse {
+        Fact::Known(DataverseSays::IntegratedWith { .. } | DataverseSays::NotIntegrated) => {
+            Finding::Passed(messages::check_dataverse_reachable())
+        }
+        Fact::Unknown(problem) if problem.is_for_a_person() => {
+            Finding::Failed(problem.message.clone())
+        }
+        Fact::Unknown(problem) => Finding::unknown(problem),
+    }
+}
+
+pub(super) fn application_users(world: &World<'_>) -> Finding {
+    match &world.observed.preflight.users {
+        Fact::Known(users) => {
+            let is_development = world.host_tier() == Tier::Development;
+            users_in_place(users, is_development, world.setup_complete() == Some(true))
+        }
+        Fact::Unknown(problem) => Finding::unknown(problem),
+    }
+}
+
+/// A user that is disabled is a fault at any time. One that is missing is a fault only once setup is complete: LCS makes
+/// them with the dual-write application.
+pub(super) fn users_in_place(
+    users: &[ApplicationUser],
+    is_development: bool,
+    set_up: bool,
+) -> Finding {
+    let of = |id: &str| {
+        users
+            .iter()
+            .filter(|user| user.application_id.eq_ignore_ascii_case(id))
+            .map(|user| user.disabled)
+            .min()
+    };
+    let needed: Vec<&str> = [FINANCE_AND_OPERATIONS, DATA_INTEGRATOR]
+        .into_iter()
+        .filter(|id| !(is_development && *id == FINANCE_AND_OPERATIONS))
+        .collect();
+    let missing: Vec<&str> = needed
+        .iter()
+        .copied()
+        .filter(|id| of(id).is_none())
+        .collect();
+    let disabled: Vec<&str> = needed
+        .iter()
+        .copied()
+        .chain(DUAL_WRITE)
+        .filter(|id| of(id) == Some(true))
+        .collect();
+    match (missing.is_empty(), disabled.is_empty(), set_up) {
+        (true, true, _) => Finding::Passed(messages::check_users_in_place()),
+        (false, true, false) => Finding::Open(messages::check_users_not_yet(&missing)),
+        (_, false, false) => Finding::Failed(messages::check_users(&[], &disabled)),
+        (_, _, true) => Finding::Failed(messages::check_users(&missing, &disabled)),
+    }
+}
+
+pub(super) fn company_names(companies: &Companies, _: &[String]) -> Finding {
+    let blank = companies
+        .rows
+        .iter()
+        .filter(|company| company.code.is_none() || company.name.is_none())
+        .count();
+    let mut doubled = doubled(companies, |company| company.code.as_deref());
+    doubled.extend(self::doubled(companies, |company| company.name.as_deref()));
+    if blank > 0 || !doubled.is_empty() {
+        return Finding::Failed(messages::check_company_names(blank, &doubled));
+    }
+    if companies.complete {
+        Finding::Passed(messages::check_company_names_fine())
+    } else {
+        Finding::Open(messages::check_companies_incomplete(companies.rows.len()))
+    }
+}
+
+/// What several companies have in common; people tell neither case nor spaces around.
+fn doubled(
+    companies: &Companies,
+    of: impl for<'a> Fn(&'a Company) -> Option<&'a str>,
+) -> Vec<String> {
+    let mut seen = BTreeMap::new();
+    for text in companies.rows.iter().filter_map(of) {
+        let (times, _) = seen
+            .entry(text.trim().to_lowercase())
+            .or_insert((0_usize, text.trim()));
+        *times += 1;
+    }
+    seen.into_values()
+        .filter(|(times, _)| *times > 1)
+        .map(|(_, text)| text.to_owned())
+        .collect()
+}
+
+/// Too many matter only where nobody has chosen some of them.
+pub(super) fn company_count(companies: &Companies, wanted: &[String]) -> Finding {
+    let count = companies.rows.len();
+    if wanted.len() > MOST_COMPANIES || (wanted.is_empty() && count > MOST_COMPANIES) {
+        return Finding::Failed(messages::check_company_count(count.max(wanted.len())));
+    }
+    Finding::Passed(messages::check_company_count_fine(count, wanted.len()))
+}
+
+/// An empty table says nothing: dual-write itself brings the companies, with the map of companies.
+pub(super) fn legal_entities(companies: &Companies, wanted: &[String]) -> Finding {
+    let codes: Vec<&str> = companies
+        .rows
+        .iter()
+        .filter_map(|company| company.code.as_deref())
+        .map(str::trim)
+        .collect();
+    let missing: Vec<&String> = wanted
+        .iter()
+        .filter(|code| !codes.iter().any(|known| known.eq_ignore_ascii_case(code)))
+        .collect();
+    if missing.is_empty() {
+        Finding::Passed(messages::check_legal_entities_fine())
+    } else if companies.rows.is_empty() {
+        Finding::Open(messages::check_no_companies_yet())
+    } else if companies.complete {
+        Finding::Failed(messages::check_legal_entities(&missing))
+    } else {
+        Finding::Open(messages::check_companies_incomplete(companies.rows.len()))
+    }
+}
+
+pub(super) fn package_versions(world: &World<'_>) -> Finding {
+    let packages = match &world.observed.applications {
+        Fact::Known(packages) => packages,
+        Fact::Unknown(problem) => return Finding::unknown(problem),
+    };
+    let needed = world.desired.applications.iter().map(|name| {
+        packages
+            .iter()
+            .find(|package| package.name.eq_ignore_ascii_case(name))
+    });
+    let mut outdated = Vec::new();
+    for package in needed {
+        match package {
+            Some(package) if package.state == PackageState::Installed => {
+                if let Some(newer) = &package.available_version {
+                    let version = package.version.as_deref().unwrap_or("?");
+                    outdated.push(format!("{} {version}, offered {newer}", package.name));
+                }
+            }
+            _ => return Finding::Open(messages::check_packages_not_installed()),
+        }
+    }
+    if outdated.is_empty() {
+        Finding::Passed(messages::check_packages_fine())
+    } else {
+        Finding::Failed(messages::check_packages(&outdated))
+    }
+}
+
+/// Only the account that made the link may add maps [D]. Who made it is known only where this operator did.
+pub(super) fn linking_identity(world: &World<'_>) -> Option<Finding> {
+    let seen = world.memory.observed.link.as_ref()?;
+    let linked_by = seen.linked_by.as_deref()?;
+    let still_there = match world.link() {
+        Link::To(link) => {
+            link.connection_set_id == seen.connection_set_id
+                && same_id(&link.environment_id, &seen.environment_id)
+        }
+        _ => true,
+    };
+    let finding = match world.observed.preflight.account.as_deref() {
+        None => Finding::Unread,
+        Some(account) if account.eq_ignore_ascii_case(linked_by) => {
+            Finding::Passed(messages::check_linking_identity_fine(linked_by))
+        }
+        Some(account) => Finding::Failed(messages::check_linking_identity(linked_by, account)),
+    };
+    still_there.then_some(finding)
+}

@@ -1,0 +1,274 @@
+//! Sentences about operations: in a connection, and in themselves.
+
+use jiff::Timestamp;
+
+use super::clock;
+use crate::{desired, world::KnownOperation};
+use dualwrite_api::{DualWriteOperationSpec, Reason, operation::Action};
+
+/// An operation is planned and will start.
+pub fn starting(action: Action, operation: &str) -> String {
+    format!("{} starts as DualWriteOperation {operation}.", word(action))
+}
+
+/// An operation of another namespace, of which no more is shown.
+fn hidden(operation: &KnownOperation, what: &str) -> String {
+    format!(
+        "An operation of a DualWriteConnection in another namespace for {} {what}; nothing else starts until it is settled \
+         there.",
+        operation.spec.finance_operations_host
+    )
+}
+
+/// An operation is under way; `shown` when it is in the namespace of the reader.
+pub fn under_way(operation: &KnownOperation, mine: bool, shown: bool) -> String {
+    if !shown {
+        return hidden(operation, "is not finished");
+    }
+    let said = operation
+        .status
+        .message
+        .clone()
+        .unwrap_or_else(|| format!("{} is under way.", word(operation.spec.action)));
+    if mine {
+        return format!(
+            "{said} Each step: kubectl describe dwo {} -n {}",
+            operation.name, operation.namespace
+        );
+    }
+    format!(
+        "An operation of another DualWriteConnection for {} is not finished ({} {}); nothing else starts until it is.",
+        operation.spec.finance_operations_host, operation.spec.action, operation.name
+    )
+}
+
+/// What became of an operation cannot be known; `shown` when it is in the namespace of the reader.
+pub fn outcome_unknown(operation: &KnownOperation, shown: bool) -> String {
+    if !shown {
+        return hidden(operation, "has an outcome that is not known");
+    }
+    let said = operation.status.message.clone().unwrap_or_default();
+    let delete = delete_command(operation);
+    let then = match operation.spec.action {
+        Action::Setup | Action::Link => {
+            format!("Check in LCS whether it happened, then let go of the operation: {delete}")
+        }
+        Action::Reset | Action::StopMaps => format!(
+            "Check on the Dual-write page ({}) where dual-write is linked to and which table maps run. To let go of the operation, \
+             so that putting them back is up to you: {delete}",
+            desired::admin_url(&operation.spec.access.finance_operations_url)
+        ),
+    };
+    format!("{said} {then}").trim_start().to_owned()
+}
+
+/// An operation has failed.
+pub fn operation_failed(operation: &KnownOperation, reason: Reason) -> String {
+    let said = operation
+        .status
+        .message
+        .clone()
+        .unwrap_or_else(|| format!("{} has failed.", word(operation.spec.action)));
+    let delete = delete_command(operation);
+    match (operation.spec.action, reason) {
+        // It names the commands itself, each with what comes before it.
+        (Action::Reset, Reason::ResetDidNotRetarget) => said,
+        // There is nothing to try again: the link is where it should be.
+        (Action::Reset, Reason::MapsNotRunning | Reason::RestoreIncomplete) => format!(
+            "{said} This is shown until the table maps that ran before run again. To be done with it sooner: {delete}"
+        ),
+        _ => format!(
+            "{said} To try again: kubectl annotate dwc {} -n {} --overwrite dualwrite.dev/reconcile-at=\"$(date)\", or change \
+             the spec, or {delete}",
+            operation.spec.connection.name, operation.namespace
+        ),
+    }
+}
+
+fn delete_command(operation: &KnownOperation) -> String {
+    format!(
+        "kubectl delete dwo {} -n {}",
+        operation.name, operation.namespace
+    )
+}
+
+/// Another connection has the host.
+pub fn conflict(host: &str, same_namespace: Option<&str>) -> String {
+    let who = same_namespace.map_or_else(
+        || "in another namespace".to_owned(),
+        |name| format!("'{name}'"),
+    );
+    format!(
+        "Another, older DualWriteConnection {who} manages {host}. One finance and operations environment has one connection: \
+         delete this one, or the other, or set one of them to spec.mode: Observe."
+    )
+}
+
+/// What an action is called.
+pub const fn word(action: Action) -> &'static str {
+    match action {
+        Action::Setup => "The installation of the dual-write application",
+        Action::Link => "Linking to the Power Platform environment",
+        Action::Reset => "The reset of dual-write",
+        Action::StopMaps => "Stopping the table maps",
+    }
+}
+
+/// Why an operation was given up before it started.
+pub fn void(why: &str) -> String {
+    format!("Never started: {}.", why.trim_end_matches('.'))
+}
+
+/// A plan is given up because its connection shows something else by now.
+pub fn overtaken(ready: Reason) -> String {
+    format!(
+        "what it relies on does not hold any more; the connection's condition Ready says why ({ready})"
+    )
+}
+
+/// A plan is given up because table maps are stopped before anything else.
+pub const MAPS_ARE_STOPPED_FIRST: &str = "the table maps are stopped first, because sandbox and production are mixed; it is \
+                                          planned again afterwards";
+
+/// Why an operation was given up between its steps.
+pub fn given_up(done: usize, steps: usize, why: &str) -> String {
+    format!(
+        "Ended after {done} of {steps} steps: {}.",
+        why.trim_end_matches('.')
+    )
+}
+
+/// A step is being worked on.
+pub fn act_running(
+    spec: &DualWriteOperationSpec,
+    step: &str,
+    since: Timestamp,
+    deadline: Timestamp,
+) -> String {
+    let what = spec
+        .steps
+        .iter()
+        .find(|planned| planned.name == step)
+        .map_or(step, |planned| planned.what.as_str());
+    let usually = spec
+        .steps
+        .iter()
+        .find(|planned| planned.name == step)
+        .map_or("", |planned| &planned.usually_takes);
+    format!(
+        "{what}: since {}, usually {usually}, deadline {}.",
+        clock(since),
+        clock(deadline)
+    )
+}
+
+/// The act is done.
+pub fn act_succeeded(spec: &DualWriteOperationSpec) -> String {
+    match spec.action {
+        Action::Setup => format!(
+            "The dual-write application is installed in '{}'.",
+            spec.target.environment_name
+        ),
+        Action::Link => format!(
+            "{} is linked to '{}' ({}).",
+            spec.finance_operations_host, spec.target.environment_name, spec.target.environment_id
+        ),
+        // The end of a reset has more to say, see `reset_ended`.
+        Action::Reset => format!("Dual-write of {} was reset.", spec.finance_operations_host),
+        Action::StopMaps => super::maps_stopped(spec),
+    }
+}
+
+/// The act was refused or has failed, in Microsoft's words and ours.
+pub fn act_failed(spec: &DualWriteOperationSpec, step: &str, why: &str) -> String {
+    match spec.action {
+        Action::Setup => format!(
+            "Installing {step} in '{}' has failed: {why} The Power Platform admin center, under Dynamics 365 apps, shows \
+             details; LCS shows Resume. Mend the cause, then try again.",
+            spec.target.environment_name
+        ),
+        Action::Link => format!(
+            "Linking {} to '{}' ({}) has failed: {why}",
+            spec.finance_operations_host, spec.target.environment_name, spec.target.environment_id
+        ),
+        Action::Reset => format!(
+            "The reset of dual-write of {} has failed at its step {step}, before anything was reset: {why}",
+            spec.finance_operations_host
+        ),
+        Action::StopMaps => format!(
+            "The table maps of {} could not all be stopped: {}",
+            spec.finance_operations_host,
+            super::sentence(why)
+        ),
+    }
+}
+
+/// The act took longer than allowed.
+pub fn act_timed_out(spec: &DualWriteOperationSpec, step: &str, deadline: Timestamp) -> String {
+    let after = match spec.action {
+        Action::Setup => {
+            "Microsoft has no way to cancel it, and it may still end: then this resource goes on by itself. See the Power \
+             Platform admin center, under Dynamics 365 apps."
+        }
+        Action::Link => {
+            "It may still appear: then this resource goes on by itself. Look at LCS before you try again."
+        }
+        Action::Reset | Action::StopMaps => "Look at the Dual-write page before you try again.",
+    };
+    format!(
+        "{} was not finished at its deadline, {}. {after}",
+        step_word(spec, step),
+        clock(deadline)
+    )
+}
+
+fn step_word(spec: &DualWriteOperationSpec, step: &str) -> String {
+    match spec.action {
+        Action::Setup => format!("Installing {step} in '{}'", spec.target.environment_name),
+        Action::Link => format!("Linking {}", spec.finance_operations_host),
+        Action::Reset | Action::StopMaps => {
+            format!("Step {step} for {}", spec.finance_operations_host)
+        }
+    }
+}
+
+/// The answer to the request for a link was lost, and no link has appeared.
+pub fn link_outcome_unknown(
+    spec: &DualWriteOperationSpec,
+    sent: Timestamp,
+    why: Option<&str>,
+) -> String {
+    let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
+    format!(
+        "A request to link {} to '{}' ({}) was recorded to be sent before {}, its answer was lost{why}, and no link has \
+         appeared. It is not sent again by itself, because it may still take effect.",
+        spec.finance_operations_host,
+        spec.target.environment_name,
+        spec.target.environment_id,
+        clock(sent)
+    )
+}
+
+/// The answers to both requests for an installation were lost, and nothing has started.
+pub fn install_lost_twice() -> String {
+    "the answers to two requests were lost, and no installation has appeared.".into()
+}
+
+/// Dual-write was linked to another environment meanwhile.
+pub fn linked_to_another(environment_id: &str) -> String {
+    format!(
+        "dual-write is linked to another environment, {environment_id}. The operator changes no existing link."
+    )
+}
+
+/// A request could not be sent, or was refused for now.
+pub fn act_waiting(why: &str) -> String {
+    format!("Waiting to try again: {why}")
+}
+
+/// The environment is busy with another package.
+pub fn environment_installs_other(environment: &str, package: &str, state: &str) -> String {
+    act_waiting(&format!(
+        "Microsoft is working on another application package in '{environment}', {package} ({state}), and does one at a time."
+    ))
+}

@@ -1,0 +1,292 @@
+//! Whether what a plan relies on still holds: in a connection's pass while the plan waits, and in an operation's own pass,
+//! right before its first step.
+
+use std::{collections::BTreeMap, fmt::Display};
+
+use crate::{
+    desired::same_id,
+    maps::{self, LinkDetails, TableMap},
+    observed::{Fact, LinkView, Problem},
+};
+use dualwrite_api::{
+    DualWriteOperationSpec,
+    operation::{Action, Approval, ConnectionSetReference, PlannedMap, ReliesOn},
+};
+
+const KEYS_CHANGED: &str = "the integration keys have changed";
+
+/// What differs between a plan and the one that would be made now, in words.
+pub fn between_plans(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> String {
+    let mut moved: Vec<String> = facts(before, now);
+    moved.extend(wishes(before, now));
+    if moved.is_empty() {
+        moved.extend(text(
+            "the time that it may take",
+            &before.timeout,
+            &now.timeout,
+        ));
+    }
+    if moved.is_empty() && (before.steps != now.steps || before.losses != now.losses) {
+        moved.push("its steps, or what would be lost, are different now".into());
+    }
+    if moved.is_empty() {
+        "another operation has ended since".into()
+    } else {
+        moved.join("; ")
+    }
+}
+
+/// What is different at Microsoft's.
+fn facts(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<String> {
+    let (old, new) = (&before.relies_on, &now.relies_on);
+    let (old_target, new_target) = (&before.target, &now.target);
+    let mut moved = Vec::new();
+    moved.extend(text(
+        "the Dataverse environment",
+        &old_target.environment_id,
+        &new_target.environment_id,
+    ));
+    if moved.is_empty() && old_target != new_target {
+        moved.push("the name or the address of the Dataverse environment has changed".into());
+    }
+    moved.extend(text(
+        "Power Platform integration",
+        &old.integration,
+        &new.integration,
+    ));
+    moved.extend(text("the link", &old.link, &new.link));
+    moved.extend(names(
+        "the packages to be installed",
+        &old.applications,
+        &new.applications,
+    ));
+    if let (Some(old), Some(new)) = (&old.connection_set, &new.connection_set) {
+        let is_same_link = before.relies_on.link == now.relies_on.link;
+        moved.extend(connection_set(old, new, is_same_link));
+    }
+    let maps = planned_maps(&old.maps, &new.maps);
+    if maps.is_empty() && order(&old.maps) != order(&new.maps) {
+        moved.push("the order in which table maps can be started has changed".into());
+    }
+    moved.extend(maps);
+    moved.extend(names("the solutions", &old.solutions, &new.solutions));
+    if old.integration_keys != new.integration_keys {
+        moved.push(KEYS_CHANGED.into());
+    }
+    moved
+}
+
+/// What the connection's spec says otherwise.
+fn wishes(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<String> {
+    let (old, new) = (&before.options, &now.options);
+    let start = |starts| if starts { "AsBefore" } else { "Never" };
+    let mut moved = Vec::new();
+    moved.extend(names(
+        companies(before.action),
+        &before.relies_on.legal_entities,
+        &now.relies_on.legal_entities,
+    ));
+    moved.extend(text("mismatch.force", &old.force, &new.force));
+    moved.extend(text(
+        "mismatch.startMaps",
+        start(old.start_maps),
+        start(new.start_maps),
+    ));
+    if !before.access.is_same_way(&now.access) {
+        moved.push("how it is reached has changed".into());
+    }
+    moved.extend(text(
+        "how long a step may take",
+        &old.step_timeout,
+        &new.step_timeout,
+    ));
+    if is_automatic(before) != is_automatic(now) {
+        moved.push("whether it needs an approval has changed".into());
+    }
+    moved
+}
+
+const fn companies(action: Action) -> &'static str {
+    match action {
+        Action::Reset => "the companies after the reset",
+        Action::Setup | Action::Link | Action::StopMaps => "the companies",
+    }
+}
+
+fn is_automatic(plan: &DualWriteOperationSpec) -> bool {
+    plan.approval == Approval::NotRequired
+}
+
+fn text<T: PartialEq + Display + ?Sized>(what: &str, before: &T, now: &T) -> Option<String> {
+    (before != now).then(|| format!("{what} was {before} and is {now}"))
+}
+
+fn names(what: &str, before: &[String], now: &[String]) -> Option<String> {
+    let list = |names: &[String]| match names {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    };
+    (before != now).then(|| format!("{what} were {} and are {}", list(before), list(now)))
+}
+
+fn connection_set(
+    before: &ConnectionSetReference,
+    now: &ConnectionSetReference,
+    is_same_link: bool,
+) -> impl Iterator<Item = String> {
+    let id = text("the connection set", &before.id, &now.id);
+    let companies = names(
+        "the companies of the link",
+        &before.legal_entities,
+        &now.legal_entities,
+    );
+    let visible = match (before.environment_visible, now.environment_visible) {
+        _ if !is_same_link => None,
+        (true, false) => {
+            Some("the environment that dual-write is linked to is not visible any more")
+        }
+        (false, true) => Some("the environment that dual-write is linked to is visible now"),
+        (true, true) | (false, false) => None,
+    };
+    [id, companies, visible.map(str::to_owned)]
+        .into_iter()
+        .flatten()
+}
+
+/// By the name of each map, what must run before it.
+fn order(maps: &[PlannedMap]) -> Vec<(&str, &[String])> {
+    maps.iter()
+        .map(|map| (map.name.as_str(), map.after.as_slice()))
+        .collect()
+}
+
+/// What was read now.
+#[derive(Clone, Copy, Debug)]
+pub struct Now<'a> {
+    /// Where dual-write is linked to.
+    pub link: &'a LinkView,
+    /// Its table maps.
+    pub maps: &'a Fact<Vec<TableMap>>,
+    /// What else a reset takes away.
+    pub details: &'a LinkDetails,
+}
+
+/// What has moved since a plan was made, in words; nothing when all of it holds.
+pub fn since_planned(plan: &DualWriteOperationSpec, now: &Now<'_>) -> Fact<Vec<String>> {
+    match compare(plan, now) {
+        Ok(moved) => Fact::Known(moved),
+        Err(problem) => Fact::Unknown(problem.clone()),
+    }
+}
+
+fn compare<'a>(plan: &DualWriteOperationSpec, now: &Now<'a>) -> Result<Vec<String>, &'a Problem> {
+    let mut moved = link(&plan.relies_on, now.link)?;
+    if plan.action != Action::Reset || !moved.is_empty() {
+        return Ok(moved);
+    }
+    moved.extend(maps(&plan.relies_on.maps, read(now.maps)?));
+    moved.extend(details(&plan.relies_on, now.details)?);
+    Ok(moved)
+}
+
+/// What has moved beside the link and its maps: keys, companies, solutions.
+///
+/// # Errors
+/// One of them could not be read.
+pub fn details<'a>(plan: &ReliesOn, now: &'a LinkDetails) -> Result<Vec<String>, &'a Problem> {
+    let set = read(&now.connection_set)?;
+    let solutions = read(&now.solutions)?;
+    let mut moved = Vec::new();
+    if plan.integration_keys != set.keys() {
+        moved.push(KEYS_CHANGED.into());
+    }
+    let planned = plan.connection_set.as_ref();
+    let before = planned.map_or(&[][..], |planned| &planned.legal_entities);
+    moved.extend(names("the companies of the link", before, &set.companies()));
+    moved.extend(names("the solutions", &plan.solutions, solutions));
+    Ok(moved)
+}
+
+const fn read<T>(fact: &Fact<T>) -> Result<&T, &Problem> {
+    match fact {
+        Fact::Known(value) => Ok(value),
+        Fact::Unknown(problem) => Err(problem),
+    }
+}
+
+fn link<'a>(plan: &ReliesOn, now: &'a LinkView) -> Result<Vec<String>, &'a Problem> {
+    match now {
+        LinkView::Unknown(problem) => Err(problem),
+        LinkView::To(link) if !same_id(&link.environment_id, &plan.link) => Ok(vec![format!(
+            "dual-write was linked to {} and is linked to {}",
+            plan.link, link.environment_id
+        )]),
+        LinkView::To(link) => {
+            let planned = plan.connection_set.as_ref().map(|set| set.id.as_str());
+            let is_same = planned == Some(link.connection_set_id.as_str());
+            let moved = (!is_same).then(|| {
+                format!(
+                    "the connection set is another one, {}",
+                    link.connection_set_id
+                )
+            });
+            Ok(moved.into_iter().collect())
+        }
+        // It may be the environment that is stopped, but nothing can be done to a link that is not seen.
+        LinkView::Absent | LinkView::HostDown(_) | LinkView::NotObserved => {
+            Ok(vec!["the link is not seen any more".into()])
+        }
+    }
+}
+
+/// What has moved among the maps that were read.
+fn maps(planned: &[PlannedMap], now: &[TableMap]) -> Vec<String> {
+    planned_maps(
+        planned,
+        &maps::planned(now, &BTreeMap::new(), &BTreeMap::new()),
+    )
+}
+
+/// What has moved among the maps of two plans. The order of starting and the solutions are no facts that a plan falls with.
+pub fn planned_maps(before: &[PlannedMap], now: &[PlannedMap]) -> Vec<String> {
+    let by_name = |maps: &[PlannedMap]| -> BTreeMap<String, Vec<PlannedMap>> {
+        let mut named: BTreeMap<String, Vec<PlannedMap>> = BTreeMap::new();
+        for map in maps {
+            named.entry(map.name.clone()).or_default().push(map.clone());
+        }
+        named
+    };
+    let (before, now) = (by_name(before), by_name(now));
+    let mut moved: Vec<String> = before
+        .iter()
+        .filter_map(|(name, planned)| match now.get(name) {
+            None => Some(format!("the map {name} is gone")),
+            Some(found) if found.len() != planned.len() => {
+                Some(format!("the map {name} is there {} times", found.len()))
+            }
+            Some(found) => planned
+                .iter()
+                .zip(found)
+                .find_map(|(one, other)| map(one, other)),
+        })
+        .collect();
+    let new = now.keys().filter(|name| !before.contains_key(*name));
+    moved.extend(new.map(|name| format!("the map {name} is new")));
+    moved
+}
+
+fn map(before: &PlannedMap, now: &PlannedMap) -> Option<String> {
+    let name = &before.name;
+    if before.state != now.state {
+        Some(format!(
+            "the map {name} was {} and is {}",
+            before.state, now.state
+        ))
+    } else if before.version != now.version || before.author != now.author {
+        Some(format!("the map {name} has another version"))
+    } else if before.project != now.project {
+        Some(format!("the map {name} was made anew"))
+    } else {
+        None
+    }
+}
