@@ -4,10 +4,14 @@
 //! | Module | What it is |
 //! |---|---|
 //! | [`controller`] | the shell: where Kubernetes, the decisions and Microsoft's APIs meet |
-//! | [`runtime`] | the process: flags, logs, metrics, shutdown |
+//! | [`leader_election`] | which replica works |
+//! | [`metrics`] | numbers |
+//! | [`runtime`] | the process: flags, logs, shutdown; it puts the others together |
 //!
 //! What they meet with are crates of their own: `dualwrite-api` (the resources), `dualwrite-plan` (the decisions) and
 //! `dualwrite-microsoft` (the clients). None of them knows this one.
 
 pub mod controller;
+pub mod leader_election;
+pub mod metrics;
 pub mod runtime;

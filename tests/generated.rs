@@ -13,9 +13,10 @@ use clap::CommandFactory as _;
 use dualwrite_api::connection::CheckName;
 use dualwrite_api::operation::{Action, Phase};
 use dualwrite_api::{ConditionType, DualWriteConnection, Reason};
-use dualwrite_microsoft::{Api, CallObserver as _, Class, catalogue};
+use dualwrite_microsoft::{Api, Call, CallObserver as _, Class, catalogue};
+use dualwrite_operator::controller::condition_metrics::ConditionMetrics;
+use dualwrite_operator::metrics::Metrics;
 use dualwrite_operator::runtime::cli::Cli;
-use dualwrite_operator::runtime::metrics::Metrics;
 use k8s_openapi::api::core::v1::Secret;
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -105,10 +106,10 @@ fn flags_of_run() -> Vec<clap::Arg> {
 #[test]
 fn the_metrics_are_documented_as_they_are_served() {
     let metrics = Metrics::default();
-    metrics.show_conditions(Vec::new());
+    metrics.show(ConditionMetrics { scopes: Vec::new() });
     metrics.pass("any").done(true);
     metrics.operation_ended(Action::Setup, Phase::Succeeded, Duration::ZERO);
-    metrics.call(Api::Entra, "any", "200", Duration::ZERO);
+    metrics.call(Call::Token, "200", Duration::ZERO);
     let text = metrics.text().unwrap();
     let mut served = BTreeMap::new();
     for line in text.lines() {

@@ -15,7 +15,7 @@ use super::{
     turns::Turns,
     watch::Scope,
 };
-use crate::runtime::{leadership::Leadership, metrics::Metrics};
+use crate::{leader_election::Leadership, metrics::Metrics};
 use dualwrite_microsoft::{HostPolicy, Http, dual_write::CallTemplate};
 use dualwrite_plan::{checks::Preflight, observed::Package, world::Settings};
 

@@ -11,6 +11,7 @@
 //! | [`act`] | what an operation's pass reads and sends at Microsoft's |
 //! | [`backup`] | what a reset takes away, as `ConfigMap`s |
 //! | [`claims`] | which namespace may claim which environments |
+//! | [`condition_metrics`] | the conditions of connections, as metrics |
 //! | [`connection`] | the controller of `DualWriteConnection` |
 //! | [`contain`] | what becomes of a pass that panics |
 //! | [`deletion`] | the finalizer of a connection, and what its deletion does |
@@ -22,6 +23,7 @@
 pub mod act;
 pub mod backup;
 pub mod claims;
+pub mod condition_metrics;
 pub mod connection;
 pub mod contain;
 pub mod context;

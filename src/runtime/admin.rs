@@ -14,8 +14,8 @@ use axum::{
 };
 use tokio::net::TcpListener;
 
-use super::{
-    leadership::{Leadership, Standing},
+use crate::{
+    leader_election::{Leadership, Standing},
     metrics::Metrics,
 };
 

@@ -1,10 +1,7 @@
-//! The process: flags, logs, metrics, the admin server, leader election and shutdown.
+//! The process: flags, logs, the admin server, shutdown, and everything put together.
 
 pub mod admin;
 pub mod cli;
-pub mod election;
-pub mod leadership;
-pub mod metrics;
 pub mod panics;
 pub mod run;
 pub mod sign_in;

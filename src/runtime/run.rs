@@ -17,16 +17,17 @@ use kube::{
 };
 use tokio::{net::TcpListener, sync::Notify};
 
-use super::{
-    admin, cli,
-    leadership::{self, Candidate, Leadership},
+use super::{admin, cli};
+use crate::{
+    controller::{
+        claims::Claims,
+        condition_metrics::ConditionMetrics,
+        context::{Context, Options, Parts},
+        identities::Ambient,
+        watch::{self, Shutdown, Unwatched},
+    },
+    leader_election::{self, Candidate, Leadership},
     metrics::Metrics,
-};
-use crate::controller::{
-    claims::Claims,
-    context::{Context, Options, Parts},
-    identities::Ambient,
-    watch::{self, Shutdown, Unwatched},
 };
 use dualwrite_api::FIELD_MANAGER;
 use dualwrite_microsoft::{
@@ -59,7 +60,9 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
         .iter()
         .map(|unwatched| Arc::clone(&unwatched.scope))
         .collect();
-    metrics.show_conditions(scopes.clone());
+    metrics.show(ConditionMetrics {
+        scopes: scopes.clone(),
+    });
     let client = client().await?;
     let candidate = candidate(&flags, &client, &metrics);
     let leadership = candidate.as_ref().map_or_else(
@@ -177,8 +180,10 @@ impl Work {
 
 /// This replica in the election; `None` without one.
 fn candidate(flags: &cli::Run, client: &Client, metrics: &Metrics) -> Option<Candidate> {
-    let elects = flags.leader_election.unwrap_or_else(leadership::in_a_pod);
-    let namespace = leadership::own_namespace(&flags.service_account);
+    let elects = flags
+        .leader_election
+        .unwrap_or_else(leader_election::in_a_pod);
+    let namespace = leader_election::own_namespace(&flags.service_account);
     elects.then(|| {
         Candidate::new(
             client.clone(),

@@ -17,6 +17,7 @@ mod tests;
 pub use page::page;
 
 use super::error::{Api, Class};
+use crate::Call;
 
 /// What the entries of one file are about.
 #[derive(Debug)]
@@ -71,7 +72,7 @@ pub struct Entry {
     /// What it shows.
     pub sign: Sign,
     /// The calls that it is about; empty: any.
-    pub calls: &'static [&'static str],
+    pub calls: &'static [Call],
     /// The statuses that it comes with; empty: any.
     pub statuses: &'static [u16],
     /// Its name in conditions, in CamelCase.
@@ -116,7 +117,7 @@ impl Entry {
     }
 
     /// The same, of these calls only.
-    const fn of_calls(mut self, calls: &'static [&'static str]) -> Self {
+    const fn of_calls(mut self, calls: &'static [Call]) -> Self {
         self.calls = calls;
         self
     }
@@ -147,7 +148,8 @@ impl Entry {
 
     fn fits(&self, failure: &Failure<'_>) -> bool {
         self.api == failure.api
-            && (self.calls.is_empty() || self.calls.contains(&failure.call))
+            && (self.calls.is_empty()
+                || failure.call.is_some_and(|call| self.calls.contains(&call)))
             && (self.statuses.is_empty()
                 || failure
                     .status
@@ -194,8 +196,8 @@ impl Sign {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Failure<'a> {
     pub(super) api: Api,
-    /// The name of the call; empty where the failure is told within the answer of another call.
-    pub(super) call: &'a str,
+    /// The call; none where the failure is told within the answer of another call.
+    pub(super) call: Option<Call>,
     pub(super) status: Option<u16>,
     pub(super) code: &'a str,
     pub(super) text: &'a str,
@@ -213,7 +215,7 @@ pub(super) fn find(failure: &Failure<'_>) -> Option<&'static Entry> {
 pub fn explain(api: Api, text: &str) -> Option<&'static Entry> {
     find(&Failure {
         api,
-        call: "",
+        call: None,
         status: None,
         code: "",
         text,

@@ -6,13 +6,10 @@ pub use rows::{ApplicationUser, Company, Rows, application_users, companies};
 
 use super::auth::{Audience, Session, bad_url};
 use super::clouds::AllowedHost;
-use super::error::{Api, Call, CallError};
+use super::error::{Call, CallError};
 use super::json::Fields;
 
-const INTEGRATION: Call = Call {
-    api: Api::Dataverse,
-    operation: "retrieveIntegrationDetails",
-};
+const INTEGRATION: Call = Call::RetrieveIntegrationDetails;
 /// "Dataverse instance isn't integrated with finance and operations."
 const NOT_INTEGRATED: &str = "0x80048d0b";
 

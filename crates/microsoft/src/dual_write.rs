@@ -28,13 +28,5 @@ pub use table_maps::{MapVersion, TableMap, TableMapState, table_maps};
 pub use template::{CallTemplate, TemplateError};
 
 use super::Audience;
-use super::error::{Api, Call};
 
 const AUDIENCE: Audience = Audience::DualWriteService;
-
-const fn call(operation: &'static str) -> Call {
-    Call {
-        api: Api::DualWrite,
-        operation,
-    }
-}

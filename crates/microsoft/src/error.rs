@@ -55,12 +55,71 @@ pub enum Class {
     Unexpected,
 }
 
-/// Which call it is: for errors, metrics and traces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Call {
-    pub(super) api: Api,
-    /// The name of the call in camel case, such as `getEnvironment`.
-    pub(super) operation: &'static str,
+/// Which call it is: for errors, metrics and the catalogue. Its name is written in camel case, such as `getEnvironment`.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::Display, strum::EnumString,
+)]
+#[strum(serialize_all = "camelCase")]
+#[allow(
+    missing_docs,
+    reason = "each is documented at the function that makes it"
+)]
+pub enum Call {
+    Token,
+    DeviceCode,
+    ListEnvironments,
+    GetEnvironment,
+    ListApplicationPackages,
+    InstallApplication,
+    GetOperation,
+    RetrieveIntegrationDetails,
+    ListSystemUsers,
+    ListCompanies,
+    GetLink,
+    GetConnectionSet,
+    ListMaps,
+    ListSolutions,
+    GetPrerequisites,
+    GetMapStatus,
+    GetSolutionStatus,
+    CreateLink,
+    ResetLink,
+    StartMaps,
+    SwitchActiveVersion,
+    ApplySolution,
+    SetIntegrationKeys,
+    FinanceOperationsRoot,
+}
+
+impl Call {
+    /// The API that it belongs to.
+    pub const fn api(self) -> Api {
+        match self {
+            Self::Token | Self::DeviceCode => Api::Entra,
+            Self::ListEnvironments
+            | Self::GetEnvironment
+            | Self::ListApplicationPackages
+            | Self::InstallApplication
+            | Self::GetOperation => Api::PowerPlatform,
+            Self::RetrieveIntegrationDetails | Self::ListSystemUsers | Self::ListCompanies => {
+                Api::Dataverse
+            }
+            Self::GetLink
+            | Self::GetConnectionSet
+            | Self::ListMaps
+            | Self::ListSolutions
+            | Self::GetPrerequisites
+            | Self::GetMapStatus
+            | Self::GetSolutionStatus
+            | Self::CreateLink
+            | Self::ResetLink
+            | Self::StartMaps
+            | Self::SwitchActiveVersion
+            | Self::ApplySolution
+            | Self::SetIntegrationKeys => Api::DualWrite,
+            Self::FinanceOperationsRoot => Api::FinanceOperations,
+        }
+    }
 }
 
 /// A call that failed. Its fields are those of [`CallFailure`]; boxed, because it is the error of every call.
@@ -81,10 +140,8 @@ impl Deref for CallError {
 /// events and logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallFailure {
-    /// The API.
-    pub api: Api,
-    /// The name of the call, such as `getEnvironment`.
-    pub operation: &'static str,
+    /// Which call it is.
+    pub call: Call,
     /// The host that was asked.
     pub host: String,
     /// The HTTP status, when there was an answer.
@@ -123,8 +180,8 @@ impl fmt::Display for CallError {
         write!(
             f,
             "{} ({} at {})",
-            self.api.in_words(),
-            self.operation,
+            self.call.api().in_words(),
+            self.call,
             self.host
         )?;
         if let Some(status) = self.status {
@@ -148,8 +205,7 @@ impl CallError {
     /// A failure without an answer.
     pub(super) fn new(call: Call, host: &str, class: Class, message: impl Into<String>) -> Self {
         Self(Box::new(CallFailure {
-            api: call.api,
-            operation: call.operation,
+            call,
             host: host.to_owned(),
             status: None,
             code: None,
@@ -188,8 +244,8 @@ impl CallError {
         problem: Problem,
     ) -> Self {
         let entry = catalogue::find(&Failure {
-            api: call.api,
-            call: call.operation,
+            api: call.api(),
+            call: Some(call),
             status: Some(status),
             code: problem.code.as_deref().unwrap_or_default(),
             text: &problem.message,

@@ -3,13 +3,10 @@
 use http::Method;
 
 use super::clouds::{AllowedHost, HostKind};
-use super::error::{Api, Call};
+use super::error::Call;
 use super::http::{Body, Http, Request};
 
-const ROOT: Call = Call {
-    api: Api::FinanceOperations,
-    operation: "financeOperationsRoot",
-};
+const ROOT: Call = Call::FinanceOperationsRoot;
 
 /// Whether an environment is up.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -231,8 +231,8 @@ impl Http {
         request: &Request<'_>,
     ) -> Result<reqwest::Response, Broken> {
         tracing::debug!(
-            api = %request.call.api,
-            operation = request.call.operation,
+            api = %request.call.api(),
+            call = %request.call,
             host = request.url.host().name(),
             path = request.url.as_url().path(),
             "request"
@@ -273,10 +273,8 @@ impl Http {
             Err(broken) => broken.code(),
         };
         let took = started.elapsed();
-        tracing::debug!(api = %request.call.api, operation = request.call.operation, code, ?took, "answer");
-        self.0
-            .observer
-            .call(request.call.api, request.call.operation, code, took);
+        tracing::debug!(api = %request.call.api(), call = %request.call, code, ?took, "answer");
+        self.0.observer.call(request.call, code, took);
     }
 }
 

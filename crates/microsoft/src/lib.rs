@@ -32,6 +32,6 @@ mod text;
 
 pub use auth::{Audience, Identity, Limits, Session};
 pub use clouds::{AllowedHost, Cloud, HostKind, HostNotAllowed, HostPolicy};
-pub use error::{Api, CallError, CallFailure, Class, MutationError};
+pub use error::{Api, Call, CallError, CallFailure, Class, MutationError};
 pub use http::{Http, HttpOptions};
 pub use observer::{CallObserver, Unobserved};

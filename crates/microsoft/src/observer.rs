@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::error::Api;
+use super::error::Call;
 
 /// Is told about every request that was tried.
 pub trait CallObserver: Send + Sync {
@@ -10,7 +10,7 @@ pub trait CallObserver: Send + Sync {
     ///
     /// `code` comes from a small set: the HTTP status, or `timeout`, `connect` (nothing was written),
     /// `lost` (the answer did not arrive whole) or `late` (a deadline passed before anything was written).
-    fn call(&self, api: Api, operation: &'static str, code: &str, took: Duration);
+    fn call(&self, call: Call, code: &str, took: Duration);
 }
 
 /// Observes nothing.
@@ -18,5 +18,5 @@ pub trait CallObserver: Send + Sync {
 pub struct Unobserved;
 
 impl CallObserver for Unobserved {
-    fn call(&self, _: Api, _: &'static str, _: &str, _: Duration) {}
+    fn call(&self, _: Call, _: &str, _: Duration) {}
 }

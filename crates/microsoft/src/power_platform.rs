@@ -14,7 +14,7 @@ pub use packages::{Package, PackageError, PackageList, PackageState, application
 
 use super::auth::bad_url;
 use super::clouds::RequestUrl;
-use super::error::{Api, Call, CallError};
+use super::error::{Call, CallError};
 use super::{Audience, Session};
 
 /// \[D\] the version of the environment calls.
@@ -23,13 +23,6 @@ const ENVIRONMENTS_VERSION: &str = "2024-10-01";
 const PACKAGES_VERSION: &str = "2022-03-01-preview";
 
 const AUDIENCE: Audience = Audience::PowerPlatform;
-
-const fn call(operation: &'static str) -> Call {
-    Call {
-        api: Api::PowerPlatform,
-        operation,
-    }
-}
 
 /// The URL of a path at the session's Power Platform API.
 fn url(

@@ -70,7 +70,7 @@ pub fn of_sign_in(error: &CallError, whose: &CredentialStatus) -> Problem {
 
 /// A failed call, by this identity: it may be its sign-in that failed.
 pub fn of_call_by(error: &CallError, whose: &CredentialStatus) -> Problem {
-    if error.api == Api::Entra {
+    if error.call.api() == Api::Entra {
         of_sign_in(error, whose)
     } else {
         of_call(error)

@@ -13,14 +13,11 @@ use url::form_urlencoded::Serializer;
 use super::identity::{DUAL_WRITE_CLIENT, FOR_A_REFRESH_TOKEN};
 use super::{Audience, bad_url, tokens};
 use crate::clouds::Cloud;
-use crate::error::{Api, Call, CallError, Class};
+use crate::error::{Call, CallError, Class};
 use crate::http::{Body, Http, Request};
 use crate::{json, text};
 
-const DEVICE_CODE: Call = Call {
-    api: Api::Entra,
-    operation: "deviceCode",
-};
+const DEVICE_CODE: Call = Call::DeviceCode;
 
 /// A sign-in that waits for a person.
 pub struct DeviceCode {

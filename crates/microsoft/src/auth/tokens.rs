@@ -13,14 +13,11 @@ use tokio::time::Instant;
 use super::identity::{RefreshTokenStore, SourceError};
 use super::{Audience, Identity, bad_url};
 use crate::clouds::{Cloud, RequestUrl};
-use crate::error::{Api, Call, CallError, Class};
+use crate::error::{Call, CallError, Class};
 use crate::http::{Body, Http, Request};
 use crate::json;
 
-const TOKEN: Call = Call {
-    api: Api::Entra,
-    operation: "token",
-};
+const TOKEN: Call = Call::Token;
 /// A token is fetched anew this long before it expires, or at half of its life if that is later.
 const EARLY: Duration = Duration::from_mins(5);
 /// A longer life is not believed.

@@ -1,6 +1,7 @@
 //! The Web API of one Dataverse.
 
 use super::{Area, Entry, Evidence, Sign};
+use crate::Call;
 use crate::error::{Api, Class};
 
 pub(super) const AREA: Area = Area {
@@ -74,7 +75,7 @@ static ENTRIES: &[Entry] = &[
         "Install the dual-write application first: in LCS, press \"Dual-write application\".",
         SETUP,
     )
-    .of_calls(&["listCompanies"])
+    .of_calls(&[Call::ListCompanies])
     .with_status(&[404])
     .marked(Evidence::Inferred),
     told(
@@ -84,7 +85,7 @@ static ENTRIES: &[Entry] = &[
         "Compare the environment's URL in the Power Platform admin center with the host that was asked.",
         INTEGRATION_CALL,
     )
-    .of_calls(&["retrieveIntegrationDetails"])
+    .of_calls(&[Call::RetrieveIntegrationDetails])
     .with_status(&[404])
     .marked(Evidence::Inferred),
     told(

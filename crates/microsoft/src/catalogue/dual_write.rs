@@ -5,6 +5,7 @@
 //! itself is not documented, so what a status of one of its calls means is inferred [I].
 
 use super::{Area, Entry, Evidence, Sign};
+use crate::Call;
 use crate::error::{Api, Class};
 
 pub(super) const AREA: Area = Area {
@@ -20,23 +21,23 @@ const PREREQUISITES: &str = "https://learn.microsoft.com/dynamics365/fin-ops-cor
 const CLIENTS: &str = "https://github.com/microsoft/Dual-write-automations";
 
 /// The calls that name a link by its connection set, or something that belongs to it.
-const READS_OF_A_LINK: &[&str] = &[
-    "getConnectionSet",
-    "listMaps",
-    "listSolutions",
-    "getPrerequisites",
-    "getMapStatus",
-    "getSolutionStatus",
+const READS_OF_A_LINK: &[Call] = &[
+    Call::GetConnectionSet,
+    Call::ListMaps,
+    Call::ListSolutions,
+    Call::GetPrerequisites,
+    Call::GetMapStatus,
+    Call::GetSolutionStatus,
 ];
-const CHANGES_OF_A_LINK: &[&str] = &[
-    "resetLink",
-    "startMaps",
-    "switchActiveVersion",
-    "applySolution",
+const CHANGES_OF_A_LINK: &[Call] = &[
+    Call::ResetLink,
+    Call::StartMaps,
+    Call::SwitchActiveVersion,
+    Call::ApplySolution,
 ];
-const LINKS: &[&str] = &["createLink", "resetLink"];
+const LINKS: &[Call] = &[Call::CreateLink, Call::ResetLink];
 /// What is never sent again by itself when its answer does not say what became of it.
-const SENT_ONCE: &[&str] = &["createLink", "resetLink", "applySolution"];
+const SENT_ONCE: &[Call] = &[Call::CreateLink, Call::ResetLink, Call::ApplySolution];
 
 const fn told(
     sign: Sign,
@@ -50,7 +51,7 @@ const fn told(
 
 /// What a status of these calls means, as far as it can be inferred.
 const fn status(
-    calls: &'static [&'static str],
+    calls: &'static [Call],
     statuses: &'static [u16],
     reason: &'static str,
     cause: &'static str,
@@ -136,7 +137,7 @@ static ENTRIES: &[Entry] = &[
         MODULE,
     ),
     status(
-        &["getLink"],
+        &[Call::GetLink],
         &[404],
         "DualWriteNotFound",
         "the dual-write service does not know this address, so it is that of another service or region, or dual-write has no consent in the tenant.",
@@ -150,7 +151,7 @@ static ENTRIES: &[Entry] = &[
         "Look for 33976c19-1db5-4c02-810e-c243db79efde under Enterprise applications in the Microsoft Entra admin center, and have a tenant administrator consent to it; if it is there, press \"Link to Power Platform environment\" in LCS instead.",
         SETUP,
     )
-    .of_calls(&["createLink"])
+    .of_calls(&[Call::CreateLink])
     .with_status(&[404]),
     status(
         READS_OF_A_LINK,
@@ -161,7 +162,7 @@ static ENTRIES: &[Entry] = &[
     )
     .class(Class::Transient),
     status(
-        &["setIntegrationKeys"],
+        &[Call::SetIntegrationKeys],
         &[404],
         "DatasetNotFound",
         "the dual-write service has no tables of this environment under the name that its connection set gives.",
@@ -175,14 +176,14 @@ static ENTRIES: &[Entry] = &[
         "Open the Dual-write page and look whether the environment is linked, and to which Dataverse; then try again.",
     ),
     status(
-        &["createLink"],
+        &[Call::CreateLink],
         &[400, 405, 415, 422],
         "LinkCallRefused",
         "the dual-write service does not understand the request. No public source shows this call, so it may be wrong.",
         "Press \"Link to Power Platform environment\" in LCS, with spec.link.method: Manual; docs/linking.md says how to correct the call.",
     ),
     status(
-        &["resetLink"],
+        &[Call::ResetLink],
         &[400, 405, 415, 422],
         "ResetCallRefused",
         "the dual-write service does not understand the request.",
@@ -204,7 +205,7 @@ static ENTRIES: &[Entry] = &[
         "Check that the linked Dataverse is enabled in the Power Platform admin center, and that the account is system administrator on both sides.",
         MODULE,
     )
-    .of_calls(&["startMaps"])
+    .of_calls(&[Call::StartMaps])
     .with_status(&[403]),
     told(
         Sign::Status,
@@ -213,7 +214,7 @@ static ENTRIES: &[Entry] = &[
         "Put the account that made the link into the Kubernetes Secret, or do this on the Dual-write page as that account.",
         MODULE,
     )
-    .of_calls(&["startMaps", "switchActiveVersion", "applySolution", "setIntegrationKeys"])
+    .of_calls(&[Call::StartMaps, Call::SwitchActiveVersion, Call::ApplySolution, Call::SetIntegrationKeys])
     .with_status(&[401]),
     told(
         Sign::Status,

@@ -2,6 +2,7 @@
 //! failure, which stands in the list of packages.
 
 use super::{Area, Entry, Evidence, Sign};
+use crate::Call;
 use crate::error::{Api, Class};
 
 pub(super) const AREA: Area = Area {
@@ -88,7 +89,7 @@ static ENTRIES: &[Entry] = &[
         "Compare spec.setup.applications with the list in the Power Platform admin center, Dynamics 365 apps of the environment.",
         APPS,
     )
-    .of_calls(&["installApplication"])
+    .of_calls(&[Call::InstallApplication])
     .with_status(&[404])
     .marked(Evidence::Inferred),
     told(
@@ -98,7 +99,7 @@ static ENTRIES: &[Entry] = &[
         "Compare spec.dataverse.environmentId with the environment's details in the Power Platform admin center; if it is right, give the application a role for that environment.",
         SERVICE_PRINCIPAL,
     )
-    .of_calls(&["listApplicationPackages"])
+    .of_calls(&[Call::ListApplicationPackages])
     .with_status(&[404])
     .marked(Evidence::Inferred),
     told(
@@ -108,7 +109,7 @@ static ENTRIES: &[Entry] = &[
         "Have a Power Platform administrator register the application as a management application, or give it a role that may install in this environment, in the Power Platform admin center.",
         SERVICE_PRINCIPAL,
     )
-    .of_calls(&["installApplication"])
+    .of_calls(&[Call::InstallApplication])
     .with_status(&[403]),
     told(
         Sign::Status,

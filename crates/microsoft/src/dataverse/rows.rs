@@ -2,17 +2,11 @@
 
 use super::super::auth::{Audience, Session, bad_url};
 use super::super::clouds::AllowedHost;
-use super::super::error::{Api, Call, CallError};
+use super::super::error::{Call, CallError};
 use super::super::paging::{self, Pages};
 
-const USERS: Call = Call {
-    api: Api::Dataverse,
-    operation: "listSystemUsers",
-};
-const COMPANIES: Call = Call {
-    api: Api::Dataverse,
-    operation: "listCompanies",
-};
+const USERS: Call = Call::ListSystemUsers;
+const COMPANIES: Call = Call::ListCompanies;
 /// More companies than anybody links; those beyond are not read, and then nothing is said to be missing.
 const MOST_COMPANIES: usize = 2_000;
 /// Each application has one user, as a rule.

@@ -1,5 +1,6 @@
 //! A connection set: the two sides of a link, and the companies that take part.
 
+use crate::Call;
 use serde_json::Value;
 
 use super::integration_keys::integration_keys;
@@ -101,7 +102,7 @@ pub async fn connection_set(
     let to = To {
         session,
         service,
-        operation: "getConnectionSet",
+        call: Call::GetConnectionSet,
     };
     let answer = to.get(&["api", "ConnectionSet", cname], &[]).await?;
     let body = answer.json()?;

@@ -1,5 +1,6 @@
 //! The first link.
 
+use crate::Call;
 use jiff::Timestamp;
 
 use super::send::To;
@@ -70,7 +71,7 @@ pub async fn create_link(
     let to = To {
         session,
         service,
-        operation: "createLink",
+        call: Call::CreateLink,
     };
     let call = template.render(&link.values());
     to.by_template(call, send_by).await.map(drop)

@@ -1,5 +1,6 @@
 //! Integration keys: by which columns dual-write finds a row of Dataverse again.
 
+use crate::Call;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -29,7 +30,7 @@ pub async fn set_integration_keys(
     let to = To {
         session,
         service,
-        operation: "setIntegrationKeys",
+        call: Call::SetIntegrationKeys,
     };
     let refuse = |why: String| Err(MutationError::NotSent(to.refuse(why)));
     if keys.is_empty() {

@@ -1,6 +1,7 @@
 //! Where dual-write is linked.
 
 use super::send::To;
+use crate::Call;
 use crate::Session;
 use crate::clouds::AllowedHost;
 use crate::error::CallError;
@@ -44,7 +45,7 @@ pub async fn link(
     let to = To {
         session,
         service,
-        operation: "getLink",
+        call: Call::GetLink,
     };
     let query = [
         ("targetType", "AX"),

@@ -1,5 +1,6 @@
 //! Starting, stopping, pausing, resuming and initialising table maps, and which version of a map is active.
 
+use crate::Call;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -94,7 +95,7 @@ pub async fn change_maps(
     let to = To {
         session,
         service,
-        operation: "startMaps",
+        call: Call::StartMaps,
     };
     let refuse = |why: String| MutationError::NotSent(to.refuse(why));
     if cid.trim().is_empty() {
@@ -144,7 +145,7 @@ pub async fn switch_version(
     let to = To {
         session,
         service,
-        operation: "switchActiveVersion",
+        call: Call::SwitchActiveVersion,
     };
     if template_id.trim().is_empty() || project_id.trim().is_empty() {
         return Err(MutationError::NotSent(to.refuse(

@@ -1,5 +1,6 @@
 //! Requests that the service works off: how far they are.
 
+use crate::Call;
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -114,7 +115,7 @@ pub async fn map_request(
     let to = To {
         session,
         service,
-        operation: "getMapStatus",
+        call: Call::GetMapStatus,
     };
     let path = ["api", "DualWriteManagement", "1.0", "Status", request_id];
     let Some(answer) = unless_gone(to.get(&path, &[]).await)? else {
@@ -190,7 +191,7 @@ pub async fn solution_request(
     let to = To {
         session,
         service,
-        operation: "getSolutionStatus",
+        call: Call::GetSolutionStatus,
     };
     let path = [
         "api",

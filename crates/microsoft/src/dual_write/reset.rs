@@ -1,5 +1,6 @@
 //! A reset: dual-write's configuration is cleared, and the connection set is made anew.
 
+use crate::Call;
 use jiff::Timestamp;
 
 use super::connection_set::ConnectionSetEnvironment;
@@ -145,7 +146,7 @@ pub async fn reset(
     let to = To {
         session,
         service,
-        operation: "resetLink",
+        call: Call::ResetLink,
     };
     if let Some(why) = reset.contradiction() {
         return Err(MutationError::NotSent(to.refuse(why)));

@@ -1,11 +1,12 @@
 //! What all calls of the service have in common: how they are sent, and how an acceptance is understood.
 
+use crate::Call;
 use http::Method;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::AUDIENCE;
 use super::template::Rendered;
-use super::{AUDIENCE, call};
 use crate::Session;
 use crate::auth::{Change, bad_url};
 use crate::clouds::{AllowedHost, RequestUrl};
@@ -21,15 +22,14 @@ pub const LINK_TIMEOUT_FACTOR: u32 = 10;
 pub(super) struct To<'a> {
     pub(super) session: &'a Session,
     pub(super) service: &'a AllowedHost,
-    /// The name of the call.
-    pub(super) operation: &'static str,
+    pub(super) call: Call,
 }
 
 impl To<'_> {
     fn url(&self, path: &[&str], query: &[(&str, &str)]) -> Result<RequestUrl, CallError> {
         self.service
             .url(path, query)
-            .map_err(|bad| bad_url(call(self.operation), self.service, bad))
+            .map_err(|bad| bad_url(self.call, self.service, bad))
     }
 
     /// Read.
@@ -39,25 +39,19 @@ impl To<'_> {
         query: &[(&str, &str)],
     ) -> Result<Answer, CallError> {
         let url = self.url(path, query)?;
-        self.session
-            .read(call(self.operation), &AUDIENCE, &url)
-            .await
+        self.session.read(self.call, &AUDIENCE, &url).await
     }
 
     /// Read what clients ask for with a slash at the end.
     pub(super) async fn get_with_slash(&self, path: &[&str]) -> Result<Answer, CallError> {
         let url = self.url(path, &[])?.with_slash();
-        self.session
-            .read(call(self.operation), &AUDIENCE, &url)
-            .await
+        self.session.read(self.call, &AUDIENCE, &url).await
     }
 
     /// Ask with a POST that changes nothing.
     pub(super) async fn ask(&self, path: &[&str], body: Value) -> Result<Answer, CallError> {
         let url = self.url(path, &[])?;
-        self.session
-            .ask(call(self.operation), &AUDIENCE, &url, body)
-            .await
+        self.session.ask(self.call, &AUDIENCE, &url, body).await
     }
 
     /// Change something by a POST, at most once.
@@ -104,7 +98,7 @@ impl To<'_> {
     ) -> Result<Answer, MutationError> {
         let url = self.url(path, query).map_err(MutationError::NotSent)?;
         let change = Change {
-            call: call(self.operation),
+            call: self.call,
             method,
             url: &url,
             body,
@@ -122,12 +116,7 @@ impl To<'_> {
 
     /// What is not even asked, because the service is known to fail on it or the answer would mean something else.
     pub(super) fn refuse(&self, why: impl Into<String>) -> CallError {
-        CallError::new(
-            call(self.operation),
-            self.service.name(),
-            Class::Unexpected,
-            why,
-        )
+        CallError::new(self.call, self.service.name(), Class::Unexpected, why)
     }
 }
 

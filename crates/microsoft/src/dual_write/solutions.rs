@@ -1,5 +1,6 @@
 //! Solutions, which bring table maps, and the order in which maps can be started.
 
+use crate::Call;
 use jiff::Timestamp;
 use serde_json::json;
 
@@ -25,7 +26,7 @@ pub async fn solutions(
     let to = To {
         session,
         service,
-        operation: "listSolutions",
+        call: Call::ListSolutions,
     };
     let path = [
         "api",
@@ -68,7 +69,7 @@ pub async fn apply_solution(
     let to = To {
         session,
         service,
-        operation: "applySolution",
+        call: Call::ApplySolution,
     };
     if unique_name.trim().is_empty() {
         return Err(MutationError::NotSent(to.refuse(
@@ -104,7 +105,7 @@ pub async fn prerequisites(
     let to = To {
         session,
         service,
-        operation: "getPrerequisites",
+        call: Call::GetPrerequisites,
     };
     if template_id.trim().is_empty() {
         return Err(to.refuse("the table map has no template id (tid); read the table maps again."));

@@ -1,5 +1,6 @@
 //! Table maps, as the service lists them.
 
+use crate::Call;
 use serde_json::Value;
 
 use super::requests::{LastRequest, Progress};
@@ -98,7 +99,7 @@ pub async fn table_maps(
     let to = To {
         session,
         service,
-        operation: "listMaps",
+        call: Call::ListMaps,
     };
     if cid.trim().is_empty() {
         return Err(to.refuse("the id of the connection set is empty."));

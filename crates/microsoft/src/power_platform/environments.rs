@@ -1,6 +1,7 @@
 //! Environments of Power Platform, and the finance and operations environment that each is integrated with.
 
-use super::{AUDIENCE, ENVIRONMENTS_VERSION, call, url};
+use super::{AUDIENCE, ENVIRONMENTS_VERSION, url};
+use crate::Call;
 use crate::error::CallError;
 use crate::json::{Fields, Odd};
 use crate::{Session, paging};
@@ -129,7 +130,7 @@ impl FinOpsMetadata {
 /// # Errors
 /// A page could not be read, or its link leads to another host.
 pub async fn environments(session: &Session) -> Result<EnvironmentList, CallError> {
-    let call = call("listEnvironments");
+    let call = Call::ListEnvironments;
     let query = [("api-version", ENVIRONMENTS_VERSION)];
     let first = url(
         session,
@@ -158,7 +159,7 @@ pub async fn environments(session: &Session) -> Result<EnvironmentList, CallErro
 /// # Errors
 /// Status 404 when it does not exist or the identity may not see it.
 pub async fn environment(session: &Session, id: &str) -> Result<Environment, CallError> {
-    let call = call("getEnvironment");
+    let call = Call::GetEnvironment;
     let query = [("api-version", ENVIRONMENTS_VERSION)];
     let url = url(
         session,

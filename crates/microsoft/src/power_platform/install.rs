@@ -1,5 +1,6 @@
 //! Installing an application package, and following the operation that this starts.
 
+use crate::Call;
 use std::fmt;
 
 use http::Method;
@@ -7,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::packages::PackageError;
-use super::{AUDIENCE, PACKAGES_VERSION, call, url};
+use super::{AUDIENCE, PACKAGES_VERSION, url};
 use crate::Session;
 use crate::auth::{Change, bad_url};
 use crate::clouds::AllowedHost;
@@ -89,7 +90,7 @@ pub async fn install(
     unique_name: &str,
     send_by: Timestamp,
 ) -> Result<InstallAccepted, MutationError> {
-    let call = call("installApplication");
+    let call = Call::InstallApplication;
     let path = [
         "appmanagement",
         "environments",
@@ -199,7 +200,7 @@ pub async fn operation(
     environment_id: &str,
     operation: &RemoteOperation,
 ) -> Result<OperationStatus, CallError> {
-    let call = call("getOperation");
+    let call = Call::GetOperation;
     let host = session.cloud().power_platform();
     let url = if operation.0.starts_with("https://") {
         host.link(&operation.0)

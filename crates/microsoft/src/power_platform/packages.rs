@@ -1,8 +1,9 @@
 //! Application packages of an environment.
 
+use crate::Call;
 use std::cmp::Ordering;
 
-use super::{AUDIENCE, PACKAGES_VERSION, call, url};
+use super::{AUDIENCE, PACKAGES_VERSION, url};
 use crate::error::CallError;
 use crate::json::{Fields, Odd};
 use crate::{Session, paging};
@@ -135,7 +136,7 @@ pub async fn application_packages(
     session: &Session,
     environment_id: &str,
 ) -> Result<PackageList, CallError> {
-    let call = call("listApplicationPackages");
+    let call = Call::ListApplicationPackages;
     let path = [
         "appmanagement",
         "environments",

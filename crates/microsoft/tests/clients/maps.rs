@@ -278,7 +278,10 @@ async fn not_sent_refused_and_lost_are_told_apart() {
             "{wanted}: {error:?}"
         );
         assert_eq!(seen.len(), 1, "sent exactly once");
-        assert_eq!(error.call_error().operation, "startMaps");
+        assert_eq!(
+            error.call_error().call,
+            dualwrite_microsoft::Call::StartMaps
+        );
     }
 }
 

@@ -64,7 +64,7 @@ async fn without_a_connection_a_mutation_is_not_sent() {
     let MutationError::NotSent(error) = error else {
         panic!("{error}")
     };
-    assert_eq!(error.api, Api::PowerPlatform);
+    assert_eq!(error.call.api(), Api::PowerPlatform);
     assert!(error.message.contains("no connection"), "{error}");
 }
 

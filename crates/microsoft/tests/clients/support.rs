@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dualwrite_microsoft::{
-    AllowedHost, Api, CallObserver, Cloud, HostKind, HostPolicy, Http, HttpOptions, Identity,
+    AllowedHost, Call, CallObserver, Cloud, HostKind, HostPolicy, Http, HttpOptions, Identity,
     Limits, Session,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -216,14 +216,11 @@ impl Server {
 
 /// What a [`CallObserver`] was told.
 #[derive(Default)]
-pub(crate) struct Observed(pub(crate) Mutex<Vec<(Api, &'static str, String)>>);
+pub(crate) struct Observed(pub(crate) Mutex<Vec<(Call, String)>>);
 
 impl CallObserver for Observed {
-    fn call(&self, api: Api, operation: &'static str, code: &str, _: Duration) {
-        self.0
-            .lock()
-            .unwrap()
-            .push((api, operation, code.to_owned()));
+    fn call(&self, call: Call, code: &str, _: Duration) {
+        self.0.lock().unwrap().push((call, code.to_owned()));
     }
 }
 

@@ -8,20 +8,13 @@ use std::{
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text},
-    metrics::{
-        MetricType,
-        counter::Counter,
-        family::Family,
-        gauge::{ConstGauge, Gauge},
-        histogram::Histogram,
-    },
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
-use crate::controller::watch::Scope;
 use dualwrite_api::operation::{Action, Phase};
-use dualwrite_microsoft::{Api, CallObserver};
+use dualwrite_microsoft::{Call, CallObserver};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct PassLabels {
@@ -128,10 +121,9 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Shows the conditions of every resource in these scopes, as they are when somebody asks.
-    pub fn show_conditions(&self, scopes: Vec<Arc<Scope>>) {
-        self.registry()
-            .register_collector(Box::new(Conditions { scopes }));
+    /// Shows what this finds whenever somebody asks.
+    pub fn show(&self, found: impl Collector) {
+        self.registry().register_collector(Box::new(found));
     }
 
     /// Whether this replica leads.
@@ -179,8 +171,9 @@ impl Metrics {
 }
 
 impl CallObserver for Metrics {
-    fn call(&self, api: Api, operation: &'static str, code: &str, took: Duration) {
-        let api = <&'static str>::from(api);
+    fn call(&self, call: Call, code: &str, took: Duration) {
+        let api = call.api().into();
+        let operation = call.into();
         self.0
             .calls
             .get_or_create(&CallLabels {
@@ -221,86 +214,5 @@ impl PassTimer<'_> {
             .pass_seconds
             .get_or_create(&KindLabel { kind: self.kind });
         seconds.observe(self.began.elapsed().as_secs_f64());
-    }
-}
-
-/// The conditions of all connections, read from the stores when asked for, so that a deleted one is gone at once.
-struct Conditions {
-    scopes: Vec<Arc<Scope>>,
-}
-
-impl fmt::Debug for Conditions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Conditions")
-            .field("scopes", &self.scopes.len())
-            .finish()
-    }
-}
-
-impl Collector for Conditions {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let help = "The conditions of each connection: 1 for the status that holds";
-        let mut family = encoder.encode_descriptor("condition", help, None, MetricType::Gauge)?;
-        for scope in &self.scopes {
-            for connection in scope.connections.state() {
-                let Ok(connection) = &connection.0 else {
-                    continue;
-                };
-                let namespace = connection.metadata.namespace.as_deref().unwrap_or_default();
-                let name = connection.metadata.name.as_deref().unwrap_or_default();
-                for condition in connection
-                    .status
-                    .iter()
-                    .flat_map(|status| &status.conditions)
-                {
-                    let labels = [
-                        ("namespace", namespace),
-                        ("name", name),
-                        ("type", condition.type_.as_str()),
-                        ("status", condition.status.as_str()),
-                        ("reason", condition.reason.as_str()),
-                    ];
-                    ConstGauge::new(1_i64).encode(family.encode_family(&labels)?)?;
-                }
-            }
-        }
-        self.expiries(&mut encoder)
-    }
-}
-
-impl Conditions {
-    /// Until when credentials are good, where that is known.
-    fn expiries(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let name = "credential_expires_timestamp_seconds";
-        let help = "Until when a credential is good, in seconds since 1970, where that is known";
-        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        for scope in &self.scopes {
-            for connection in scope.connections.state() {
-                let Ok(connection) = &connection.0 else {
-                    continue;
-                };
-                let namespace = connection.metadata.namespace.as_deref().unwrap_or_default();
-                let name = connection.metadata.name.as_deref().unwrap_or_default();
-                let credentials = connection
-                    .status
-                    .iter()
-                    .flat_map(|status| &status.credentials);
-                for credential in credentials {
-                    let Some(end) = credential.expires_at else {
-                        continue;
-                    };
-                    let (used_for, kind) =
-                        (credential.used_for.to_string(), credential.kind.to_string());
-                    let labels = [
-                        ("namespace", namespace),
-                        ("name", name),
-                        ("used_for", &used_for),
-                        ("kind", &kind),
-                    ];
-                    ConstGauge::new(end.as_second()).encode(family.encode_family(&labels)?)?;
-                }
-            }
-        }
-        Ok(())
     }
 }

@@ -1,11 +1,13 @@
 //! The lease: one replica leads, the others stand by.
 //!
 //! Nothing is safe because of it. An act is fenced by its recorded intent, whoever leads; the lease only keeps replicas
-//! from working in vain against each other. The decision is in [`election`](super::election), the requests are here.
+//! from working in vain against each other. The decision is in [`election`], the requests are here.
 //!
 //! kube-lease-manager would have been the crate for this. In 0.13 a leader that cannot reach the API server is never
 //! told that its lease has run out, a standby notices a released lease only when it would have expired, and releasing
 //! can take the lease from another who has got it meanwhile. So this is our own.
+
+mod election;
 
 use std::{
     path::Path,
@@ -22,10 +24,8 @@ use kube::{
 };
 use tokio::sync::watch;
 
-use super::{
-    election::{Election, Next},
-    metrics::Metrics,
-};
+use self::election::{Election, Next};
+use crate::metrics::Metrics;
 use dualwrite_api::FIELD_MANAGER;
 
 /// The lease's name, in the operator's own namespace.
