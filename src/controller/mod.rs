@@ -7,30 +7,26 @@
 //! |---|---|
 //! | [`context`] | what every pass shares |
 //! | [`identities`] | Secrets to sessions, shared by resources with the same credential |
-//! | [`observe`] | what a connection's pass reads at Microsoft's |
-//! | [`act`] | what an operation's pass reads and sends at Microsoft's |
-//! | [`backup`] | what a reset takes away, as `ConfigMap`s |
+//! | [`reach`] | the hosts of a resource, checked, and its identities |
+//! | [`reader`] | what is read at Microsoft's, for both controllers |
 //! | [`claims`] | which namespace may claim which environments |
 //! | [`condition_metrics`] | the conditions of connections, as metrics |
 //! | [`connection`] | the controller of `DualWriteConnection` |
 //! | [`contain`] | what becomes of a pass that panics |
-//! | [`deletion`] | the finalizer of a connection, and what its deletion does |
 //! | [`operation`] | the controller of `DualWriteOperation` |
 //! | [`report`] | every write to Kubernetes |
 //! | [`turns`] | whose pass is next |
 //! | [`watch`] | streams, stores and triggers |
 
-pub mod act;
-pub mod backup;
 pub mod claims;
 pub mod condition_metrics;
 pub mod connection;
 pub mod contain;
 pub mod context;
-pub mod deletion;
 pub mod identities;
-pub mod observe;
 pub mod operation;
+pub mod reach;
+pub mod reader;
 pub mod report;
 pub mod turns;
 pub mod watch;

@@ -3,6 +3,10 @@
 //! The intent stands in the API server, with the resourceVersion of what the decision was made from, before anything is
 //! sent. So whoever dies, is late or sees an old copy cannot send twice: it finds the intent, or is refused by it.
 
+mod backup;
+mod observe;
+mod send;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -15,10 +19,10 @@ use kube::{
 };
 
 use super::{
-    act::{self, Reach},
     connection::{PassError, while_writing},
     contain::contain,
     context::Context,
+    reach::Reach,
     report::{self, WriteError},
     watch,
 };
@@ -31,7 +35,7 @@ use dualwrite_plan::{
     assemble::Event,
     desired::Desired,
     messages,
-    operation::is_asked_for,
+    operation::{is_asked_for, reads},
     world::{KnownOperation, between},
 };
 
@@ -85,15 +89,16 @@ pub async fn reconcile(
 
 async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Action, PassError> {
     let known = watch::known(operation);
-    if !act::needs_reading(&known) {
+    if known.is_finished() {
         context.forget_sending(&known.uid);
         return release(operation, context)
             .await
             .map(|()| Action::await_change());
     }
     let access = access(context, &known);
-    let reach = Reach::of(context, &known, &access).await;
-    let observed = act::observe(context, &reach, &known).await;
+    let reads = reads(&known);
+    let reach = observe::reach(context, &known, &access, &reads).await;
+    let observed = observe::observe(context, &reach, &known, &reads).await;
     let owner = owner(context, &known);
     let others = others(context, &known);
     let pass = Pass {
@@ -172,7 +177,7 @@ async fn begin(
         step = send.step,
         "sending the request of a recorded intent"
     );
-    let sent = act::send(pass.context, reach, pass.known, send).await;
+    let sent = send::send(pass.context, reach, pass.known, send).await;
     if let Sent::Lost(problem) | Sent::Refused(problem) | Sent::NotSent(problem) = &sent {
         tracing::warn!(
             operation = pass.known.name,

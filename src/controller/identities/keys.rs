@@ -6,7 +6,7 @@ use kube::Api;
 use secrecy::SecretString;
 
 use super::not_granted;
-use crate::controller::{context::Context, observe::problem};
+use crate::controller::{context::Context, reader::problem};
 use dualwrite_api::{EXPIRES_ON, Reason};
 use dualwrite_plan::observed::Problem;
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::{
 use kube::{Api, api::PostParams};
 use secrecy::SecretString;
 
-use crate::controller::{context::Context, observe::problem};
+use crate::controller::{context::Context, reader::problem};
 use dualwrite_microsoft::{
     auth::{AssertionSource, SourceError},
     error::Class,

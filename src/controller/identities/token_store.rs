@@ -20,7 +20,7 @@ use kube::{Api, api::PostParams};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::controller::{context::Context, observe::problem};
+use crate::controller::{context::Context, reader::problem};
 use dualwrite_api::{FIELD_MANAGER, conditions, values};
 use dualwrite_microsoft::{
     auth::{RefreshTokenStore, SourceError},

@@ -38,6 +38,13 @@ pub fn environment(environment: &power_platform::Environment) -> Environment {
     }
 }
 
+/// Whether an environment is one side of the integration with this finance and operations host. One without Dataverse is
+/// the placeholder that Lifecycle Services makes.
+pub fn is_integrated(environment: &Environment, host: &str) -> bool {
+    let named = environment.finance_operations.as_ref();
+    environment.has_dataverse && named.and_then(|named| named.host.as_deref()) == Some(host)
+}
+
 /// `Linked` is managed in Lifecycle Services, `Internal` is a unified environment [D].
 fn finance_operations(finops: &power_platform::FinOpsMetadata) -> FinanceOperationsReference {
     let unified = finops

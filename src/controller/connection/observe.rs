@@ -1,32 +1,25 @@
 //! What a connection's pass reads at Microsoft's: independent reads at once, reads that cannot change the decision
 //! skipped or less often.
 
-mod dataverse;
-pub mod facts;
-mod freshness;
-pub mod maps;
-pub mod problem;
-pub mod reads;
-
 use std::sync::Arc;
 
-use freshness::Freshness;
 use jiff::Timestamp;
 
-use super::{
+use super::freshness::Freshness;
+use crate::controller::{
     context::{Context, SlowReads},
-    identities::{self, Shared, SignedBy},
+    identities::{self, Shared},
+    reach::{Hosts, Reach, Service},
+    reader::{facts, problem},
 };
 use dualwrite_api::{
-    DualWriteConnectionStatus, Reason,
+    DualWriteConnectionStatus,
     connection::{
         CredentialKind, CredentialStatus, CredentialUse, DualWriteService, LinkObservation,
         MismatchPolicy,
     },
-    values,
 };
 use dualwrite_microsoft::{
-    AllowedHost, HostKind,
     auth::Audience,
     dual_write,
     power_platform::{self, EnvironmentList},
@@ -48,7 +41,7 @@ pub async fn connection(
     desired: &Desired,
     memory: &DualWriteConnectionStatus,
 ) -> (Observed, Vec<CredentialStatus>) {
-    let began = super::now();
+    let began = crate::controller::now();
     let pass = match Pass::prepare(context, desired, memory, began).await {
         Ok(pass) => pass,
         Err(problem) => {
@@ -56,7 +49,7 @@ pub async fn connection(
             return (observed, memory.credentials.clone());
         }
     };
-    let (platform, link) = tokio::join!(pass.platform(), pass.link());
+    let (platform, link) = tokio::join!(pass.platform(), pass.reach.link(context));
     let observed = pass.together(platform, link).await;
     let credentials = pass.credentials_seen(&memory.credentials);
     (observed, credentials)
@@ -68,21 +61,13 @@ pub fn suspended(began: Timestamp) -> Observed {
 }
 
 /// One pass with its identities.
-struct Pass<'a> {
-    context: &'a Context,
-    desired: &'a Desired,
-    began: Timestamp,
-    fresh: Freshness,
-    application: Arc<Shared>,
-    signed_by: [Option<SignedBy>; 2],
-    finance_operations: AllowedHost,
-    service: Result<Option<Service>, Problem>,
-}
-
-/// The dual-write service and the account that uses it.
-struct Service {
-    host: AllowedHost,
-    account: Arc<Shared>,
+pub(super) struct Pass<'a> {
+    pub(super) context: &'a Context,
+    pub(super) desired: &'a Desired,
+    pub(super) began: Timestamp,
+    pub(super) fresh: Freshness,
+    pub(super) application: Arc<Shared>,
+    reach: Reach,
 }
 
 /// What the Power Platform and Dataverse say.
@@ -104,62 +89,53 @@ impl<'a> Pass<'a> {
         memory: &DualWriteConnectionStatus,
         began: Timestamp,
     ) -> Result<Self, Problem> {
-        let finance_operations =
-            allowed(context, desired, HostKind::FinanceOperations, &desired.host)?;
+        let (namespace, cloud) = (&desired.namespace, desired.cloud);
         let service = wanted_service(desired);
-        let service_host = match service {
-            Some(service) => Some(service_host(context, desired, service)?),
-            None => None,
-        };
+        let hosts = Hosts::check(context, cloud, &desired.host, service)?;
         context
             .claims
-            .check(&desired.namespace, &desired.host, &desired.environment_id)?;
-        let application = identities::application(
-            context,
-            &desired.namespace,
-            desired.cloud,
-            &desired.credentials,
-        )
-        .await?;
-        let (mut signed_account, mut reached) = (None, Ok(None));
-        if let (Some(service), Some(host)) = (service, service_host) {
-            reached = account(context, desired, service).await.map(|account| {
-                let shared = Arc::clone(&account.shared);
-                signed_account = Some(account);
-                Some(Service {
-                    host,
-                    account: shared,
-                })
-            });
-        }
+            .check(namespace, &desired.host, &desired.environment_id)?;
+        let application =
+            identities::application(context, namespace, cloud, &desired.credentials).await?;
+        let account = match service.zip(hosts.service) {
+            None => Ok(None),
+            Some((service, host)) => {
+                let tenant = &desired.credentials.tenant_id;
+                identities::dual_write_account(context, namespace, cloud, tenant, service)
+                    .await
+                    .map(|account| Some((host, account)))
+            }
+        };
         let pass = Self {
             fresh: Freshness::of(desired, memory, began),
             context,
             desired,
             began,
             application: Arc::clone(&application.shared),
-            signed_by: [Some(application), signed_account],
-            finance_operations,
-            service: reached,
+            reach: Reach {
+                application: Ok(application),
+                finance_operations: hosts.finance_operations,
+                service: account,
+            },
         };
-        if memory.last_handled_reconcile_at != desired.reconcile_at {
-            pass.allow_password_retry();
+        if memory.last_handled_reconcile_at != desired.reconcile_at
+            && let Some(service) = pass.service()
+        {
+            service.session.allow_password_retry();
         }
         Ok(pass)
     }
 
-    fn allow_password_retry(&self) {
-        if let Ok(Some(service)) = &self.service {
-            service.account.session.allow_password_retry();
-        }
+    fn service(&self) -> Option<Service<'_>> {
+        self.reach.service()
     }
 
     async fn platform(&self) -> Platform {
         let session = &self.application.session;
         if let Err(error) = session.token(&Audience::PowerPlatform).await {
-            let problem = match &self.signed_by[0] {
-                Some(signed) => problem::of_sign_in(&error, signed.credential()),
-                None => problem::of_call(&error),
+            let problem = match &self.reach.application {
+                Ok(signed) => problem::of_sign_in(&error, signed.credential()),
+                Err(problem) => problem.clone(),
             };
             return Platform::unknown(self.began, &problem);
         }
@@ -212,37 +188,16 @@ impl<'a> Pass<'a> {
 
     /// The packages matter only where the environment is integrated with this host.
     async fn applications(&self, environment: &Fact<SpecEnvironment>) -> Fact<Vec<Package>> {
-        let integrated = usable(environment)
-            .and_then(|environment| environment.finance_operations.as_ref())
-            .is_some_and(|named| named.host.as_deref() == Some(self.desired.host.as_str()));
-        if !integrated {
+        let host = &self.desired.host;
+        if !usable(environment).is_some_and(|usable| facts::is_integrated(usable, host)) {
             return Fact::Unknown(problem::not_read());
         }
         if let Some(kept) = self.context.slow_reads(&self.desired.uid, self.fresh.slow) {
             return Fact::Known(kept.applications);
         }
-        reads::applications(
-            &self.application.session,
-            &self.desired.environment_id,
-            &self.desired.applications,
-        )
-        .await
-    }
-
-    /// L. "No link" says something only if the finance and operations host is up in the same pass.
-    async fn link(&self) -> LinkView {
-        let service = match &self.service {
-            Ok(Some(service)) => service,
-            Ok(None) => return LinkView::NotObserved,
-            Err(problem) => return LinkView::Unknown(problem.clone()),
-        };
-        reads::link(
-            self.context,
-            &service.account.session,
-            &service.host,
-            &self.finance_operations,
-        )
-        .await
+        self.reach
+            .applications(&self.desired.environment_id, &self.desired.applications)
+            .await
     }
 
     async fn together(&self, platform: Platform, link: LinkView) -> Observed {
@@ -253,10 +208,9 @@ impl<'a> Pass<'a> {
             found.legal_entities = Some(set.legal_entities.clone());
         }
         self.keep_slow_reads(&platform.applications, &link);
-        let account = match &self.service {
-            Ok(Some(service)) => service.account.account.clone(),
-            Ok(None) | Err(_) => None,
-        };
+        let account = self
+            .service()
+            .and_then(|service| service.account.shared.account.clone());
         let tenant = match platform.list {
             Ok(list) => Fact::Known(self.tenant(&list, &link)),
             Err(problem) => Fact::Unknown(problem),
@@ -280,8 +234,10 @@ impl<'a> Pass<'a> {
 
     /// What can be told of the credentials. What was not read in this pass stays as it was.
     fn credentials_seen(&self, before: &[CredentialStatus]) -> Vec<CredentialStatus> {
-        let seen = self.signed_by.iter().flatten();
-        let mut all: Vec<_> = seen
+        let application = self.reach.application.iter();
+        let account = self.service().map(|service| service.account);
+        let mut all: Vec<_> = application
+            .chain(account)
             .map(|signed| {
                 let mut now = signed.status();
                 let same = before.iter().find(|old| {
@@ -293,7 +249,7 @@ impl<'a> Pass<'a> {
                 now
             })
             .collect();
-        if self.service.is_err() {
+        if self.reach.service.is_err() {
             let of_account =
                 |old: &&CredentialStatus| old.used_for == CredentialUse::DualWriteAccount;
             all.extend(before.iter().find(of_account).cloned());
@@ -306,27 +262,25 @@ impl<'a> Pass<'a> {
         let Fact::Known(()) = application else {
             return application;
         };
-        match &self.service {
-            Ok(None) => Fact::Known(()),
-            Err(problem) => Fact::Unknown(problem.clone()),
-            Ok(Some(service)) => match service
-                .account
-                .session
-                .token(&Audience::DualWriteService)
-                .await
-            {
-                Ok(()) => Fact::Known(()),
-                Err(error) => Fact::Unknown(match &self.signed_by[1] {
-                    Some(signed) => problem::of_sign_in(&error, signed.credential()),
-                    None => problem::of_call(&error),
-                }),
-            },
+        let account = match &self.reach.service {
+            Ok(None) => return Fact::Known(()),
+            Err(problem) => return Fact::Unknown(problem.clone()),
+            Ok(Some((_, account))) => account,
+        };
+        match account
+            .shared
+            .session
+            .token(&Audience::DualWriteService)
+            .await
+        {
+            Ok(()) => Fact::Known(()),
+            Err(error) => Fact::Unknown(problem::of_sign_in(&error, account.credential())),
         }
     }
 
     /// The companies of a link, for telling differences; they decide nothing, so they are read slowly.
     async fn with_companies(&self, link: LinkView) -> LinkView {
-        let (LinkView::To(mut found), Ok(Some(service))) = (link.clone(), &self.service) else {
+        let (LinkView::To(mut found), Some(service)) = (link.clone(), self.service()) else {
             return link;
         };
         let Some(name) = found
@@ -342,7 +296,7 @@ impl<'a> Pass<'a> {
             .filter(|kept| kept.connection_set.as_deref() == Some(&name))
         {
             Some(kept) => kept.legal_entities,
-            None => dual_write::connection_set(&service.account.session, &service.host, &name)
+            None => dual_write::connection_set(service.session, service.host, &name)
                 .await
                 .inspect_err(
                     |error| tracing::debug!(%error, "the companies of the link could not be read"),
@@ -355,9 +309,11 @@ impl<'a> Pass<'a> {
 
     /// What the table maps do: a part of the truth that changes by itself, so it is read each time.
     async fn maps(&self, link: &LinkView) -> Fact<Vec<TableMap>> {
-        match (link, &self.service) {
-            (LinkView::To(link), Ok(Some(service))) => service.of_link().maps(link).await,
-            (LinkView::Unknown(problem), _) | (_, Err(problem)) => Fact::Unknown(problem.clone()),
+        match (link, self.service(), &self.reach.service) {
+            (LinkView::To(link), Some(service), _) => service.maps(link).await,
+            (LinkView::Unknown(problem), ..) | (_, _, Err(problem)) => {
+                Fact::Unknown(problem.clone())
+            }
             _ => Fact::Unknown(problem::not_read()),
         }
     }
@@ -369,15 +325,13 @@ impl<'a> Pass<'a> {
 
     /// What else a reset would take away; only where the spec asks for resets, and the link is not where it should be.
     async fn details(&self, link: &LinkView, maps: &Fact<Vec<TableMap>>) -> LinkDetails {
-        let (LinkView::To(link), Ok(Some(service)), Fact::Known(maps)) =
-            (link, &self.service, maps)
+        let (LinkView::To(link), Some(service), Fact::Known(maps)) = (link, self.service(), maps)
         else {
             return LinkDetails::unread(&unread_details(maps));
         };
         if !self.is_to_be_reset(link) {
             return LinkDetails::unread(&problem::not_read());
         }
-        let service = service.of_link();
         let (connection_set, solutions, prerequisites) = tokio::join!(
             service.connection_set(link),
             service.solutions(link),
@@ -427,26 +381,10 @@ impl<'a> Pass<'a> {
             complete: list.complete,
             visible: list.environments.len(),
             naming_host: all()
-                .filter(|environment| {
-                    environment.has_dataverse
-                        && environment
-                            .finance_operations
-                            .as_ref()
-                            .and_then(|named| named.host.as_deref())
-                            == Some(self.desired.host.as_str())
-                })
+                .filter(|environment| facts::is_integrated(environment, &self.desired.host))
                 .collect(),
             linked: linked
                 .and_then(|id| all().find(|environment| environment.id.eq_ignore_ascii_case(id))),
-        }
-    }
-}
-
-impl Service {
-    fn of_link(&self) -> maps::Service<'_> {
-        maps::Service {
-            session: &self.account.session,
-            host: &self.host,
         }
     }
 }
@@ -503,43 +441,8 @@ fn wanted_service(desired: &Desired) -> Option<&DualWriteService> {
         .filter(|_| desired.link_observation == LinkObservation::Always)
 }
 
-fn service_host(
-    context: &Context,
-    desired: &Desired,
-    service: &DualWriteService,
-) -> Result<AllowedHost, Problem> {
-    let host = values::host_of(&service.url).unwrap_or_else(|| service.url.clone());
-    allowed(context, desired, HostKind::DualWriteService, &host)
-}
-
-async fn account(
-    context: &Context,
-    desired: &Desired,
-    service: &DualWriteService,
-) -> Result<SignedBy, Problem> {
-    let tenant = &desired.credentials.tenant_id;
-    identities::dual_write_account(context, &desired.namespace, desired.cloud, tenant, service)
-        .await
-}
-
-fn allowed(
-    context: &Context,
-    desired: &Desired,
-    kind: HostKind,
-    host: &str,
-) -> Result<AllowedHost, Problem> {
-    context
-        .hosts
-        .check(
-            super::identities::cloud_of_clients(desired.cloud),
-            kind,
-            host,
-        )
-        .map_err(|refused| Problem::needs_person(Reason::HostNotAllowed, refused.to_string()))
-}
-
 /// S, where its own Dataverse can be asked.
-fn usable(environment: &Fact<SpecEnvironment>) -> Option<&Environment> {
+pub(super) fn usable(environment: &Fact<SpecEnvironment>) -> Option<&Environment> {
     match environment {
         Fact::Known(SpecEnvironment::Visible(environment))
             if environment.has_dataverse && environment.readiness == Readiness::Ready =>

@@ -1,5 +1,10 @@
 //! The controller of `DualWriteConnection`: observe, decide, record, act, report.
 
+mod dataverse;
+mod deletion;
+mod freshness;
+mod observe;
+
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
@@ -12,7 +17,7 @@ use kube::{
 use super::{
     contain::contain,
     context::Context,
-    deletion, identities, observe,
+    identities,
     report::{self, WriteError},
     watch,
 };

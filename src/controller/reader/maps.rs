@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::problem;
-use crate::controller::context::Context;
+use crate::controller::{context::Context, reach::Service};
 use dualwrite_api::operation::{IntegrationKey, MapState};
 use dualwrite_microsoft::{
-    AllowedHost, Api, Session,
+    Api,
     dual_write::{self, TableMapState},
 };
 use dualwrite_plan::{
@@ -18,15 +18,6 @@ use dualwrite_plan::{
 
 /// How many prerequisites are asked for at once; the session limits it further.
 const AT_ONCE: usize = 8;
-
-/// How the dual-write service is asked about a link.
-#[derive(Clone, Copy)]
-pub struct Service<'a> {
-    /// The account's session.
-    pub session: &'a Session,
-    /// The service.
-    pub host: &'a AllowedHost,
-}
 
 impl Service<'_> {
     /// The table maps of a link.

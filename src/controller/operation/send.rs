@@ -1,26 +1,16 @@
-//! What an operation's pass reads and sends at Microsoft's.
-
-mod reads;
+//! The one request of a step, sent at Microsoft's.
 
 use jiff::Timestamp;
 
-pub use reads::observe;
-
-use super::{
-    backup,
+use super::backup;
+use crate::controller::{
     context::Context,
-    identities::{self, SignedBy},
-    observe::{maps::Service, problem},
+    reach::{Reach, Service},
+    reader::problem,
 };
-use dualwrite_api::{
-    DualWriteOperationSpec, Reason,
-    connection::CredentialStatus,
-    operation::{Access, Action, Phase},
-    values,
-};
+use dualwrite_api::{DualWriteOperationSpec, Reason, connection::CredentialStatus, values};
 use dualwrite_microsoft::{
-    AllowedHost, HostKind, MutationError,
-    auth::Audience,
+    MutationError,
     dual_write::{self, LinkRequest, ResetRequest},
     power_platform,
 };
@@ -29,105 +19,6 @@ use dualwrite_plan::{
     observed::{Problem, Tier},
     world::KnownOperation,
 };
-
-/// How an operation reaches both sides.
-pub struct Reach {
-    /// Needed for few steps: what goes on without it, such as putting maps back, does not wait for it.
-    application: Result<SignedBy, Problem>,
-    finance_operations: AllowedHost,
-    /// The dual-write service and the account that uses it; only for acts that need them.
-    service: Option<(AllowedHost, SignedBy)>,
-}
-
-impl Reach {
-    /// Checks the hosts and whether the namespace may claim them, then gets the identities that the next step needs, and
-    /// signs them in.
-    ///
-    /// # Errors
-    /// A host or a claim is not allowed, or a credential cannot be used; the problem says which, and what to do.
-    pub async fn of(
-        context: &Context,
-        operation: &KnownOperation,
-        access: &Access,
-    ) -> Result<Self, Problem> {
-        let cloud = access.cloud;
-        let allowed = |kind, url: &str| {
-            let host = values::host_of(url).unwrap_or_else(|| url.to_owned());
-            context
-                .hosts
-                .check(identities::cloud_of_clients(cloud), kind, &host)
-                .map_err(|refused| {
-                    Problem::needs_person(Reason::HostNotAllowed, refused.to_string())
-                })
-        };
-        let finance_operations =
-            allowed(HostKind::FinanceOperations, &access.finance_operations_url)?;
-        let service = match &access.dual_write_service {
-            None => None,
-            Some(service) => Some((service, allowed(HostKind::DualWriteService, &service.url)?)),
-        };
-        may_claim(context, operation, finance_operations.name())?;
-        let namespace = &operation.namespace;
-        let service = match service {
-            None => None,
-            Some((service, host)) => {
-                let tenant = &access.credentials.tenant_id;
-                let account =
-                    identities::dual_write_account(context, namespace, cloud, tenant, service)
-                        .await?;
-                let account = signed_in(operation, account, &Audience::DualWriteService).await?;
-                Some((host, account))
-            }
-        };
-        let application = if reads::needs_application(operation) {
-            match identities::application(context, namespace, cloud, &access.credentials).await {
-                Ok(application) => {
-                    signed_in(operation, application, &Audience::PowerPlatform).await
-                }
-                Err(problem) => Err(problem),
-            }
-        } else {
-            Err(problem::not_read())
-        };
-        Ok(Self {
-            application,
-            finance_operations,
-            service,
-        })
-    }
-}
-
-/// An identity that Entra accepts. Asked for first, so that a refusal says whose it is. Nobody signs in for a plan that
-/// waits for a person.
-async fn signed_in(
-    operation: &KnownOperation,
-    signed: SignedBy,
-    audience: &Audience,
-) -> Result<SignedBy, Problem> {
-    if reads::waits_for_a_person(operation) {
-        return Ok(signed);
-    }
-    match signed.shared.session.token(audience).await {
-        Ok(()) => Ok(signed),
-        Err(error) => Err(problem::of_sign_in(&error, signed.credential())),
-    }
-}
-
-/// What is under way needs the claim too, for it may have been taken off the list since: then it stands still, and goes on
-/// when the claim is back.
-fn may_claim(context: &Context, operation: &KnownOperation, host: &str) -> Result<(), Problem> {
-    let (claims, namespace, spec) = (&context.claims, &operation.namespace, &operation.spec);
-    // The address that is called, and the name that the plan is about: nobody may claim one by the other.
-    claims.check_host(namespace, host)?;
-    let host = &spec.finance_operations_host;
-    match spec.action {
-        // It is about where dual-write is linked to now, which the namespace does not claim.
-        Action::StopMaps => claims.check_host(namespace, host),
-        Action::Setup | Action::Link | Action::Reset => {
-            claims.check(namespace, host, &spec.target.environment_id)
-        }
-    }
-}
 
 /// Sends the one request of a step whose intent is recorded.
 pub async fn send(
@@ -158,16 +49,12 @@ pub async fn send(
             }
             sent
         }
-        request => match &reach.service {
-            Some((host, account)) => {
-                let service = Service {
-                    session: &account.shared.session,
-                    host,
-                };
+        request => match reach.service() {
+            Some(service) => {
                 let sent = change(context, service, &operation.spec, request, send.before).await;
                 sent.map_or_else(
                     || Sent::NotSent(problem::not_read()),
-                    |sent| answered(sent, account.credential()),
+                    |sent| answered(sent, service.credential()),
                 )
             }
             None => Sent::NotSent(Problem::needs_person(
@@ -181,7 +68,7 @@ pub async fn send(
 /// One request to the dual-write service; none if it is for somebody else.
 async fn change(
     context: &Context,
-    Service { session, host }: Service<'_>,
+    Service { session, host, .. }: Service<'_>,
     spec: &DualWriteOperationSpec,
     request: &Request,
     before: Timestamp,
@@ -288,12 +175,4 @@ fn link_request(spec: &DualWriteOperationSpec) -> LinkRequest {
         is_dev_instance: Tier::of_finance_operations(host, None) == Tier::Development,
         legal_entities: spec.relies_on.legal_entities.clone(),
     }
-}
-
-/// Whether anything needs to be read for an operation: one that has ended is only kept.
-pub fn needs_reading(operation: &KnownOperation) -> bool {
-    !matches!(
-        operation.status.phase,
-        Some(Phase::Succeeded | Phase::Failed | Phase::Void)
-    )
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use kube::{Resource, runtime::controller::Action};
 
-use super::{
-    connection::{PassError, while_writing},
+use super::{PassError, observe, while_writing};
+use crate::controller::{
     context::Context,
-    observe,
     report::{self, WriteError},
     watch,
 };
@@ -67,7 +66,7 @@ pub async fn pass(
     };
     match decide(connection, context, &desired, deleted).await {
         Deletion::Release(event) => release(connection, context, event).await,
-        Deletion::Wait(until) => Ok(Action::requeue(between(super::now(), until))),
+        Deletion::Wait(until) => Ok(Action::requeue(between(crate::controller::now(), until))),
         Deletion::Stop { name, spec } => create(connection, context, &name, *spec, deleted).await,
     }
 }
@@ -83,7 +82,7 @@ async fn decide(
     let observed = if deletion::is_to_be_held(desired) && !desired.suspend {
         observe::connection(context, desired, &memory).await.0
     } else {
-        observe::suspended(super::now())
+        observe::suspended(crate::controller::now())
     };
     let (operations, rivals) = watch::neighbours(context, desired);
     let world = World {
@@ -92,7 +91,7 @@ async fn decide(
         operations: &operations,
         rivals: &rivals,
         memory: &memory,
-        now: super::now(),
+        now: crate::controller::now(),
         settings: &context.options.settings,
     };
     deletion::decide(&world, deleted)
@@ -115,12 +114,12 @@ async fn create(
         Err(error)
             if error.is_of_an_ending_namespace()
                 || error.status() == Some(403)
-                    && super::now() >= after(deleted, deletion::SHUT_OUT_PATIENCE) =>
+                    && crate::controller::now() >= after(deleted, deletion::SHUT_OUT_PATIENCE) =>
         {
             let why = messages::maps_left(&format!("no operation could be created ({error})"));
             release(connection, context, warning(why)).await
         }
-        Err(error) if super::now() >= after(deleted, DELETION_PATIENCE) => {
+        Err(error) if crate::controller::now() >= after(deleted, DELETION_PATIENCE) => {
             let why = messages::maps_left(&format!("no operation could be created ({error})"));
             release(connection, context, warning(why)).await
         }

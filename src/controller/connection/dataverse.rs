@@ -1,18 +1,12 @@
 //! What the Dataverse of the spec says, and what the checks before a link look at there. The checks decide nothing, so
-//! their reads are few: see [`super::freshness`].
+//! their reads are few: see `freshness.rs`.
 
-use super::{Pass, facts, problem, usable};
+use super::observe::{Pass, usable};
+use crate::controller::reader::{self, facts, problem};
 use dualwrite_api::{Reason, connection::FailureClass, values};
-use dualwrite_microsoft::{
-    AllowedHost, HostKind, Session,
-    dataverse::{self, Rows},
-    error::CallError,
-};
+use dualwrite_microsoft::{AllowedHost, HostKind, dataverse};
 use dualwrite_plan::{
-    checks::{
-        ApplicationUser, Companies, Company, DATA_INTEGRATOR, DUAL_WRITE, FINANCE_AND_OPERATIONS,
-        Preflight,
-    },
+    checks::Preflight,
     observed::{DataverseSays, Fact, Problem, SpecEnvironment},
 };
 
@@ -48,7 +42,7 @@ impl Pass<'_> {
         if let Some(kept) = self.context.preflight(uid, self.fresh.preflight) {
             return kept;
         }
-        let read = read(&self.application.session, host).await;
+        let read = reader::preflight(&self.application.session, host).await;
         if is_worth_keeping(&read) {
             self.context.keep_preflight(uid, self.began, read.clone());
         }
@@ -73,25 +67,6 @@ impl Pass<'_> {
     }
 }
 
-/// What the checks look at in one Dataverse.
-async fn read(session: &Session, host: &AllowedHost) -> Preflight {
-    let applications = [
-        FINANCE_AND_OPERATIONS,
-        DATA_INTEGRATOR,
-        DUAL_WRITE[0],
-        DUAL_WRITE[1],
-    ];
-    let (users, companies) = tokio::join!(
-        dataverse::application_users(session, host, &applications),
-        dataverse::companies(session, host),
-    );
-    Preflight {
-        users: self::users(users),
-        companies: self::companies(companies),
-        account: None,
-    }
-}
-
 /// Whether it may be kept: what heals by itself is looked at again in the next pass.
 fn is_worth_keeping(preflight: &Preflight) -> bool {
     let passes = |problem: Option<&Problem>| {
@@ -100,40 +75,4 @@ fn is_worth_keeping(preflight: &Preflight) -> bool {
         })
     };
     !passes(preflight.users.problem()) && !passes(preflight.companies.problem())
-}
-
-/// A user that is missing from a list that could not be read whole may exist.
-fn users(
-    answer: Result<Rows<dataverse::ApplicationUser>, CallError>,
-) -> Fact<Vec<ApplicationUser>> {
-    match answer {
-        Err(error) => Fact::Unknown(problem::of_call(&error)),
-        Ok(list) if !list.complete => Fact::Unknown(problem::incomplete_users()),
-        Ok(list) => Fact::Known(
-            list.rows
-                .into_iter()
-                .map(|user| ApplicationUser {
-                    application_id: user.application_id,
-                    disabled: user.disabled,
-                })
-                .collect(),
-        ),
-    }
-}
-
-fn companies(answer: Result<Rows<dataverse::Company>, CallError>) -> Fact<Companies> {
-    match answer {
-        Err(error) => Fact::Unknown(problem::of_call(&error)),
-        Ok(list) => Fact::Known(Companies {
-            complete: list.complete,
-            rows: list
-                .rows
-                .into_iter()
-                .map(|company| Company {
-                    code: company.code,
-                    name: company.name,
-                })
-                .collect(),
-        }),
-    }
 }

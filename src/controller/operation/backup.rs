@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{ResourceExt, core::ObjectMeta};
 use sha2::{Digest, Sha256};
 
-use super::{
+use crate::controller::{
     context::Context,
     report::{self, WriteError},
 };
