@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use kube::{Client, runtime::events::Recorder};
 
 use super::{
-    claims::Claims,
+    allowed_claims::AllowedClaims,
+    fair_queue::FairQueue,
     identities::{Ambient, Identities},
-    turns::Turns,
     watch::Scope,
 };
 use crate::{leader_election::Leadership, metrics::Metrics};
@@ -26,7 +26,7 @@ pub struct Options {
     pub settings: Settings,
     /// The shortest interval of reads.
     pub least_interval: Duration,
-    /// How many passes of each controller run at once; of one namespace half as many, rounded up, see [`Turns`].
+    /// How many passes of each controller run at once; of one namespace half as many, rounded up, see [`FairQueue`].
     pub concurrency: u16,
     /// The operator's own `ServiceAccount`, `namespace:name`, for messages that say what to grant.
     pub service_account: String,
@@ -43,7 +43,7 @@ pub struct Context {
     /// Which hosts credentials may be sent to.
     pub hosts: HostPolicy,
     /// Which namespace may claim what.
-    pub claims: Claims,
+    pub allowed_claims: AllowedClaims,
     /// The identity of the operator's own pod, and who may use it.
     pub ambient: Ambient,
     /// The call that makes a link.
@@ -63,9 +63,9 @@ pub struct Context {
     /// What is watched: every namespace, or some.
     pub scopes: Vec<Arc<Scope>>,
     /// Which passes over connections run.
-    pub connection_turns: Turns,
+    pub connection_queue: FairQueue,
     /// Which passes over operations run.
-    pub operation_turns: Turns,
+    pub operation_queue: FairQueue,
     /// Reads that change slowly, by the uid of their connection.
     slow_reads: Mutex<HashMap<String, SlowReads>>,
     /// What the checks before a link have read, and when, by the uid of their connection.
@@ -106,7 +106,7 @@ pub struct Parts {
     /// Which hosts credentials may be sent to.
     pub hosts: HostPolicy,
     /// Which namespace may claim what.
-    pub claims: Claims,
+    pub allowed_claims: AllowedClaims,
     /// The identity of the operator's own pod, and who may use it.
     pub ambient: Ambient,
     /// The call that makes a link.
@@ -131,7 +131,7 @@ impl Context {
             recorder,
             http,
             hosts,
-            claims,
+            allowed_claims,
             ambient,
             link_template,
             reset_template,
@@ -148,13 +148,13 @@ impl Context {
             sequences: Mutex::default(),
             sending: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
-            connection_turns: Turns::new(options.concurrency),
-            operation_turns: Turns::new(options.concurrency),
+            connection_queue: FairQueue::new(options.concurrency),
+            operation_queue: FairQueue::new(options.concurrency),
             client,
             recorder,
             http,
             hosts,
-            claims,
+            allowed_claims,
             ambient,
             link_template,
             reset_template,

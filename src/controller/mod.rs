@@ -9,26 +9,26 @@
 //! | [`identities`] | Secrets to sessions, shared by resources with the same credential |
 //! | [`reach`] | the hosts of a resource, checked, and its identities |
 //! | [`reader`] | what is read at Microsoft's, for both controllers |
-//! | [`claims`] | which namespace may claim which environments |
+//! | [`allowed_claims`] | which namespace may claim which environments |
 //! | [`condition_metrics`] | the conditions of connections, as metrics |
 //! | [`connection`] | the controller of `DualWriteConnection` |
 //! | [`contain`] | what becomes of a pass that panics |
+//! | [`fair_queue`] | which pass is next |
 //! | [`operation`] | the controller of `DualWriteOperation` |
 //! | [`report`] | every write to Kubernetes |
-//! | [`turns`] | whose pass is next |
 //! | [`watch`] | streams, stores and triggers |
 
-pub mod claims;
+pub mod allowed_claims;
 pub mod condition_metrics;
 pub mod connection;
 pub mod contain;
 pub mod context;
+pub mod fair_queue;
 pub mod identities;
 pub mod operation;
 pub mod reach;
 pub mod reader;
 pub mod report;
-pub mod turns;
 pub mod watch;
 
 /// The time, in whole milliseconds: finer ones make the times in a status hard to read.

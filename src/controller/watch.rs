@@ -33,8 +33,8 @@ mod triggers;
 use super::{
     connection,
     context::Context,
+    fair_queue::{FairQueue, Place},
     operation,
-    turns::{Turn, Turns},
 };
 use claims::{HostClaims, ShownOperations};
 use triggers::{Changed, connection_changed, host_of, operation_changed};
@@ -314,25 +314,25 @@ fn due<K: Resource>() -> impl Predicate<K> {
 }
 
 /// Waits until a pass over something in this namespace may begin; otherwise says when to come again.
-async fn turn(
-    turns: &Turns,
+async fn place(
+    queue: &FairQueue,
     namespace: Option<String>,
     scope: &Scope,
     context: &Context,
     shutdown: Shutdown,
-) -> Result<Turn, controller::Action> {
+) -> Result<Place, controller::Action> {
     let namespace = namespace.unwrap_or_default();
-    let turn = async {
+    let place = async {
         all_listed(scope, &context.scopes).await;
-        turns.wait(&namespace).await
+        queue.wait(&namespace).await
     };
-    let turn = tokio::select! {
+    let place = tokio::select! {
         biased;
         () = shutdown => return Err(controller::Action::await_change()),
-        turn = turn => turn,
+        place = place => place,
     };
-    match turn {
-        Some(turn) if context.leadership.may_begin() => Ok(turn),
+    match place {
+        Some(place) if context.leadership.may_begin() => Ok(place),
         Some(_) => Err(controller::Action::requeue(AFTER_ERROR)),
         None => Err(controller::Action::requeue(
             IN_A_CROWD.mul_f64(1.0 + fastrand::f64()),
@@ -368,11 +368,11 @@ fn connection_controller(
             move |connection, context| {
                 let (scope, shutdown) = (Arc::clone(&scope), shutdown.clone());
                 async move {
-                    let turns = &context.connection_turns;
-                    let _turn =
-                        match turn(turns, connection.namespace(), &scope, &context, shutdown).await {
+                    let queue = &context.connection_queue;
+                    let _place =
+                        match place(queue, connection.namespace(), &scope, &context, shutdown).await {
                             Err(later) => return Ok(later),
-                            Ok(turn) => turn,
+                            Ok(place) => place,
                         };
                     let Some(connection) = as_it_is_now(&scope.connections, &connection) else {
                         return Ok(controller::Action::await_change());
@@ -420,10 +420,10 @@ fn operation_controller(
                     if is_over(&operation) {
                         return Box::pin(operation::reconcile(operation, context)).await;
                     }
-                    let turns = &context.operation_turns;
-                    let _turn = match turn(turns, operation.namespace(), &scope, &context, shutdown).await {
+                    let queue = &context.operation_queue;
+                    let _place = match place(queue, operation.namespace(), &scope, &context, shutdown).await {
                         Err(later) => return Ok(later),
-                        Ok(turn) => turn,
+                        Ok(place) => place,
                     };
                     let Some(operation) = as_it_is_now(&scope.operations, &operation) else {
                         return Ok(controller::Action::await_change());
@@ -447,7 +447,7 @@ fn operation_controller(
 pub fn neighbours(context: &Context, desired: &Desired) -> (Vec<KnownOperation>, Vec<Claim>) {
     let mut operations = Vec::new();
     let mut rivals = Vec::new();
-    let (claims, namespace) = (&context.claims, &desired.namespace);
+    let (claims, namespace) = (&context.allowed_claims, &desired.namespace);
     let may_claim = claims.check_host(namespace, &desired.host).is_ok();
     for scope in &context.scopes {
         operations.extend(scope.operations.state().iter().filter_map(|operation| {

@@ -20,7 +20,7 @@ use tokio::{net::TcpListener, sync::Notify};
 use super::{admin, cli};
 use crate::{
     controller::{
-        claims::Claims,
+        allowed_claims::AllowedClaims,
         condition_metrics::ConditionMetrics,
         context::{Context, Options, Parts},
         identities::Ambient,
@@ -80,7 +80,7 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
         hosts: HostPolicy {
             extra_suffixes: flags.allow_host_suffix.clone(),
         },
-        claims: claims(&flags)?,
+        allowed_claims: allowed_claims(&flags)?,
         ambient: ambient(&flags),
         link_template: link_template(&flags)?,
         reset_template: reset_template(&flags)?,
@@ -240,13 +240,13 @@ fn http(flags: &cli::Run, metrics: &Metrics) -> anyhow::Result<Http> {
 }
 
 /// Read once: of a list that changed under a running operator nobody could say since when it holds.
-fn claims(flags: &cli::Run) -> anyhow::Result<Claims> {
+fn allowed_claims(flags: &cli::Run) -> anyhow::Result<AllowedClaims> {
     let Some(file) = &flags.claims else {
-        return Ok(Claims::default());
+        return Ok(AllowedClaims::default());
     };
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("--claims {} cannot be read", file.display()))?;
-    Claims::parse(&text).with_context(|| format!("--claims {}", file.display()))
+    AllowedClaims::parse(&text).with_context(|| format!("--claims {}", file.display()))
 }
 
 /// The one place where the process looks for an identity of its own, and only if somebody may use it.

@@ -93,7 +93,7 @@ impl<'a> Pass<'a> {
         let service = wanted_service(desired);
         let hosts = Hosts::check(context, cloud, &desired.host, service)?;
         context
-            .claims
+            .allowed_claims
             .check(namespace, &desired.host, &desired.environment_id)?;
         let application =
             identities::application(context, namespace, cloud, &desired.credentials).await?;

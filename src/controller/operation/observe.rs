@@ -1,7 +1,7 @@
 //! What an operation's pass reads: what its next step needs, and no more.
 
 use crate::controller::{
-    claims::Claims,
+    allowed_claims::AllowedClaims,
     context::Context,
     identities::{self, SignedBy},
     operation::backup,
@@ -35,7 +35,7 @@ pub async fn reach(
     let service = access.dual_write_service.as_ref();
     let address = reach::host(&access.finance_operations_url);
     let hosts = Hosts::check(context, cloud, &address, service)?;
-    may_claim(&context.claims, operation, &address)?;
+    may_claim(&context.allowed_claims, operation, &address)?;
     let account = match service.zip(hosts.service) {
         None => None,
         Some((service, host)) => {
@@ -79,7 +79,11 @@ async fn signed_in(
 
 /// What is under way needs the claim too, for it may have been taken off the list since: then it stands still, and goes on
 /// when the claim is back.
-fn may_claim(claims: &Claims, operation: &KnownOperation, address: &str) -> Result<(), Problem> {
+fn may_claim(
+    claims: &AllowedClaims,
+    operation: &KnownOperation,
+    address: &str,
+) -> Result<(), Problem> {
     let (namespace, spec) = (&operation.namespace, &operation.spec);
     // The address that is called, and the name that the plan is about: nobody may claim one by the other.
     claims.check_host(namespace, address)?;

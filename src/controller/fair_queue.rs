@@ -1,4 +1,4 @@
-//! Whose pass is next: no namespace can keep the others from theirs.
+//! A fair queue: which pass is next. No namespace can keep the others from theirs.
 //!
 //! kube's own limit knows objects only, and takes any of those that wait. So whoever creates ten thousand resources, or
 //! a few whose answers never end, would have every place for himself. Here a namespace gets a place only while it has
@@ -13,13 +13,13 @@ use std::{
 
 use tokio::sync::oneshot;
 
-/// How many passes of one namespace wait for their turn; more come again later. So that neither memory nor the
+/// How many passes of one namespace wait for a place; more come again later. So that neither memory nor the
 /// controller's own loop, which looks at each of them, grows with what somebody creates.
 const WAITING: usize = 512;
 
 /// The places of one controller.
 #[derive(Clone)]
-pub struct Turns(Arc<Inner>);
+pub struct FairQueue(Arc<Inner>);
 
 struct Inner {
     places: usize,
@@ -30,25 +30,25 @@ struct Inner {
 struct State {
     taken: usize,
     namespaces: HashMap<String, Namespace>,
-    /// Those with somebody waiting, in the order of their turns.
+    /// Those with somebody waiting, in the order in which they are next.
     order: VecDeque<String>,
 }
 
 #[derive(Default)]
 struct Namespace {
     taken: usize,
-    waiting: VecDeque<oneshot::Sender<Turn>>,
+    waiting: VecDeque<oneshot::Sender<Place>>,
 }
 
 /// A place, until it is dropped.
-pub struct Turn(Option<Place>);
+pub struct Place(Option<Of>);
 
-struct Place {
-    turns: Turns,
+struct Of {
+    queue: FairQueue,
     namespace: String,
 }
 
-impl Turns {
+impl FairQueue {
     /// So many places.
     pub fn new(places: u16) -> Self {
         Self(Arc::new(Inner {
@@ -58,7 +58,7 @@ impl Turns {
     }
 
     /// Waits for a place; `None` when too many of this namespace do so already.
-    pub async fn wait(&self, namespace: &str) -> Option<Turn> {
+    pub async fn wait(&self, namespace: &str) -> Option<Place> {
         let place = {
             let mut state = self.state();
             let here = state.namespaces.entry(namespace.to_owned()).or_default();
@@ -77,17 +77,17 @@ impl Turns {
         place.await.ok()
     }
 
-    /// Gives what is free to those whose turn it is.
+    /// Gives what is free to those who are next.
     fn give(&self) {
         loop {
             let given = self.state().next(self);
             let mut came_back = false;
-            for (waiting, turn) in given {
-                // Whoever has stopped waiting since. Not left to the turn's own end, which would come here again, and so
+            for (waiting, place) in given {
+                // Whoever has stopped waiting since. Not left to the place's own end, which would come here again, and so
                 // as deep as there are such.
-                let gone = waiting.send(turn).err();
-                if let Some(place) = gone.and_then(|mut turn| turn.0.take()) {
-                    self.state().take_back(&place.namespace);
+                let gone = waiting.send(place).err();
+                if let Some(of) = gone.and_then(|mut place| place.0.take()) {
+                    self.state().take_back(&of.namespace);
                     came_back = true;
                 }
             }
@@ -104,11 +104,11 @@ impl Turns {
 }
 
 impl State {
-    fn next(&mut self, turns: &Turns) -> Vec<(oneshot::Sender<Turn>, Turn)> {
+    fn next(&mut self, queue: &FairQueue) -> Vec<(oneshot::Sender<Place>, Place)> {
         let mut given = Vec::new();
         let mut passed_over = 0;
         while passed_over < self.order.len() {
-            let free = turns.0.places.saturating_sub(self.taken);
+            let free = queue.0.places.saturating_sub(self.taken);
             let Some(name) = self.order.pop_front() else {
                 break;
             };
@@ -131,11 +131,11 @@ impl State {
                 here.taken += 1;
                 self.taken += 1;
                 passed_over = 0;
-                let place = Place {
-                    turns: turns.clone(),
+                let of = Of {
+                    queue: queue.clone(),
                     namespace: name.clone(),
                 };
-                given.push((waiting, Turn(Some(place))));
+                given.push((waiting, Place(Some(of))));
             }
             if !here.waiting.is_empty() {
                 self.order.push_back(name);
@@ -160,11 +160,11 @@ impl State {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(Place { turns, namespace }) = self.0.take() {
-            turns.state().take_back(&namespace);
-            turns.give();
+        if let Some(Of { queue, namespace }) = self.0.take() {
+            queue.state().take_back(&namespace);
+            queue.give();
         }
     }
 }
@@ -177,23 +177,23 @@ mod tests {
 
     use super::*;
 
-    fn now(turns: &Turns, namespace: &str) -> Option<Turn> {
-        turns.wait(namespace).now_or_never().flatten()
+    fn now(queue: &FairQueue, namespace: &str) -> Option<Place> {
+        queue.wait(namespace).now_or_never().flatten()
     }
 
-    fn as_many_as_go(turns: &Turns, namespace: &str) -> Vec<Turn> {
-        std::iter::from_fn(|| now(turns, namespace)).collect()
+    fn as_many_as_go(queue: &FairQueue, namespace: &str) -> Vec<Place> {
+        std::iter::from_fn(|| now(queue, namespace)).collect()
     }
 
     #[test]
     fn alone_a_namespace_has_half_of_the_places_and_the_next_ones_half_of_what_is_left() {
-        let turns = Turns::new(64);
-        let contoso = as_many_as_go(&turns, "contoso");
+        let queue = FairQueue::new(64);
+        let contoso = as_many_as_go(&queue, "contoso");
         assert_eq!(contoso.len(), 32);
-        let fabrikam = as_many_as_go(&turns, "fabrikam");
+        let fabrikam = as_many_as_go(&queue, "fabrikam");
         assert_eq!(fabrikam.len(), 16);
         let others: Vec<_> = (0..5)
-            .map(|n| as_many_as_go(&turns, &n.to_string()))
+            .map(|n| as_many_as_go(&queue, &n.to_string()))
             .collect();
         let each: Vec<_> = others.iter().map(Vec::len).collect();
         assert_eq!(each, [8, 4, 2, 1, 1]);
@@ -201,26 +201,26 @@ mod tests {
 
     #[test]
     fn one_place_is_shared_too() {
-        let turns = Turns::new(1);
-        let turn = now(&turns, "contoso");
-        assert!(turn.is_some());
-        assert!(now(&turns, "fabrikam").is_none());
-        drop(turn);
-        assert!(now(&turns, "fabrikam").is_some());
-        assert!(turns.state().namespaces.is_empty(), "nothing is kept");
+        let queue = FairQueue::new(1);
+        let place = now(&queue, "contoso");
+        assert!(place.is_some());
+        assert!(now(&queue, "fabrikam").is_none());
+        drop(place);
+        assert!(now(&queue, "fabrikam").is_some());
+        assert!(queue.state().namespaces.is_empty(), "nothing is kept");
     }
 
     #[tokio::test]
     async fn namespaces_take_turns_whatever_their_numbers() {
-        let turns = Turns::new(1);
-        let first = now(&turns, "contoso");
+        let queue = FairQueue::new(1);
+        let first = now(&queue, "contoso");
         let (said, mut order) = tokio::sync::mpsc::unbounded_channel();
         for namespace in ["contoso", "contoso", "contoso", "fabrikam"] {
-            let (turns, said) = (turns.clone(), said.clone());
+            let (queue, said) = (queue.clone(), said.clone());
             tokio::spawn(async move {
-                let turn = turns.wait(namespace).await;
+                let place = queue.wait(namespace).await;
                 said.send(namespace).unwrap();
-                drop(turn);
+                drop(place);
             });
             tokio::task::yield_now().await;
         }
@@ -234,42 +234,42 @@ mod tests {
 
     #[tokio::test]
     async fn few_wait_and_whoever_gives_up_loses_nobodys_place() {
-        let turns = Turns::new(2);
-        let turn = now(&turns, "contoso").unwrap();
+        let queue = FairQueue::new(2);
+        let place = now(&queue, "contoso").unwrap();
         let mut waiting: Vec<_> = (0..WAITING)
-            .map(|_| Box::pin(turns.wait("contoso")))
+            .map(|_| Box::pin(queue.wait("contoso")))
             .collect();
         for wait in &mut waiting {
             assert!(wait.now_or_never().is_none());
         }
-        assert!(turns.wait("contoso").now_or_never().unwrap().is_none());
+        assert!(queue.wait("contoso").now_or_never().unwrap().is_none());
         let last = waiting.pop().unwrap();
         drop(waiting);
-        drop(turn);
-        let turn = tokio::time::timeout(Duration::from_secs(10), last).await;
-        assert!(turn.unwrap().is_some());
-        assert!(now(&turns, "contoso").is_some());
+        drop(place);
+        let place = tokio::time::timeout(Duration::from_secs(10), last).await;
+        assert!(place.unwrap().is_some());
+        assert!(now(&queue, "contoso").is_some());
     }
 
     /// As at the end of the process: all who wait stop, and only then a pass ends.
     #[test]
     fn those_who_have_stopped_waiting_are_passed_over_whatever_their_number() {
         let leave = || {
-            let turns = Turns::new(1);
-            let turn = now(&turns, "contoso");
+            let queue = FairQueue::new(1);
+            let place = now(&queue, "contoso");
             let names: Vec<_> = (0..20).map(|n| n.to_string()).collect();
             let waiting: Vec<_> = names
                 .iter()
                 .flat_map(|name| std::iter::repeat_n(name, WAITING))
                 .map(|name| {
-                    let mut wait = Box::pin(turns.wait(name));
+                    let mut wait = Box::pin(queue.wait(name));
                     assert!((&mut wait).now_or_never().is_none());
                     wait
                 })
                 .collect();
             drop(waiting);
-            drop(turn);
-            let state = turns.state();
+            drop(place);
+            let state = queue.state();
             assert_eq!(state.taken, 0);
             assert!(state.namespaces.is_empty() && state.order.is_empty());
         };

@@ -17,11 +17,11 @@ use dualwrite_plan::observed::Problem;
 
 /// The list; without one every namespace may claim everything.
 #[derive(Clone, Debug, Default)]
-pub struct Claims(Option<HashMap<String, Claim>>);
+pub struct AllowedClaims(Option<HashMap<String, Allowed>>);
 
 /// What one namespace may claim; everything in lower case.
 #[derive(Clone, Debug, Default)]
-struct Claim {
+struct Allowed {
     hosts: HashSet<String>,
     /// Each begins with a dot.
     suffixes: Vec<String>,
@@ -38,7 +38,7 @@ struct Written {
 
 /// Why a list cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum ClaimsError {
+pub enum AllowedClaimsError {
     /// It has another shape, or says something twice.
     #[error(
         "it is not a map from each namespace to its `hosts` and `environments`, both lists: {0}"
@@ -76,26 +76,26 @@ pub enum ClaimsError {
     },
 }
 
-impl Claims {
+impl AllowedClaims {
     /// Reads a list: by namespace, `hosts` (a name, or what names end with, which begins with a dot) and `environments`
     /// (ids).
     ///
     /// # Errors
     /// A mistake in it. A part that were left out could let somebody in, or keep everybody out, and nobody would see it.
-    pub fn parse(text: &str) -> Result<Self, ClaimsError> {
+    pub fn parse(text: &str) -> Result<Self, AllowedClaimsError> {
         // A map of Rust's would quietly take the last of two entries of the same name; this refuses them.
         let without_twins: serde_norway::Value = serde_norway::from_str(text)?;
         if without_twins.is_null() {
-            return Err(ClaimsError::Empty);
+            return Err(AllowedClaimsError::Empty);
         }
         let written: HashMap<String, Written> = serde_norway::from_str(text)?;
         let claims = written
             .into_iter()
             .map(|(namespace, written)| {
-                let claim = Claim::of(&namespace, written)?;
+                let claim = Allowed::of(&namespace, written)?;
                 Ok((namespace, claim))
             })
-            .collect::<Result<_, ClaimsError>>()?;
+            .collect::<Result<_, AllowedClaimsError>>()?;
         Ok(Self(Some(claims)))
     }
 
@@ -128,7 +128,7 @@ impl Claims {
         ))
     }
 
-    fn permits(&self, namespace: &str, may: impl Fn(&Claim) -> bool) -> bool {
+    fn permits(&self, namespace: &str, may: impl Fn(&Allowed) -> bool) -> bool {
         self.0
             .as_ref()
             .is_none_or(|claims| claims.get(namespace).is_some_and(may))
@@ -145,10 +145,10 @@ fn refused(namespace: &str, what: &str) -> Problem {
     )
 }
 
-impl Claim {
-    fn of(namespace: &str, written: Written) -> Result<Self, ClaimsError> {
+impl Allowed {
+    fn of(namespace: &str, written: Written) -> Result<Self, AllowedClaimsError> {
         if !values::is_namespace(namespace) {
-            return Err(ClaimsError::Namespace(namespace.to_owned()));
+            return Err(AllowedClaimsError::Namespace(namespace.to_owned()));
         }
         let mut claim = Self::default();
         for host in written.hosts {
@@ -157,14 +157,14 @@ impl Claim {
         for id in written.environments {
             if !values::is_environment_id(&id) {
                 let namespace = namespace.to_owned();
-                return Err(ClaimsError::Environment { namespace, id });
+                return Err(AllowedClaimsError::Environment { namespace, id });
             }
             claim.environments.insert(id.to_ascii_lowercase());
         }
         Ok(claim)
     }
 
-    fn add_host(&mut self, namespace: &str, host: String) -> Result<(), ClaimsError> {
+    fn add_host(&mut self, namespace: &str, host: String) -> Result<(), AllowedClaimsError> {
         let name = host.to_ascii_lowercase();
         // At least two labels in both, so that nobody allows a whole top-level domain by a slip.
         match name.strip_prefix('.') {
@@ -174,7 +174,7 @@ impl Claim {
             }
             Some(_) | None => {
                 let namespace = namespace.to_owned();
-                return Err(ClaimsError::Host { namespace, host });
+                return Err(AllowedClaimsError::Host { namespace, host });
             }
         }
         Ok(())
@@ -212,12 +212,12 @@ fabrikam:
 
     #[test]
     fn without_a_list_everything_may_be_claimed() {
-        assert_eq!(Claims::default().check("any", "a.b", "c"), Ok(()));
+        assert_eq!(AllowedClaims::default().check("any", "a.b", "c"), Ok(()));
     }
 
     #[test]
     fn a_namespace_claims_what_its_list_names() {
-        let claims = Claims::parse(LIST).unwrap();
+        let claims = AllowedClaims::parse(LIST).unwrap();
         let default = "Default-72F988BF-0000-4000-8000-000000000001";
         for (host, environment) in [
             (HOST, ENVIRONMENT),
@@ -233,7 +233,7 @@ fabrikam:
 
     #[test]
     fn what_is_not_on_the_list_is_refused_by_name() {
-        let claims = Claims::parse(LIST).unwrap();
+        let claims = AllowedClaims::parse(LIST).unwrap();
         let other = "c0a8f00d-0000-4000-8000-000000000020";
         for (namespace, host, environment, part) in [
             (
@@ -281,7 +281,7 @@ fabrikam:
 
     #[test]
     fn a_mistake_in_the_list_is_said_and_never_taken_for_nothing() {
-        let said = |text: &str| Claims::parse(text).unwrap_err().to_string();
+        let said = |text: &str| AllowedClaims::parse(text).unwrap_err().to_string();
         for host in [
             "com",
             ".com",
@@ -335,7 +335,7 @@ fabrikam:
 
     #[test]
     fn an_empty_list_lets_nobody_claim_anything() {
-        let claims = Claims::parse("{}").unwrap();
+        let claims = AllowedClaims::parse("{}").unwrap();
         assert!(claims.check_host("contoso-erp", HOST).is_err());
     }
 }
