@@ -19,6 +19,10 @@ use crate::{json, text};
 
 const DEVICE_CODE: Call = Call::DeviceCode;
 
+/// Whoever asks too often is told so, and waits this much longer from then on \[D\] RFC 8628, section 3.5.
+const SLOW_DOWN: &str = "slow_down";
+const SLOWER: Duration = Duration::from_secs(5);
+
 /// A sign-in that waits for a person.
 pub struct DeviceCode {
     tenant_id: String,
@@ -119,7 +123,11 @@ impl DeviceCode {
                         CallError::before_sending(DEVICE_CODE, Class::NeedsPerson, None, message.to_owned())
                     });
                 }
-                Err(error) if Instant::now() < self.until && is_pending(&error) => {}
+                Err(error) if Instant::now() < self.until && is_pending(&error) => {
+                    if error.code.as_deref() == Some(SLOW_DOWN) {
+                        interval += SLOWER;
+                    }
+                }
                 Err(error) if Instant::now() < self.until && error.class == Class::Transient => {
                     interval = (interval * 2).min(Duration::from_mins(1));
                 }
@@ -132,5 +140,5 @@ impl DeviceCode {
 /// The person has not finished. `AADSTS70016` is Entra's number for `authorization_pending` \[D\].
 fn is_pending(error: &CallError) -> bool {
     let code = error.code.as_deref().unwrap_or_default();
-    ["AADSTS70016", "authorization_pending", "slow_down"].contains(&code)
+    ["AADSTS70016", "authorization_pending", SLOW_DOWN].contains(&code)
 }

@@ -217,10 +217,7 @@ impl Tokens {
         if self.identity.is_user() {
             let mut refused = lock(&self.refused);
             match &result {
-                // A refused password is a 400. A 401 without a code is none of Entra's: something in between has answered.
-                Err(error) if error.status == Some(401) && error.code.is_none() => {}
-                // Without an answer nothing was refused: what was missing here may be there the next time.
-                Err(error) if error.class == Class::NeedsPerson && error.status.is_some() => {
+                Err(error) if is_refused_by_entra(error) => {
                     if let Some(known) = refused.as_mut()
                         && known.error.reason == error.reason
                         && known.is_by_policy()
@@ -279,7 +276,7 @@ impl Tokens {
                     }
                     return Ok(token);
                 }
-                Err(error) if error.class == Class::NeedsPerson && error.status == Some(400) => {
+                Err(error) if error.status == Some(400) && is_refused_by_entra(&error) => {
                     first_refusal.get_or_insert(error);
                 }
                 Err(error) => return Err(error),
@@ -303,6 +300,13 @@ impl Tokens {
         let form = self.identity.form(&audience.scope(self.cloud), proof);
         granted(&self.http, &url, form, proof).await
     }
+}
+
+/// Whether Entra itself refuses a credential: then it gives one of its codes. What gives none was answered by something in
+/// between, such as a proxy, or not at all; it says nothing of the credential, and is not remembered.
+fn is_refused_by_entra(error: &CallError) -> bool {
+    let code = error.code.as_deref().unwrap_or_default();
+    error.class == Class::NeedsPerson && (code.starts_with("AADSTS") || code == "invalid_grant")
 }
 
 fn outside(error: SourceError) -> CallError {

@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 use jiff::Timestamp;
-use jiff::fmt::rfc2822::DateTimeParser;
 
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_hours(1);
@@ -32,8 +31,9 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.clamp(SHORTEST, LONGEST))
 }
 
+/// A date of HTTP, in the form of today or in one of the two that are obsolete and must be read [D RFC 9110, 5.6.7].
 fn http_date(text: &str) -> Option<Timestamp> {
-    DateTimeParser::new().parse_timestamp(text.trim()).ok()
+    Timestamp::try_from(httpdate::parse_http_date(text.trim()).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -50,6 +50,8 @@ mod tests {
             ("99999", None, Some(3600)),
             ("99999999999999999999999999", None, Some(3600)),
             ("Mon, 23 Nov 2026 10:01:30 GMT", Some(now), Some(90)),
+            ("Monday, 23-Nov-26 10:01:30 GMT", Some(now), Some(90)),
+            ("Mon Nov 23 10:01:30 2026", Some(now), Some(90)),
             ("Mon, 23 Nov 2026 09:00:00 GMT", Some(now), Some(1)),
             ("Mon, 23 Nov 2026 19:00:00 GMT", Some(now), Some(3600)),
             ("Mon, 23 Nov 2099 10:01:30 GMT", None, Some(1)),

@@ -167,14 +167,17 @@ async fn time_alone_does_not_free_a_refused_password_but_passing_troubles_are_no
         if before == 0 {
             json(503, "{}")
         } else {
-            json(400, "{}")
+            json(
+                400,
+                r#"{"error":"invalid_grant","error_description":"AADSTS50126: Error validating credentials."}"#,
+            )
         }
     })
     .await;
     let session = server.account();
     let ask = || session.token(&Audience::DualWriteService);
     assert_eq!(ask().await.unwrap_err().class, Class::Transient);
-    assert_eq!(ask().await.unwrap_err().reason, Some("CredentialRefused"));
+    assert_eq!(ask().await.unwrap_err().reason, Some("PasswordInvalid"));
     pass(60 * MINUTE).await;
     ask().await.unwrap_err();
     assert_eq!(server.seen().len(), 2);
@@ -249,4 +252,32 @@ async fn the_places_of_an_identity_bound_its_concurrency() {
         _ = futures::future::join_all(calls) => panic!("the server never answers"),
     }
     assert_eq!(server.seen_at(POWER_PLATFORM).len(), 8);
+}
+
+/// Entra gives its code with each refusal. What something in between answers says nothing of the account.
+#[tokio::test]
+async fn what_a_proxy_answers_is_not_remembered_as_a_refused_account() {
+    let page = "<html><title>Blocked by policy</title></html>";
+    for (status, body) in [
+        (400, "{}"),
+        (400, r#"{"error":"forbidden"}"#),
+        (401, "{}"),
+        (403, page),
+        (403, "AADSTS50126"),
+        (404, page),
+    ] {
+        let server = Server::bare(move |_, before| match before {
+            0 => json(status, body),
+            _ => json(
+                200,
+                r#"{"access_token":"marker-token","expires_in":3600,"token_type":"Bearer"}"#,
+            ),
+        })
+        .await;
+        let session = server.account();
+        let ask = || session.token(&Audience::DualWriteService);
+        ask().await.unwrap_err();
+        assert_eq!(session.refused(), None, "{status} {body}");
+        ask().await.unwrap();
+    }
 }

@@ -257,3 +257,21 @@ async fn a_person_signs_in_with_a_device_code() {
         .unwrap_err();
     assert!(error.to_string().contains("not a public client"), "{error}");
 }
+
+/// Entra's clock is not ours to wait for in a test: the times between the requests are looked at.
+#[tokio::test]
+async fn whoever_asks_too_often_for_a_device_code_asks_five_seconds_later_from_then_on() {
+    let server = Server::bare(|seen, before| match seen.target.contains("devicecode") {
+        true => json(200, r#"{"device_code":"marker-device","user_code":"ABCD-1234","expires_in":900,"interval":0}"#),
+        false if before < 2 => json(400, r#"{"error":"slow_down"}"#),
+        false => granted(7),
+    })
+    .await;
+    let http = server.http();
+    let code = DeviceCode::begin(&http, Cloud::Public, TENANT, None)
+        .await
+        .unwrap();
+    let began = std::time::Instant::now();
+    code.wait(&http).await.unwrap();
+    assert!(began.elapsed() >= Duration::from_secs(5));
+}
