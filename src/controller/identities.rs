@@ -10,6 +10,7 @@ mod token_store;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -451,9 +452,31 @@ pub const fn cloud_of_clients(cloud: Cloud) -> dualwrite_microsoft::Cloud {
     }
 }
 
+/// How long the API server may take for a Secret or a token: kube's own client waits, and asks again, for minutes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for the API server, within bounds.
+async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
+    tokio::time::timeout(PATIENCE, call)
+        .await
+        .unwrap_or_else(|_| {
+            let late = format!("no answer within {} s", PATIENCE.as_secs());
+            Err(kube::Error::Service(late.into()))
+        })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_api_server_that_never_answers_is_waited_for_twenty_seconds() {
+        let began = tokio::time::Instant::now();
+        let never = std::future::pending::<kube::Result<()>>();
+        let error = bounded(never).await.unwrap_err().to_string();
+        assert!(error.contains("no answer within 20 s"), "{error}");
+        assert_eq!(began.elapsed(), PATIENCE);
+    }
 
     #[test]
     fn whoever_makes_thousands_of_credentials_pushes_out_his_own() {

@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use secrecy::SecretString;
 
-use super::not_granted;
+use super::{bounded, not_granted};
 use crate::controller::{context::Context, reader::problem};
 use dualwrite_api::{EXPIRES_ON, Reason};
 use dualwrite_plan::observed::Problem;
@@ -24,7 +24,7 @@ impl Keys {
         name: &str,
     ) -> Result<Self, Problem> {
         let secrets: Api<Secret> = Api::namespaced(context.client.clone(), namespace);
-        match secrets.get(name).await {
+        match bounded(secrets.get(name)).await {
             Ok(secret) => Ok(Self {
                 namespace: namespace.to_owned(),
                 name: name.to_owned(),

@@ -8,6 +8,7 @@ use k8s_openapi::api::{
 use kube::{Api, api::PostParams};
 use secrecy::SecretString;
 
+use super::bounded;
 use crate::controller::{context::Context, reader::problem};
 use dualwrite_microsoft::{
     auth::{AssertionSource, SourceError},
@@ -46,11 +47,9 @@ impl ServiceAccountTokens {
             },
             ..TokenRequest::default()
         };
-        let answer = self
-            .api
-            .create_token_request(&self.name, &PostParams::default(), &request)
-            .await
-            .map_err(|error| self.refused(&error))?;
+        let params = PostParams::default();
+        let asked = self.api.create_token_request(&self.name, &params, &request);
+        let answer = bounded(asked).await.map_err(|error| self.refused(&error))?;
         match answer.status.map(|status| status.token) {
             Some(token) if !token.is_empty() => Ok(token.into()),
             _ => Err(SourceError {

@@ -6,7 +6,6 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use futures::{FutureExt, future::BoxFuture};
@@ -20,6 +19,7 @@ use kube::{Api, api::PostParams};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
+use super::bounded;
 use crate::controller::{context::Context, reader::problem};
 use dualwrite_api::{FIELD_MANAGER, conditions, values};
 use dualwrite_microsoft::{
@@ -38,8 +38,6 @@ const FIRST: &str = "grownFrom";
 /// When the current token was given.
 const SINCE: &str = "since";
 
-/// kube retries for minutes by default; whoever waits for a token cannot.
-const TIMEOUT: Duration = Duration::from_secs(20);
 /// How often a write is tried again because somebody else has written something beside it.
 const TRIES: usize = 3;
 
@@ -366,16 +364,6 @@ fn text(secret: &Secret, key: &str) -> Option<String> {
 
 fn digest(token: &SecretString) -> String {
     values::hex(&Sha256::digest(token.expose_secret().as_bytes()))
-}
-
-async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> kube::Result<T> {
-    tokio::time::timeout(TIMEOUT, call)
-        .await
-        .unwrap_or_else(|_| {
-            Err(kube::Error::Service(
-                format!("no answer within {} s", TIMEOUT.as_secs()).into(),
-            ))
-        })
 }
 
 #[cfg(test)]
