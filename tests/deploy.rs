@@ -16,8 +16,14 @@ use serde_json::{Value, json};
 use support::install::{documents, kind, list};
 use support::{ControlPlane, Kubectl, OPERATOR_USER, Role, SYSTEM_NAMESPACE, World};
 
-const OVERLAYS: [&str; 3] = ["deploy/base", "deploy/overlays/simulator", CLUSTER_WIDE];
+const OVERLAYS: [&str; 4] = [
+    "deploy/base",
+    "deploy/overlays/simulator",
+    CLUSTER_WIDE,
+    OPENSHIFT,
+];
 const CLUSTER_WIDE: &str = "deploy/overlays/cluster-wide";
+const OPENSHIFT: &str = "deploy/overlays/openshift";
 const DRY_RUN: [&str; 5] = ["apply", "--server-side", "--dry-run=server", "-f", "-"];
 
 #[tokio::test]
@@ -298,6 +304,30 @@ async fn the_cluster_wide_overlay_is_one_binding_more() {
     assert_eq!(kind(&more[0]), "ClusterRoleBinding");
     assert_eq!(more[0]["roleRef"], opt_in["roleRef"]);
     assert_eq!(more[0]["subjects"], opt_in["subjects"]);
+}
+
+/// On OpenShift the pods ask for no user of their own, may reach DNS at its port, and are otherwise the same.
+#[tokio::test]
+async fn on_openshift_the_pods_take_the_user_that_they_are_given() {
+    let admin = ControlPlane::shared().await.admin();
+    let mut base = render(admin, "deploy/base").await;
+    let mut more = render(admin, OPENSHIFT).await;
+    more.retain(|object| !base.contains(object));
+    let policy = find(&more, "NetworkPolicy", "dualwrite-operator-dns")["spec"].clone();
+    let deployment = find(&more, "Deployment", "dualwrite-operator");
+    assert_eq!(more.len(), 2, "{more:#?}");
+    assert_eq!(policy["podSelector"], deployment["spec"]["selector"]);
+    let ports =
+        json!([{"ports": [{"protocol": "UDP", "port": 5353}, {"protocol": "TCP", "port": 5353}]}]);
+    assert_eq!(policy["egress"], ports);
+    let with_user = base
+        .iter_mut()
+        .find(|object| kind(object) == "Deployment")
+        .unwrap();
+    let security = &mut with_user["spec"]["template"]["spec"]["securityContext"];
+    let security = security.as_object_mut().unwrap();
+    assert!(security.remove("runAsUser").is_some() && security.remove("runAsGroup").is_some());
+    assert_eq!(*with_user, deployment);
 }
 
 /// The policy is about the operator's pods, lets Prometheus in at the port of the metrics, and names ports in all that it
