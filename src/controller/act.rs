@@ -25,8 +25,8 @@ use dualwrite_microsoft::{
     power_platform,
 };
 use dualwrite_plan::{
-    advance::{MapChange, MapTarget, Request, Send, Sent},
     observed::{Problem, Tier},
+    operation::{self, MapChange, MapTarget, Request, Send, Sent},
     world::KnownOperation,
 };
 
@@ -79,7 +79,7 @@ impl Reach {
                 Some((host, account))
             }
         };
-        let application = if reads::needs_application(operation) {
+        let application = if operation::reads(operation).needs_application() {
             match identities::application(context, namespace, cloud, &access.credentials).await {
                 Ok(application) => {
                     signed_in(operation, application, &Audience::PowerPlatform).await
@@ -104,7 +104,7 @@ async fn signed_in(
     signed: SignedBy,
     audience: &Audience,
 ) -> Result<SignedBy, Problem> {
-    if reads::waits_for_a_person(operation) {
+    if operation::reads(operation).is_empty() {
         return Ok(signed);
     }
     match signed.shared.session.token(audience).await {

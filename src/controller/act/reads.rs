@@ -8,17 +8,15 @@ use crate::controller::{
     context::Context,
     observe::{self, facts, maps::Service, problem},
 };
-use dualwrite_api::operation::{Action, Approval, Phase, StepState, StepStatus};
 use dualwrite_microsoft::{
     Api, Session,
     dual_write::{self, RequestState},
     power_platform::{self, OperationState, RemoteOperation},
 };
 use dualwrite_plan::{
-    advance::{ActObserved, BackupView, RemoteState},
     maps::{LinkDetails, TableMap},
     observed::{Fact, LinkFacts, LinkView, Package, Problem},
-    operation::StepKind,
+    operation::{BackupView, Observations, Reads, RemoteRequest, RemoteState, reads},
     world::KnownOperation,
 };
 
@@ -27,10 +25,11 @@ pub async fn observe(
     context: &Context,
     reach: &Result<Reach, Problem>,
     operation: &KnownOperation,
-) -> ActObserved {
+) -> Observations {
     let began = crate::controller::now();
+    let reads = reads(operation);
     let reach = match reach {
-        _ if waits_for_a_person(operation) => return nothing(began, &problem::not_read()),
+        _ if reads.is_empty() => return nothing(began, &problem::not_read()),
         Ok(reach) => reach,
         Err(problem) => return nothing(began, problem),
     };
@@ -38,6 +37,7 @@ pub async fn observe(
         context,
         reach,
         operation,
+        reads: &reads,
     };
     let (integrated, applications, of_link, backup) = tokio::join!(
         pass.integrated(),
@@ -51,7 +51,7 @@ pub async fn observe(
         details,
         remote,
     } = of_link;
-    ActObserved {
+    Observations {
         began,
         integrated,
         applications,
@@ -63,42 +63,8 @@ pub async fn observe(
     }
 }
 
-/// Whether the next step of an operation needs the application.
-pub(super) fn needs_application(operation: &KnownOperation) -> bool {
-    operation.spec.action == Action::Setup || asks_for_integration(operation)
-}
-
-/// Whether it matters that the target still names the host: before the first step, and again right before a reset.
-fn asks_for_integration(operation: &KnownOperation) -> bool {
-    match operation.spec.action {
-        Action::StopMaps => false,
-        Action::Setup | Action::Link => operation.is_unstarted(),
-        Action::Reset => {
-            operation.is_unstarted() || is_at(operation, |kind| *kind == StepKind::Reset)
-        }
-    }
-}
-
-/// Whether the step that comes next is of such a kind. One step a pass: the one after it is looked at in the next.
-fn is_at(operation: &KnownOperation, wanted: impl Fn(&StepKind) -> bool) -> bool {
-    let closed = |step: &StepStatus| matches!(step.state, StepState::Done | StepState::Failed);
-    let steps = &operation.status.steps;
-    let open = steps.iter().find(|step| !closed(step));
-    open.and_then(|step| StepKind::parse(operation.spec.action, &step.name))
-        .is_some_and(|kind| wanted(&kind))
-}
-
-/// Whether nothing is looked at: before a plan is approved only its connection can change what becomes of it.
-pub(super) fn waits_for_a_person(operation: &KnownOperation) -> bool {
-    operation.is_unstarted()
-        && matches!(
-            operation.spec.approval,
-            Approval::Pending | Approval::Rejected
-        )
-}
-
-fn nothing(began: Timestamp, problem: &Problem) -> ActObserved {
-    ActObserved {
+fn nothing(began: Timestamp, problem: &Problem) -> Observations {
+    Observations {
         began,
         integrated: Fact::Unknown(problem.clone()),
         applications: Fact::Unknown(problem.clone()),
@@ -114,6 +80,7 @@ struct Pass<'a> {
     context: &'a Context,
     reach: &'a Reach,
     operation: &'a KnownOperation,
+    reads: &'a Reads,
 }
 
 /// The link, and what is read through it.
@@ -125,14 +92,6 @@ struct OfLink {
 }
 
 impl Pass<'_> {
-    fn action(&self) -> Action {
-        self.operation.spec.action
-    }
-
-    fn is_at(&self, wanted: impl Fn(&StepKind) -> bool) -> bool {
-        is_at(self.operation, wanted)
-    }
-
     /// The application's session, or why there is none.
     fn application(&self) -> Result<&Session, Problem> {
         match &self.reach.application {
@@ -143,7 +102,7 @@ impl Pass<'_> {
 
     /// Whether the target still names the host.
     async fn integrated(&self) -> Fact<bool> {
-        if !asks_for_integration(self.operation) {
+        if !self.reads.integration {
             return Fact::Unknown(problem::not_read());
         }
         let session = match self.application() {
@@ -163,7 +122,7 @@ impl Pass<'_> {
     }
 
     async fn applications(&self) -> Fact<Vec<Package>> {
-        if self.action() != Action::Setup {
+        if !self.reads.applications {
             return Fact::Unknown(problem::not_read());
         }
         let session = match self.application() {
@@ -211,35 +170,30 @@ impl Pass<'_> {
     }
 
     async fn maps(&self, service: Service<'_>, link: &LinkFacts) -> Fact<Vec<TableMap>> {
-        match self.action() {
-            Action::Setup | Action::Link => Fact::Unknown(problem::not_read()),
-            Action::Reset | Action::StopMaps => service.maps(link).await,
+        if self.reads.maps {
+            service.maps(link).await
+        } else {
+            Fact::Unknown(problem::not_read())
         }
     }
 
     async fn link(&self) -> LinkView {
-        match (self.action(), &self.reach.service) {
-            (Action::Setup, _) | (_, None) => LinkView::NotObserved,
-            (Action::Link | Action::Reset | Action::StopMaps, Some((host, account))) => {
+        match &self.reach.service {
+            Some((host, account)) if self.reads.link => {
                 let finance_operations = &self.reach.finance_operations;
                 let session = &account.shared.session;
                 observe::reads::link(self.context, session, host, finance_operations).await
             }
+            Some(_) | None => LinkView::NotObserved,
         }
     }
 
     async fn details(&self, service: Service<'_>, link: &LinkFacts) -> LinkDetails {
         let mut details = LinkDetails::unread(&problem::not_read());
-        if self.action() != Action::Reset {
-            return details;
-        }
-        // All of what a plan relies on: before anything is touched, and again before anything is destroyed.
-        let is_relied_on =
-            self.operation.is_unstarted() || self.is_at(|kind| *kind == StepKind::Reset);
-        if is_relied_on || self.is_at(|kind| *kind == StepKind::IntegrationKeys) {
+        if self.reads.connection_set {
             details.connection_set = service.connection_set(link).await;
         }
-        if is_relied_on {
+        if self.reads.solutions {
             details.solutions = service.solutions(link).await;
         }
         details
@@ -247,23 +201,17 @@ impl Pass<'_> {
 
     /// What Microsoft says of the request that was accepted last.
     async fn remote(&self, link: Option<&LinkFacts>) -> Fact<RemoteState> {
-        let steps = &self.operation.status.steps;
-        let sent = steps.iter().find(|step| step.state == StepState::Sent);
-        let Some((id, kind)) = sent.and_then(|step| {
-            let kind = StepKind::parse(self.action(), &step.name)?;
-            Some((step.remote_id.as_deref()?, kind))
-        }) else {
-            return Fact::Unknown(problem::not_read());
-        };
-        match (kind, self.service(), link) {
-            (StepKind::Package(_), _, _) => self.installation(id).await,
-            (StepKind::Solution(_), Some(Service { session, host }), Some(link)) => {
+        match (&self.reads.remote, self.service(), link) {
+            (Some(RemoteRequest::Installation(id)), _, _) => self.installation(id).await,
+            (Some(RemoteRequest::Solution(id)), Some(Service { session, host }), Some(link)) => {
                 let set = &link.connection_set_id;
                 request(dual_write::solution_request(session, host, set, id).await)
             }
-            (StepKind::Solution(_), _, _) | (_, None, _) => Fact::Unknown(problem::not_read()),
-            (_, Some(Service { session, host }), _) => {
+            (Some(RemoteRequest::Maps(id)), Some(Service { session, host }), _) => {
                 request(dual_write::map_request(session, host, id).await)
+            }
+            (Some(RemoteRequest::Solution(_) | RemoteRequest::Maps(_)) | None, _, _) => {
+                Fact::Unknown(problem::not_read())
             }
         }
     }
@@ -299,10 +247,7 @@ impl Pass<'_> {
 
     /// The backup, where it is written and right before what it is for.
     async fn backup(&self) -> BackupView {
-        let matters = self.action() == Action::Reset
-            && self.operation.status.phase == Some(Phase::Running)
-            && self.is_at(|kind| matches!(kind, StepKind::Backup | StepKind::Reset));
-        if matters {
+        if self.reads.backup {
             backup::view(self.context, self.operation).await
         } else {
             BackupView::Missing

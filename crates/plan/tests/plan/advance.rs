@@ -7,8 +7,8 @@ use dualwrite_api::{
     operation::{Approval, Phase, StepState},
 };
 use dualwrite_plan::{
-    advance::{Owner, RemoteState, Sent, after_sending, needs_finalizer},
     observed::{Fact, LinkView, Problem},
+    operation::{Owner, RemoteState, Sent, after_sending, needs_finalizer},
     world::{KnownOperation, SEND_WINDOW, after},
 };
 use jiff::SignedDuration;

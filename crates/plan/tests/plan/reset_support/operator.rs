@@ -9,11 +9,11 @@ use dualwrite_api::{
     operation::{Approval, MapState, Phase, StepState},
 };
 use dualwrite_plan::{
-    advance::{
-        Act, BackupView, Next, Owner, Request, Send, Sent, advance, after_sending, needs_finalizer,
-    },
     observed::{Fact, Problem},
-    operation::StepKind,
+    operation::{
+        BackupView, Next, Owner, Request, Send, Sent, Situation, advance, after_sending,
+        needs_finalizer,
+    },
     world::{KnownOperation, Settings, after},
 };
 use jiff::Timestamp;
@@ -377,7 +377,7 @@ impl Operator {
         let incarnation = self.incarnation.to_string();
         let settings = self.settings.clone();
         let version = self.version;
-        let act = Act {
+        let act = Situation {
             operation: &operation,
             observed: &observed,
             owner: &owner,
@@ -414,7 +414,7 @@ impl Operator {
 
     fn send(
         &mut self,
-        act: &Act<'_>,
+        act: &Situation<'_>,
         version: u64,
         next: &Next,
         send: &Send,
@@ -551,10 +551,9 @@ impl Operator {
     }
 
     /// Until this step is about to be worked on.
-    pub fn run_to(&mut self, step: &StepKind) {
-        let name = step.to_string();
+    pub fn run_to(&mut self, name: &str) {
         for _ in 0..1000 {
-            if self.stored.status.step.as_ref() == Some(&name) {
+            if self.stored.status.step.as_deref() == Some(name) {
                 return;
             }
             self.pass();
@@ -563,8 +562,7 @@ impl Operator {
     }
 
     /// Until this step is done.
-    pub fn run_past(&mut self, step: &StepKind) {
-        let name = step.to_string();
+    pub fn run_past(&mut self, name: &str) {
         for _ in 0..1000 {
             let steps = &self.stored.status.steps;
             let mut done = steps.iter().filter(|step| step.state == StepState::Done);
