@@ -31,11 +31,10 @@ use dualwrite_api::{
     operation::{Access, Action as OperationAction, Phase, StepState, StepStatus},
 };
 use dualwrite_plan::{
-    advance::{self, Act, ActObserved, Next, Owner, SEND_WINDOW, Send, Sent},
     assemble::Event,
     desired::Desired,
     messages,
-    operation::{is_asked_for, reads},
+    operation::{self, Next, Observations, Owner, Send, Sent, Situation, is_asked_for, reads},
     world::{KnownOperation, between},
 };
 
@@ -108,7 +107,7 @@ async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Actio
         owner: &owner,
         others: &others,
     };
-    let next = advance::advance(&pass.act(super::now()));
+    let next = operation::advance(&pass.situation(super::now()));
     let (next, written) = match (next.send.clone(), reach) {
         (Some(send), Ok(reach)) => {
             match Box::pin(begin(operation, &pass, &reach, next, &send)).await? {
@@ -130,14 +129,14 @@ async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Actio
 struct Pass<'a> {
     context: &'a Context,
     known: &'a KnownOperation,
-    observed: &'a ActObserved,
+    observed: &'a Observations,
     owner: &'a Owner,
     others: &'a [KnownOperation],
 }
 
 impl Pass<'_> {
-    fn act(&self, now: Timestamp) -> Act<'_> {
-        Act {
+    fn situation(&self, now: Timestamp) -> Situation<'_> {
+        Situation {
             operation: self.known,
             observed: self.observed,
             owner: self.owner,
@@ -186,7 +185,7 @@ async fn begin(
             "the request was not accepted"
         );
     }
-    let next = advance::after_sending(&pass.act(super::now()), intent.clone(), send, &sent);
+    let next = operation::after_sending(&pass.situation(super::now()), intent.clone(), send, &sent);
     let written = record_outcome(pass, written, &intent, &next.status).await;
     // Only now, so that nothing stands between an intent and its request; compared with what was before the intent, which
     // itself may be the beginning of the act.
@@ -274,7 +273,7 @@ async fn find_intent(
     intent: &DualWriteOperationStatus,
     step: &str,
 ) -> Result<Option<DualWriteOperation>, PassError> {
-    let live = patiently(SEND_WINDOW, || {
+    let live = patiently(pass.context.options.settings.send_window, || {
         report::live_operation(pass.context, &pass.known.namespace, &pass.known.name)
     })
     .await
@@ -361,7 +360,7 @@ async fn conclude(
     if operation.status.clone().unwrap_or_default() != next.status {
         // An outcome that was unknown has shown late, and the act goes on: it is held before it says so, or a deletion right
         // after that would leave nobody who puts back what it has taken away.
-        if advance::needs_finalizer(&current.spec, &next.status) && !is_held(&current) {
+        if operation::needs_finalizer(&current.spec, &next.status) && !is_held(&current) {
             let held = report::hold(context, &current, true).await;
             current = held.map_err(while_writing("the finalizer of an operation"))?;
         }
@@ -375,7 +374,7 @@ async fn conclude(
         };
         tell(operation, context, &next.status).await;
     }
-    if !advance::needs_finalizer(&current.spec, &next.status) {
+    if !operation::needs_finalizer(&current.spec, &next.status) {
         release(&current, context).await?;
     }
     Ok(match next.next {

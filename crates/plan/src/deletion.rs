@@ -14,10 +14,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    advance::DELETION_PATIENCE,
     assemble::Event,
     desired::Desired,
-    messages, operation,
+    messages,
+    operation::{self, DELETION_PATIENCE},
     world::{Link, World, after},
 };
 use dualwrite_api::{

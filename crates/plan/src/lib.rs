@@ -15,12 +15,10 @@
 //! | [`messages`] | every sentence that a person reads |
 //! | [`verdict`] | what a row says |
 //! | [`assemble`] | how that becomes a status, and at most one thing to do |
-//! | [`operation`] | what an act consists of, and its name |
-//! | [`advance`] | what an act does next |
+//! | [`operation`] | what an operation consists of, and what it does next |
 //! | [`backup`] | what a reset takes away, written down for people |
 //! | [`retry`] | when to look again |
 
-pub mod advance;
 pub mod assemble;
 pub mod backup;
 pub mod checks;

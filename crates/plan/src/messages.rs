@@ -4,11 +4,11 @@
 //! admin center. Times are absolute, so that a message stays the same while nothing happens. No sentence advises an
 //! irreversible step from missing visibility.
 
-mod acts;
 mod checks;
 mod integration;
 mod link;
 mod mismatch;
+mod operations;
 mod plan;
 mod reading;
 mod reset;
@@ -17,11 +17,11 @@ mod setup;
 
 use jiff::Timestamp;
 
-pub use acts::*;
 pub use checks::*;
 pub use integration::*;
 pub use link::*;
 pub use mismatch::*;
+pub use operations::*;
 pub use plan::*;
 pub use reading::*;
 pub use reset::*;

@@ -13,11 +13,11 @@ use crate::controller::{
 };
 use dualwrite_api::{DualWriteConnection, DualWriteOperationSpec, Reason, STOP_MAPS_FINALIZER};
 use dualwrite_plan::{
-    advance::DELETION_PATIENCE,
     assemble::Event,
     deletion::{self, Deletion},
     desired::Desired,
     messages,
+    operation::DELETION_PATIENCE,
     world::{World, after, between},
 };
 

@@ -238,7 +238,7 @@ async fn adopt(
     let live = report::live_operation(context, &namespace, name)
         .await
         .map_err(while_writing("an operation that exists already"))?;
-    if live.is_some_and(|live| !operation::is_same_act(&live.spec, planned)) {
+    if live.is_some_and(|live| !operation::does_the_same(&live.spec, planned)) {
         tracing::error!(
             operation = name,
             "an operation of this name exists with another plan; delete it"

@@ -14,9 +14,9 @@ use crate::controller::{
 };
 use dualwrite_api::{Reason, values};
 use dualwrite_plan::{
-    advance::{BackupView, Sent},
     backup::{self, FILE, Part},
     observed::Problem,
+    operation::{BackupView, Sent},
     world::KnownOperation,
 };
 

@@ -11,10 +11,9 @@ use crate::controller::{
 use dualwrite_api::operation::{Access, Action};
 use dualwrite_microsoft::auth::Audience;
 use dualwrite_plan::{
-    advance::{ActObserved, BackupView, RemoteState},
     maps::LinkDetails,
     observed::{Fact, LinkFacts, LinkView, Problem},
-    operation::{Reads, RemoteRequest},
+    operation::{BackupView, Observations, Reads, RemoteRequest, RemoteState},
     world::KnownOperation,
 };
 use jiff::Timestamp;
@@ -103,7 +102,7 @@ pub async fn observe(
     reach: &Result<Reach, Problem>,
     operation: &KnownOperation,
     reads: &Reads,
-) -> ActObserved {
+) -> Observations {
     let began = crate::controller::now();
     let reach = match reach {
         _ if reads.is_empty() => return nothing(began, &problem::not_read()),
@@ -128,8 +127,8 @@ pub async fn observe(
     observed
 }
 
-fn nothing(began: Timestamp, problem: &Problem) -> ActObserved {
-    ActObserved {
+fn nothing(began: Timestamp, problem: &Problem) -> Observations {
+    Observations {
         began,
         integrated: Fact::Unknown(problem.clone()),
         applications: Fact::Unknown(problem.clone()),
@@ -175,7 +174,7 @@ impl Pass<'_> {
         .await
     }
 
-    async fn link_and_what_hangs_on_it(&self, began: Timestamp) -> ActObserved {
+    async fn link_and_what_hangs_on_it(&self, began: Timestamp) -> Observations {
         let link = if self.reads.link {
             self.reach.link(self.context).await
         } else {

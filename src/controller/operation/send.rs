@@ -15,8 +15,8 @@ use dualwrite_microsoft::{
     power_platform,
 };
 use dualwrite_plan::{
-    advance::{MapChange, MapTarget, Request, Send, Sent},
     observed::{Problem, Tier},
+    operation::{MapChange, MapTarget, Request, Send, Sent},
     world::KnownOperation,
 };
 

@@ -9,8 +9,8 @@ use dualwrite_microsoft::{
     power_platform::{self, OperationState, OperationStatus, RemoteOperation},
 };
 use dualwrite_plan::{
-    advance::RemoteState,
     observed::{Fact, LinkFacts},
+    operation::RemoteState,
 };
 
 impl Reach {

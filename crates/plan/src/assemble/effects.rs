@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::{Effect, Event};
 use crate::{
     messages,
-    operation::{self, moved},
+    operation::{self, changed_facts},
     verdict::{Row, Verdict},
     world::{KnownOperation, World},
 };
@@ -37,7 +37,7 @@ pub(super) fn effect(world: &World<'_>, row: Row, verdict: &Verdict) -> Option<E
     let mut obsolete = unstarted.filter(|operation| {
         wanted.as_ref().is_none_or(|(name, spec)| {
             *name != operation.name
-                || !operation::is_same_act(spec, &operation.spec)
+                || !operation::does_the_same(spec, &operation.spec)
                 || needs_another_approval(operation, spec)
         })
     });
@@ -76,7 +76,7 @@ fn why_void(
 ) -> String {
     match wanted {
         Some(wanted) if wanted.action == operation.spec.action => {
-            moved::between_plans(&operation.spec, wanted)
+            changed_facts::between_plans(&operation.spec, wanted)
         }
         Some(wanted) if wanted.action == Action::StopMaps => {
             messages::MAPS_ARE_STOPPED_FIRST.into()

@@ -102,7 +102,7 @@ fn is_planned(world: &World<'_>, plan: &DualWriteOperationSpec) -> bool {
     let name = operation::name(world, plan);
     let waits = |known: &&KnownOperation| known.is_unstarted() && known.deleted.is_none();
     let mut own = world.own_operations().into_iter().filter(waits);
-    own.any(|known| known.name == name && operation::is_same_act(plan, &known.spec))
+    own.any(|known| known.name == name && operation::does_the_same(plan, &known.spec))
 }
 
 /// The plan, and how it comes to be carried out.

@@ -4,7 +4,6 @@
 use super::{different_destination, list};
 use crate::{
     desired::Desired,
-    operation::StepKind,
     world::{KnownOperation, Settings},
 };
 use dualwrite_api::{
@@ -20,92 +19,24 @@ const NAMES_OF_A_LOSS: usize = 50;
 const NAMES_OF_A_CONDITION: usize = 10;
 
 /// What the facts of a plan are called in its sentences.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct PlanWords<'a> {
     /// The finance and operations host.
     pub host: &'a str,
     /// The environment that dual-write is linked to.
     pub from: &'a str,
-    /// The environment that the act ends at.
+    /// The environment that the operation ends at.
     pub to: &'a str,
+    /// Its name alone.
+    pub to_name: &'a str,
     /// The account that the dual-write service is used with.
     pub account: &'a str,
     /// Whether the environment that dual-write is linked to is visible.
     pub from_is_visible: bool,
 }
 
-/// What a step does, and how long that usually takes.
-pub fn step(kind: &StepKind, words: &PlanWords<'_>, maps: usize) -> (String, &'static str) {
-    let PlanWords { host, from, to, .. } = words;
-    match kind {
-        StepKind::Backup => (
-            "Writing down the table maps, their versions and states, the integration keys and the companies, as ConfigMaps in \
-             this namespace"
-                .into(),
-            "seconds",
-        ),
-        StepKind::StopMaps => (
-            match maps {
-                0 => format!("Making sure that no table map of {host} runs"),
-                1 => format!("Stopping the one table map of {host} that runs or is paused"),
-                _ => format!("Stopping the {maps} table maps of {host} that run or are paused"),
-            },
-            "1 to 5 minutes",
-        ),
-        StepKind::Reset => (
-            format!(
-                "Resetting dual-write of {host}: linked to {from} before, and for good to {to} after. Deletes table maps, \
-                 integration keys, legal-entity mappings, alert settings, activity log and initial-sync history"
-            ),
-            "up to 5 minutes",
-        ),
-        StepKind::Solution(name) => (
-            format!("Applying solution {name}, which may bring table maps"),
-            "1 to 10 minutes",
-        ),
-        StepKind::IntegrationKeys => (
-            format!("Setting {} as before", counted(maps, "integration key")),
-            "seconds",
-        ),
-        StepKind::InitialiseMaps => (
-            "Initialising the table maps that have come back; no data is copied".into(),
-            "1 to 5 minutes",
-        ),
-        StepKind::MapVersions => (
-            "Choosing the version that each table map had, where it differs".into(),
-            "seconds for each",
-        ),
-        StepKind::StartMaps(wave) => (
-            format!(
-                "Starting {} without initial sync, group {wave}",
-                counted(maps, "table map")
-            ),
-            "1 to 5 minutes",
-        ),
-        StepKind::PauseMaps => (
-            format!("Pausing {} as before", counted(maps, "table map")),
-            "1 minute",
-        ),
-        StepKind::Verify => (
-            "Looking whether the table maps are as they should be".into(),
-            "1 minute",
-        ),
-        StepKind::ByPerson => (
-            format!(
-                "You compare the data of {host} and {to}, then run the table maps on the Dual-write page, with Initial sync left \
-                 out; the end of this operation names the order (mismatch.startMaps: Never)"
-            ),
-            "as long as you need",
-        ),
-        StepKind::Package(_)
-        | StepKind::Link
-        | StepKind::MapVersion(_)
-        | StepKind::RestartMaps(_)
-        | StepKind::RepauseMaps => (kind.to_string(), "1 minute"),
-    }
-}
-
-fn counted(number: usize, what: &str) -> String {
+/// So many of something.
+pub fn counted(number: usize, what: &str) -> String {
     match number {
         1 => format!("1 {what}"),
         _ => format!("{number} {what}s"),
@@ -201,7 +132,7 @@ fn of_state(maps: &[PlannedMap], state: MapState) -> Vec<&str> {
         .collect()
 }
 
-/// A plan was approved, and its act begins.
+/// A plan was approved, and its operation begins.
 pub fn approved(approved: &Approved) -> String {
     let at = approved
         .at

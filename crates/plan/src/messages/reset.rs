@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{act_waiting, clock, list};
-use crate::{maps::TableMap, observed::Problem, operation::StepKind};
+use super::{clock, list, waiting};
+use crate::{maps::TableMap, observed::Problem};
 use dualwrite_api::{
-    DualWriteOperationSpec, DualWriteOperationStatus,
+    DualWriteOperationSpec,
     operation::{Action, Backup},
 };
 
@@ -47,7 +47,7 @@ pub fn another_connection_set(planned: &str, now: &str) -> String {
     format!("the connection set was {planned} and is {now}")
 }
 
-/// A map was started while its act was going on.
+/// A map was started while its operation was going on.
 pub fn maps_run_again(running: &[String]) -> String {
     format!(
         "a reset needs every map stopped, and these run again: {}. Somebody has started them.",
@@ -143,13 +143,7 @@ pub fn not_linked_to_target(link: Option<&str>) -> String {
 }
 
 /// A step that is not in the plan, because what it is about was not known then.
-pub fn unplanned_running(step: &str, since: Timestamp, deadline: Timestamp) -> String {
-    let what = match StepKind::parse(Action::Reset, step) {
-        Some(StepKind::MapVersion(map)) => {
-            format!("Choosing the version that table map '{map}' had")
-        }
-        _ => format!("Step {step}"),
-    };
+pub fn unplanned_running(what: &str, since: Timestamp, deadline: Timestamp) -> String {
     format!(
         "{what}: since {}, deadline {}.",
         clock(since),
@@ -157,35 +151,10 @@ pub fn unplanned_running(step: &str, since: Timestamp, deadline: Timestamp) -> S
     )
 }
 
-/// A step of putting things back could not be done.
-pub fn step_missing(kind: &StepKind, maps: &[String], why: &str) -> String {
+/// Maps that something is the matter with, and why.
+pub fn maps_with(what: &str, maps: &[String], why: &str) -> String {
     let why = why.trim_end_matches('.');
-    match kind {
-        StepKind::Solution(name) => {
-            format!("solution {name} ({why}); apply it on the Dual-write page under Apply solution")
-        }
-        StepKind::IntegrationKeys => format!(
-            "the integration keys ({why}); set them on the Dual-write page under Integration key, from the backup"
-        ),
-        StepKind::InitialiseMaps => {
-            format!(
-                "maps that were not initialised: {} ({why})",
-                list(maps, NAMES)
-            )
-        }
-        StepKind::MapVersion(name) => format!("the version of map '{name}' ({why})"),
-        StepKind::StartMaps(_) | StepKind::RestartMaps(_) => {
-            format!("maps that do not start: {} ({why})", list(maps, NAMES))
-        }
-        StepKind::PauseMaps | StepKind::RepauseMaps => {
-            format!(
-                "maps that are not paused as before: {} ({why})",
-                list(maps, NAMES)
-            )
-        }
-        StepKind::Verify => format!("maps that do not run: {} ({why})", list(maps, NAMES)),
-        other => format!("{other} ({why})"),
-    }
+    format!("{what}: {} ({why})", list(maps, NAMES))
 }
 
 /// A map does not stop.
@@ -211,40 +180,37 @@ pub fn reset_refused(why: &str) -> String {
     format!("the dual-write service has refused the reset: {why}")
 }
 
-/// An act is given up and takes back what it has done.
+/// An operation is given up and takes back what it has done.
 pub fn giving_up(why: &str) -> String {
     undoing(&given_up_unharmed(why))
 }
 
-/// An act is given up, and takes back what it has done; with how it ends.
+/// An operation is given up, and takes back what it has done; with how it ends.
 pub fn undoing(ending: &str) -> String {
     format!("{ending} The table maps that were stopped are being started again.")
 }
 
-/// An act was given up before anything was destroyed.
+/// An operation was given up before anything was destroyed.
 pub fn given_up_unharmed(why: &str) -> String {
     format!("Nothing was reset or deleted. {}", super::sentence(why))
 }
 
-/// What is decisive cannot be read in the middle of an act.
-pub fn act_cannot_see(
+/// What is decisive cannot be read in the middle of an operation.
+pub fn cannot_see(
     spec: &DualWriteOperationSpec,
-    status: &DualWriteOperationStatus,
+    has_stopped_maps: bool,
     problem: &Problem,
 ) -> String {
-    let stop = StepKind::StopMaps.to_string();
-    let stopped = status
-        .steps
-        .iter()
-        .any(|step| step.name == stop && step.attempt > 0);
     let meanwhile = match spec.action {
-        Action::Reset if stopped => {
+        Action::Reset if has_stopped_maps => {
             " Meanwhile table maps are stopped: what is changed on either side is not passed on."
         }
-        Action::StopMaps if stopped => " Meanwhile some table maps may be stopped and others run.",
-        _ => "",
+        Action::StopMaps if has_stopped_maps => {
+            " Meanwhile some table maps may be stopped and others run."
+        }
+        Action::Setup | Action::Link | Action::Reset | Action::StopMaps => "",
     };
-    act_waiting(&format!("{}{meanwhile}", super::sentence(&problem.message)))
+    waiting(&format!("{}{meanwhile}", super::sentence(&problem.message)))
 }
 
 /// A connection was deleted, and its maps could not be stopped.

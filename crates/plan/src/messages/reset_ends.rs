@@ -4,13 +4,13 @@
 use jiff::Timestamp;
 
 use super::{clock, list, reset::NAMES, sentence};
-use crate::{desired, maps, operation::StepKind, world::KnownOperation};
+use crate::{desired, maps, world::KnownOperation};
 use dualwrite_api::{
     DualWriteOperationSpec, DualWriteOperationStatus,
-    operation::{Action, MapState, PlannedMap, StepState, StepStatus},
+    operation::{Action, MapState, PlannedMap},
 };
 
-/// An act was given up, and what it had stopped runs again, apart from what is named.
+/// An operation was given up, and what it had stopped runs again, apart from what is named.
 pub fn gave_up(
     spec: &DualWriteOperationSpec,
     status: &DualWriteOperationStatus,
@@ -35,7 +35,7 @@ pub fn gave_up(
     )
 }
 
-/// An act was given up, and what it had stopped cannot be started again, because the link is another one.
+/// An operation was given up, and what it had stopped cannot be started again, because the link is another one.
 pub fn cannot_take_back(
     spec: &DualWriteOperationSpec,
     status: &DualWriteOperationStatus,
@@ -52,29 +52,20 @@ pub fn cannot_take_back(
     )
 }
 
-/// After the reset somebody else has changed the link, so that nothing more can be put back.
+/// After the reset somebody else has changed the link, so that nothing more can be put back: not by these steps.
 pub fn moved_after_reset(
     spec: &DualWriteOperationSpec,
     status: &DualWriteOperationStatus,
+    open: &[&str],
     link: Option<&str>,
 ) -> String {
-    let is_open = |step: &&StepStatus| {
-        !matches!(step.state, StepState::Done | StepState::Failed)
-            && StepKind::parse(spec.action, &step.name) != Some(StepKind::ByPerson)
-    };
-    let open: Vec<&str> = status
-        .steps
-        .iter()
-        .filter(is_open)
-        .map(|step| step.name.as_str())
-        .collect();
     let mut text = format!(
         "Dual-write of {} was reset and linked to '{}' ({}), but {} Steps that were not done: {}.",
         spec.finance_operations_host,
         spec.target.environment_name,
         spec.target.environment_id,
         super::another_link(link),
-        list(&open, NAMES),
+        list(open, NAMES),
     );
     if !status.missing.is_empty() {
         text = format!("{text} Not put back: {}.", status.missing.join("; "));
@@ -87,7 +78,7 @@ pub fn moved_after_reset(
     )
 }
 
-/// An operation was deleted, and its act could not be ended in time.
+/// An operation was deleted, and could not be ended in time.
 pub fn abandoned(spec: &DualWriteOperationSpec, status: &DualWriteOperationStatus) -> String {
     let step = status.step.clone().unwrap_or_default();
     let about = match spec.action {
@@ -196,6 +187,7 @@ pub fn reset_outcome_unknown(
 pub fn reset_ended(
     operation: &KnownOperation,
     status: &DualWriteOperationStatus,
+    forced: Option<(&[String], Option<&str>)>,
     lost: &[&str],
     laggards: &[String],
 ) -> String {
@@ -220,7 +212,7 @@ pub fn reset_ended(
             list(lost, NAMES)
         ));
     }
-    text.extend(forced(status));
+    text.extend(forced.map(|(maps, why)| reset_while_running(maps, why)));
     text.push(of_maps(spec, status, lost, laggards));
     text.push(backup_note(status).trim_start().to_owned());
     text.retain(|sentence| !sentence.is_empty());
@@ -245,17 +237,13 @@ fn with_what_they_need(spec: &DualWriteOperationSpec, laggards: &[String]) -> Ve
 }
 
 /// The reset has gone on although maps did not stop.
-fn forced(status: &DualWriteOperationStatus) -> Option<String> {
-    let name = StepKind::StopMaps.to_string();
-    let stop = status.steps.iter().find(|step| step.name == name)?;
-    (stop.state == StepState::Failed).then(|| {
-        let why = stop.error.as_deref().unwrap_or("no reason is known");
-        format!(
-            "Maps that did not stop, reset all the same because of mismatch.force: {} ({}).",
-            list(&stop.maps, NAMES),
-            why.trim_end_matches('.')
-        )
-    })
+fn reset_while_running(maps: &[String], why: Option<&str>) -> String {
+    let why = why.unwrap_or("no reason is known");
+    format!(
+        "Maps that did not stop, reset all the same because of mismatch.force: {} ({}).",
+        list(maps, NAMES),
+        why.trim_end_matches('.')
+    )
 }
 
 fn of_maps(
@@ -321,17 +309,8 @@ pub fn maps_stopped(spec: &DualWriteOperationSpec) -> String {
     )
 }
 
-/// Stopping the maps was given up in the middle.
-pub fn partly_stopped(
-    spec: &DualWriteOperationSpec,
-    status: &DualWriteOperationStatus,
-    why: &str,
-) -> String {
-    let name = StepKind::StopMaps.to_string();
-    let asked = status
-        .steps
-        .iter()
-        .any(|step| step.name == name && step.attempt > 0);
+/// Stopping the maps was given up in the middle; or before any was asked to stop.
+pub fn partly_stopped(spec: &DualWriteOperationSpec, asked: bool, why: &str) -> String {
     let why = sentence(why);
     if !asked {
         return why;

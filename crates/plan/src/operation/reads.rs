@@ -1,79 +1,29 @@
 //! What an operation's next pass reads: what the step that comes next needs, and no more.
 
-use super::StepKind;
+use super::{
+    model::{Reads, RemoteRequest},
+    steps,
+};
 use crate::world::KnownOperation;
 use dualwrite_api::operation::{Action, Approval, Phase, StepState, StepStatus};
 
-/// What to read. Whatever is not asked for is unknown to the pass.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reads {
-    /// Whether Power Platform integration still joins host and target.
-    pub integration: bool,
-    /// The application packages of the target.
-    pub applications: bool,
-    /// Where dual-write is linked to.
-    pub link: bool,
-    /// The table maps of the link.
-    pub maps: bool,
-    /// The connection set of the link.
-    pub connection_set: bool,
-    /// The solutions that bring table maps.
-    pub solutions: bool,
-    /// What was written down before a reset.
-    pub backup: bool,
-    /// What Microsoft says of the request that was accepted last.
-    pub remote: Option<RemoteRequest>,
-}
-
-/// A request that Microsoft has accepted and can be asked about, by the id that it gave.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RemoteRequest {
-    /// The installation of a package.
-    Installation(String),
-    /// The application of a solution.
-    Solution(String),
-    /// A change of table maps.
-    Maps(String),
-}
-
-impl Reads {
-    /// Whether any of it is read with the application's identity.
-    pub const fn needs_application(&self) -> bool {
-        self.integration || self.applications
-    }
-
-    /// Whether nothing is to be read.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// What the next pass over an operation has to read.
 pub fn reads(operation: &KnownOperation) -> Reads {
+    let action = operation.spec.action;
     if waits_for_a_person(operation) {
         return Reads::default();
     }
-    let action = operation.spec.action;
-    let is_first = operation.is_unstarted();
-    let is_reset = action == Action::Reset;
-    let at_reset = is_reset && is_at(operation, &[StepKind::Reset]);
-    let is_relied_on = is_reset && (is_first || at_reset);
-    let is_running = operation.status.phase == Some(Phase::Running);
-    Reads {
-        integration: match action {
-            Action::StopMaps => false,
-            Action::Setup | Action::Link => is_first,
-            Action::Reset => is_relied_on,
-        },
-        applications: action == Action::Setup,
-        link: action != Action::Setup,
-        maps: matches!(action, Action::Reset | Action::StopMaps),
-        connection_set: is_relied_on
-            || (is_reset && is_at(operation, &[StepKind::IntegrationKeys])),
-        solutions: is_relied_on,
-        backup: is_reset && is_running && is_at(operation, &[StepKind::Backup, StepKind::Reset]),
-        remote: remote(operation),
+    if operation.is_unstarted() {
+        return before_the_first_step(action);
     }
+    let open = |step: &&StepStatus| !matches!(step.state, StepState::Done | StepState::Failed);
+    let next = operation.status.steps.iter().find(open);
+    let next = next.and_then(|next| steps::parse(action, &next.name));
+    let mut reads = next.map_or_else(|| at_the_end(action), |step| step.reads());
+    // The outcome of what is not followed any more does not depend on it.
+    reads.backup &= operation.status.phase == Some(Phase::Running);
+    reads.remote = remote(operation);
+    reads
 }
 
 /// Before a plan is approved only its connection can change what becomes of it.
@@ -85,21 +35,31 @@ fn waits_for_a_person(operation: &KnownOperation) -> bool {
     operation.is_unstarted() && is_undecided
 }
 
-fn is_at(operation: &KnownOperation, kinds: &[StepKind]) -> bool {
-    let closed = |step: &StepStatus| matches!(step.state, StepState::Done | StepState::Failed);
-    let mut steps = operation.status.steps.iter();
-    let open = steps.find(|step| !closed(step));
-    open.and_then(|step| StepKind::parse(operation.spec.action, &step.name))
-        .is_some_and(|kind| kinds.contains(&kind))
+/// All that a plan relies on.
+fn before_the_first_step(action: Action) -> Reads {
+    let is_reset = action == Action::Reset;
+    Reads {
+        integration: action != Action::StopMaps,
+        connection_set: is_reset,
+        solutions: is_reset,
+        ..at_the_end(action)
+    }
 }
 
+/// What tells how an operation has ended.
+fn at_the_end(action: Action) -> Reads {
+    Reads {
+        applications: action == Action::Setup,
+        link: action != Action::Setup,
+        maps: matches!(action, Action::Reset | Action::StopMaps),
+        ..Reads::default()
+    }
+}
+
+/// The request that was accepted last, if Microsoft has given it an id.
 fn remote(operation: &KnownOperation) -> Option<RemoteRequest> {
     let mut steps = operation.status.steps.iter();
     let sent = steps.find(|step| step.state == StepState::Sent)?;
-    let id = sent.remote_id.clone()?;
-    Some(match StepKind::parse(operation.spec.action, &sent.name)? {
-        StepKind::Package(_) => RemoteRequest::Installation(id),
-        StepKind::Solution(_) => RemoteRequest::Solution(id),
-        _ => RemoteRequest::Maps(id),
-    })
+    let step = steps::parse(operation.spec.action, &sent.name)?;
+    Some(step.remote(sent.remote_id.clone()?))
 }

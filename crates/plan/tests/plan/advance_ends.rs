@@ -4,8 +4,8 @@ use crate::scene::*;
 use crate::support::*;
 use dualwrite_api::operation::{Phase, StepState};
 use dualwrite_plan::{
-    advance::{Owner, Sent, needs_finalizer},
     observed::{Fact, LinkView, Package},
+    operation::{Owner, Sent, needs_finalizer},
 };
 use jiff::SignedDuration;
 

@@ -7,9 +7,9 @@ use dualwrite_api::{
     operation::{Action, Approval, MapState, Phase},
 };
 use dualwrite_plan::{
-    advance::DELETION_PATIENCE,
     deletion::{self, Deletion, SHUT_OUT_PATIENCE, is_to_be_held},
     observed::{Fact, LinkView, Problem},
+    operation::DELETION_PATIENCE,
     world::{KnownOperation, World, after},
 };
 use jiff::Timestamp;

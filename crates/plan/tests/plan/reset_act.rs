@@ -3,8 +3,7 @@
 use crate::reset_support::*;
 use dualwrite_api::operation::{MapState, Phase, StepState};
 use dualwrite_plan::{
-    advance::{BackupView, Request},
-    operation::StepKind,
+    operation::{BackupView, Request},
     world::after,
 };
 
@@ -86,14 +85,14 @@ fn everything_is_put_back_in_order() {
 #[test]
 fn each_step_is_done_only_once_it_was_read_back() {
     let mut run = Operator::new(planned_reset(true), Behaviour::default());
-    run.run_to(&StepKind::Reset);
+    run.run_to("reset");
     assert!(run.service.all_stopped());
     assert_eq!(run.backup, BackupView::Intact);
-    run.run_to(&StepKind::Solution(CONTOSO_MAPS.into()));
+    run.run_to("solution/ContosoMaps");
     assert_eq!(run.service.link.as_ref().unwrap().0, TARGET);
-    run.run_to(&StepKind::IntegrationKeys);
+    run.run_to("integration-keys");
     assert_eq!(run.service.maps.len(), 5);
-    run.run_to(&StepKind::StartMaps(2));
+    run.run_to("start-maps/2");
     assert_eq!(run.service.state("Groups"), Some(MapState::Running));
 }
 
@@ -299,7 +298,7 @@ fn a_map_that_somebody_starts_before_the_reset_ends_it() {
 /// Something happens once everything is stopped.
 fn when_stopped(event: Event) -> Operator {
     let mut run = Operator::new(planned_reset(true), Behaviour::default());
-    run.run_past(&StepKind::StopMaps);
+    run.run_past("stop-maps");
     let number = run.writes.len() - 1;
     reset(true, |run| run.events = vec![(When::After(number), event)])
 }
@@ -371,7 +370,7 @@ fn maps_do_not_stay_stopped_because_something_cannot_be_seen() {
 #[test]
 fn while_nothing_can_be_seen_the_message_says_that_maps_are_stopped() {
     let mut run = Operator::new(planned_reset(true), Behaviour::default());
-    run.run_to(&StepKind::Solution(CONTOSO_MAPS.into()));
+    run.run_to("solution/ContosoMaps");
     run.service.behaviour.blind = Some((run.now, after(run.now, hours(2))));
     run.pass();
     run.pass();
@@ -437,7 +436,7 @@ fn a_lost_reset_that_ends_elsewhere_does_not_pass_for_accepted() {
 #[test]
 fn from_its_intent_on_a_reset_goes_through_whatever_becomes_of_its_connection() {
     let mut before = Operator::new(planned_reset(true), Behaviour::default());
-    before.run_to(&StepKind::Solution(CONTOSO_MAPS.into()));
+    before.run_to("solution/ContosoMaps");
     let number = before.writes.len() - 1;
     for event in [
         Event::Suspended(hours(30)),
@@ -455,7 +454,7 @@ fn from_its_intent_on_a_reset_goes_through_whatever_becomes_of_its_connection() 
 #[test]
 fn a_link_that_moves_after_the_reset_gets_nothing() {
     let mut before = Operator::new(planned_reset(true), Behaviour::default());
-    before.run_to(&StepKind::IntegrationKeys);
+    before.run_to("integration-keys");
     let number = before.writes.len() - 1;
     for event in [Event::LinkMoved, Event::LinkGone] {
         let run = reset(true, |run| run.events = vec![(When::After(number), event)]);
@@ -468,7 +467,7 @@ fn a_link_that_moves_after_the_reset_gets_nothing() {
 #[test]
 fn a_deleted_operation_that_sees_nothing_is_let_go_with_the_name_of_its_backup() {
     let mut run = Operator::new(planned_reset(true), Behaviour::default());
-    run.run_to(&StepKind::Solution(CONTOSO_MAPS.into()));
+    run.run_to("solution/ContosoMaps");
     let number = run.writes.len();
     let run = reset(true, |run| {
         run.events = vec![
@@ -484,7 +483,7 @@ fn a_deleted_operation_that_sees_nothing_is_let_go_with_the_name_of_its_backup()
 #[test]
 fn after_a_long_absence_a_deleted_operation_still_starts_what_it_has_stopped() {
     let mut run = Operator::new(planned_reset(true), Behaviour::default());
-    run.run_past(&StepKind::StopMaps);
+    run.run_past("stop-maps");
     run.stored.deleted = Some(run.now);
     run.now = after(run.now, hours(9));
     run.run_until(after(run.now, hours(2)));
@@ -498,7 +497,7 @@ fn after_a_long_absence_a_deleted_operation_still_starts_what_it_has_stopped() {
 #[test]
 fn a_step_that_is_not_known_is_named_and_nothing_is_left_stopped() {
     let mut run = Operator::new(planned_reset(true), Behaviour::default());
-    run.run_past(&StepKind::StopMaps);
+    run.run_past("stop-maps");
     let mut later = run.stored.status.steps[1].clone();
     later.name = "look-twice".into();
     later.state = StepState::Pending;
@@ -508,7 +507,7 @@ fn a_step_that_is_not_known_is_named_and_nothing_is_left_stopped() {
     assert_eq!(run.not_as_before(), Vec::<String>::new());
 
     let mut run = Operator::new(planned_reset(true), Behaviour::default());
-    run.run_to(&StepKind::IntegrationKeys);
+    run.run_to("integration-keys");
     run.stored.status.steps.insert(5, later);
     run.run();
     ends(&run, Phase::Failed, Some("RestoreIncomplete"));

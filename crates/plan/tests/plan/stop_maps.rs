@@ -3,7 +3,7 @@
 
 use crate::reset_support::*;
 use dualwrite_api::operation::{MapState, Phase};
-use dualwrite_plan::{advance::Owner, world::after};
+use dualwrite_plan::{operation::Owner, world::after};
 
 fn scenario(on_deletion: bool) -> Scenario {
     Scenario {

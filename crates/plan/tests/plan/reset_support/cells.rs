@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{ANSWERS, Answer, Behaviour, Event, Operator, When, hours, minutes, seconds};
-use dualwrite_plan::{advance::Owner, world::KnownOperation};
+use dualwrite_plan::{operation::Owner, world::KnownOperation};
 
 /// What is run through every cell.
 #[derive(Clone)]

@@ -2,7 +2,7 @@
 
 use super::{LEGACY, Operator, hours, start};
 use dualwrite_api::operation::{Action, Approval, MapState, Phase};
-use dualwrite_plan::{advance::Request, operation::StepKind, world::after};
+use dualwrite_plan::{operation::Request, world::after};
 
 impl Operator {
     /// The maps that should run and do not, or not as they did.
@@ -176,11 +176,9 @@ impl Operator {
     }
 
     /// Whether a request was perhaps sent for this step.
-    pub fn has_sent(&self, kind: &StepKind) -> bool {
-        let name = kind.to_string();
-        self.journal
-            .iter()
-            .any(|sent| sent.step == name && sent.possible)
+    pub fn has_sent(&self, step: &str) -> bool {
+        let mut journal = self.journal.iter();
+        journal.any(|sent| sent.step == step && sent.possible)
     }
 
     pub fn took_less_than(&self, count: u64) -> bool {

@@ -9,12 +9,11 @@ use dualwrite_api::{
     operation::{Approval, MapState, Phase, StepState},
 };
 use dualwrite_plan::{
-    advance::{
-        Act, BackupView, LINK_TIMEOUT_FACTOR, Next, Owner, Request, Send, Sent, advance,
-        after_sending, needs_finalizer,
-    },
     observed::{Fact, Problem},
-    operation::StepKind,
+    operation::{
+        BackupView, Next, Owner, Request, Send, Sent, Situation, advance, after_sending,
+        needs_finalizer,
+    },
     world::{KnownOperation, Settings, after},
 };
 use jiff::Timestamp;
@@ -378,7 +377,7 @@ impl Operator {
         let incarnation = self.incarnation.to_string();
         let settings = self.settings.clone();
         let version = self.version;
-        let act = Act {
+        let act = Situation {
             operation: &operation,
             observed: &observed,
             owner: &owner,
@@ -415,7 +414,7 @@ impl Operator {
 
     fn send(
         &mut self,
-        act: &Act<'_>,
+        act: &Situation<'_>,
         version: u64,
         next: &Next,
         send: &Send,
@@ -458,7 +457,7 @@ impl Operator {
 
     pub fn request_timeout(&self, request: &Request) -> Duration {
         match request {
-            Request::Reset { .. } => self.settings.request_timeout * LINK_TIMEOUT_FACTOR,
+            Request::Reset { .. } => self.settings.request_timeout * self.settings.slow_factor,
             _ => self.settings.request_timeout,
         }
     }
@@ -552,10 +551,9 @@ impl Operator {
     }
 
     /// Until this step is about to be worked on.
-    pub fn run_to(&mut self, step: &StepKind) {
-        let name = step.to_string();
+    pub fn run_to(&mut self, name: &str) {
         for _ in 0..1000 {
-            if self.stored.status.step.as_ref() == Some(&name) {
+            if self.stored.status.step.as_deref() == Some(name) {
                 return;
             }
             self.pass();
@@ -564,8 +562,7 @@ impl Operator {
     }
 
     /// Until this step is done.
-    pub fn run_past(&mut self, step: &StepKind) {
-        let name = step.to_string();
+    pub fn run_past(&mut self, name: &str) {
         for _ in 0..1000 {
             let steps = &self.stored.status.steps;
             let mut done = steps.iter().filter(|step| step.state == StepState::Done);

@@ -13,8 +13,11 @@ use dualwrite_api::{
 };
 use dualwrite_plan::{
     maps::{self, MapVersion, TableMap},
-    messages::{self, PlanWords},
-    operation::StepKind,
+    messages::PlanWords,
+    operation::steps::{
+        Backup, ByPerson, InitialiseMaps, IntegrationKeys, MapVersions, PauseMaps, Reset, Solution,
+        StartMaps, Step, StopMaps, Verify,
+    },
     world::KnownOperation,
 };
 
@@ -94,26 +97,27 @@ pub fn companies() -> Vec<String> {
     vec!["DEMF".into(), "USMF".into()]
 }
 
-fn planned_steps(spec: &DualWriteOperationSpec, kinds: Vec<StepKind>) -> Vec<PlannedStep> {
+fn planned_steps(spec: &DualWriteOperationSpec, steps: &[&dyn Step]) -> Vec<PlannedStep> {
     let words = PlanWords {
         host: HOST,
         from: "'contoso-old'",
         to: "'contoso-uat'",
         account: "the account of Secret 'contoso-dual-write-account'",
         from_is_visible: true,
+        ..PlanWords::default()
     };
-    let step = |kind: StepKind| {
-        let (what, usually_takes) = messages::step(&kind, &words, spec.relies_on.maps.len());
+    let planned = |step: &&dyn Step| {
+        let (what, usually_takes) = step.words(&words, spec.relies_on.maps.len());
         PlannedStep {
-            name: kind.to_string(),
+            name: step.name(),
             what,
             maps: Vec::new(),
-            destructive: kind == StepKind::Reset,
-            needs_person: kind == StepKind::ByPerson,
+            destructive: step.is_point_of_no_return(),
+            needs_person: step.is_by_person(),
             usually_takes: usually_takes.into(),
         }
     };
-    kinds.into_iter().map(step).collect()
+    steps.iter().map(planned).collect()
 }
 
 fn frame(action: Action, name: &str) -> KnownOperation {
@@ -198,28 +202,28 @@ fn access() -> Access {
 pub fn planned_reset(starts: bool) -> KnownOperation {
     let mut operation = frame(Action::Reset, NAME);
     operation.spec.options.start_maps = starts;
-    let mut kinds = vec![
-        StepKind::Backup,
-        StepKind::StopMaps,
-        StepKind::Reset,
-        StepKind::Solution(CONTOSO_MAPS.into()),
-        StepKind::Solution(FABRIKAM_MAPS.into()),
-        StepKind::IntegrationKeys,
-        StepKind::InitialiseMaps,
-        StepKind::MapVersions,
+    let contoso = Solution(CONTOSO_MAPS.into());
+    let fabrikam = Solution(FABRIKAM_MAPS.into());
+    let (first, second, pause) = (StartMaps::of(1), StartMaps::of(2), PauseMaps::of_plan());
+    let mut steps: Vec<&dyn Step> = vec![
+        &Backup,
+        &StopMaps,
+        &Reset,
+        &contoso,
+        &fabrikam,
+        &IntegrationKeys,
+        &InitialiseMaps,
+        &MapVersions,
     ];
     if starts {
-        kinds.extend([
-            StepKind::StartMaps(1),
-            StepKind::StartMaps(2),
-            StepKind::PauseMaps,
-        ]);
+        let starts: [&dyn Step; 3] = [&first, &second, &pause];
+        steps.extend(starts);
     }
-    kinds.push(StepKind::Verify);
+    steps.push(&Verify);
     if !starts {
-        kinds.push(StepKind::ByPerson);
+        steps.push(&ByPerson);
     }
-    operation.spec.steps = planned_steps(&operation.spec, kinds);
+    operation.spec.steps = planned_steps(&operation.spec, &steps);
     operation
 }
 
@@ -230,6 +234,6 @@ pub fn planned_stop(on_deletion: bool) -> KnownOperation {
     operation.spec.options.on_deletion = on_deletion;
     operation.spec.approval = Approval::NotRequired;
     operation.spec.timeout = "15m".into();
-    operation.spec.steps = planned_steps(&operation.spec, vec![StepKind::StopMaps]);
+    operation.spec.steps = planned_steps(&operation.spec, &[&StopMaps]);
     operation
 }

@@ -3,12 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{Operator, companies};
-use dualwrite_api::operation::{Action, Phase, StepState};
 use dualwrite_plan::{
-    advance::{ActObserved, BackupView, RemoteState},
     maps::{ConnectionSetDetails, LinkDetails},
     observed::{Fact, LinkFacts, LinkView, Problem},
-    operation::StepKind,
+    operation::{BackupView, Observations, Reads, RemoteRequest, RemoteState, reads},
 };
 
 pub fn down() -> Problem {
@@ -20,51 +18,31 @@ fn not_read() -> Problem {
 }
 
 impl Operator {
-    fn is_at(&self, wanted: impl Fn(&StepKind) -> bool) -> bool {
-        let status = &self.stored.status;
-        let open = status
-            .steps
-            .iter()
-            .find(|step| !matches!(step.state, StepState::Done | StepState::Failed));
-        open.and_then(|step| StepKind::parse(self.stored.spec.action, &step.name))
-            .is_some_and(|kind| wanted(&kind))
-    }
-
-    pub fn read(&self) -> ActObserved {
-        let is_reset = self.stored.spec.action == Action::Reset;
-        let is_first = self.stored.is_unstarted();
-        let integrated = if is_first || self.is_at(|kind| *kind == StepKind::Reset) {
-            self.integrated.clone()
-        } else {
-            Fact::Unknown(not_read())
-        };
-        let backup = if is_reset
-            && self.stored.status.phase == Some(Phase::Running)
-            && self.is_at(|kind| matches!(kind, StepKind::Backup | StepKind::Reset))
-        {
-            self.backup.clone()
-        } else {
-            BackupView::Missing
-        };
-        let mut observed = ActObserved {
+    pub fn read(&self) -> Observations {
+        let reads = reads(&self.stored);
+        let mut observed = Observations {
             began: self.now,
-            integrated,
+            integrated: when(reads.integration, &self.integrated),
             applications: Fact::Unknown(not_read()),
             remote: Fact::Unknown(not_read()),
             link: LinkView::Unknown(down()),
             maps: Fact::Unknown(down()),
             details: LinkDetails::unread(&down()),
-            backup,
+            backup: if reads.backup {
+                self.backup.clone()
+            } else {
+                BackupView::Missing
+            },
         };
         if !self.service.is_blind(self.now) {
-            self.see(&mut observed, is_reset, is_first);
+            self.see(&mut observed, &reads);
         }
         observed
     }
 
-    fn see(&self, observed: &mut ActObserved, is_reset: bool, is_first: bool) {
+    fn see(&self, observed: &mut Observations, reads: &Reads) {
         observed.details = LinkDetails::unread(&not_read());
-        observed.remote = self.remote();
+        observed.remote = self.remote(reads.remote.as_ref());
         let Some((environment, set)) = &self.service.link else {
             observed.link = LinkView::Absent;
             observed.maps = Fact::Unknown(Problem::transient(
@@ -79,29 +57,37 @@ impl Operator {
             legal_entities: None,
         });
         observed.maps = Fact::Known(self.service.shown_maps(self.now));
-        let at_keys = self.is_at(|kind| *kind == StepKind::IntegrationKeys);
-        let is_relied_on = is_first || self.is_at(|kind| *kind == StepKind::Reset);
-        if is_reset && (is_relied_on || at_keys) {
-            observed.details.connection_set = Fact::Known(ConnectionSetDetails {
-                dataverse_name: Some("contoso-dataverse".into()),
-                legal_entities: companies(),
-                integration_keys: self.service.keys.clone(),
-            });
-        }
-        if is_reset && is_relied_on {
-            let solutions = &self.service.behaviour.solutions;
-            let names = solutions.iter().map(|(name, _)| name.clone());
-            observed.details.solutions = Fact::Known(names.collect());
-            observed.details.prerequisites = Fact::Known(BTreeMap::new());
-        }
+        let solutions = &self.service.behaviour.solutions;
+        let names = solutions.iter().map(|(name, _)| name.clone());
+        observed.details = LinkDetails {
+            connection_set: when(
+                reads.connection_set,
+                &Fact::Known(ConnectionSetDetails {
+                    dataverse_name: Some("contoso-dataverse".into()),
+                    legal_entities: companies(),
+                    integration_keys: self.service.keys.clone(),
+                }),
+            ),
+            solutions: when(reads.solutions, &Fact::Known(names.collect())),
+            prerequisites: when(reads.solutions, &Fact::Known(BTreeMap::new())),
+        };
     }
 
-    fn remote(&self) -> Fact<RemoteState> {
-        let steps = &self.stored.status.steps;
-        let sent = steps.iter().find(|step| step.state == StepState::Sent);
-        match sent.and_then(|step| step.remote_id.as_deref()) {
-            Some(id) => Fact::Known(self.service.request(id, self.now)),
-            None => Fact::Unknown(not_read()),
+    fn remote(&self, asked: Option<&RemoteRequest>) -> Fact<RemoteState> {
+        match asked {
+            Some(RemoteRequest::Maps(id) | RemoteRequest::Solution(id)) => {
+                Fact::Known(self.service.request(id, self.now))
+            }
+            Some(RemoteRequest::Installation(_)) | None => Fact::Unknown(not_read()),
         }
+    }
+}
+
+/// What is there, if it is read.
+fn when<T: Clone>(is_read: bool, there: &Fact<T>) -> Fact<T> {
+    if is_read {
+        there.clone()
+    } else {
+        Fact::Unknown(not_read())
     }
 }

@@ -10,8 +10,8 @@ use super::{
 };
 use dualwrite_api::operation::{IntegrationKey, MapState};
 use dualwrite_plan::{
-    advance::{MapChange, MapTarget, RemoteState, Request},
     maps::TableMap,
+    operation::{MapChange, MapTarget, RemoteState, Request},
     world::after,
 };
 use jiff::{SignedDuration, Timestamp};

@@ -15,7 +15,6 @@ use dualwrite_api::{
     operation::{Action, IntegrationKey, MapState, Phase, PlannedStep, StepState, StepStatus},
 };
 use dualwrite_plan::{
-    advance::{ActObserved, BackupView},
     assemble::{Decision, Effect},
     checks::Preflight,
     decide::decide,
@@ -25,6 +24,7 @@ use dualwrite_plan::{
         DataverseSays, Environment, Fact, FinanceOperationsReference, LinkFacts, LinkView,
         Observed, Package, PackageState, Problem, Readiness, SpecEnvironment, Tenant,
     },
+    operation::{BackupView, Observations},
     verdict::Row,
     world::{Claim, KnownOperation, Settings, World, after},
 };
@@ -238,8 +238,8 @@ pub fn no_details() -> LinkDetails {
 }
 
 /// What an act sees that is not about a reset.
-pub fn nothing_to_reset() -> ActObserved {
-    ActObserved {
+pub fn nothing_to_reset() -> Observations {
+    Observations {
         began: start(),
         integrated: Fact::Known(true),
         applications: Fact::Known(vec![]),

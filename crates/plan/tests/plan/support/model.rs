@@ -8,11 +8,10 @@ use dualwrite_api::{
     operation::{Action, Phase, StepState},
 };
 use dualwrite_plan::{
-    advance::{
-        Act, ActObserved, LINK_TIMEOUT_FACTOR, Owner, RemoteState, Sent, advance, after_sending,
-        needs_finalizer,
-    },
     observed::{Fact, LinkView, PackageState, Problem},
+    operation::{
+        Observations, Owner, RemoteState, Sent, Situation, advance, after_sending, needs_finalizer,
+    },
     world::{KnownOperation, Settings, after},
 };
 use jiff::Timestamp;
@@ -175,7 +174,7 @@ impl Model {
         }
     }
 
-    pub fn read(&self) -> ActObserved {
+    pub fn read(&self) -> Observations {
         let failing = matches!((self.cell.reads, self.passes), (Reads::Fail(most), Some(passes)) if passes < most);
         let lag = match self.cell.reads {
             Reads::Lag(lag) => seconds(lag),
@@ -206,7 +205,7 @@ impl Model {
             _ => LinkView::Absent,
         };
         if failing {
-            return ActObserved {
+            return Observations {
                 began: self.now,
                 integrated: Fact::Unknown(down()),
                 applications: Fact::Unknown(down()),
@@ -215,7 +214,7 @@ impl Model {
                 ..nothing_to_reset()
             };
         }
-        ActObserved {
+        Observations {
             began: self.now,
             integrated: Fact::Known(true),
             applications: Fact::Known(packages.collect()),
@@ -286,7 +285,9 @@ impl Model {
     pub fn request_timeout(&self) -> Duration {
         match self.cell.action {
             Action::Setup | Action::StopMaps => self.settings.request_timeout,
-            Action::Link | Action::Reset => self.settings.request_timeout * LINK_TIMEOUT_FACTOR,
+            Action::Link | Action::Reset => {
+                self.settings.request_timeout * self.settings.slow_factor
+            }
         }
     }
 
@@ -312,7 +313,7 @@ impl Model {
         let operation = self.stored.clone();
         let incarnation = self.incarnation.to_string();
         let settings = self.settings.clone();
-        let act = Act {
+        let act = Situation {
             operation: &operation,
             observed: &observed,
             owner: &owner,

@@ -3,15 +3,15 @@
 use crate::support::*;
 use dualwrite_api::operation::Phase;
 use dualwrite_plan::{
-    advance::{Act, ActObserved, Next, Owner, Sent, advance, after_sending},
     observed::{Fact, LinkView, Package, PackageState},
+    operation::{Next, Observations, Owner, Sent, Situation, advance, after_sending},
     world::{KnownOperation, Settings},
 };
 use jiff::{SignedDuration, Timestamp};
 
 pub struct Scene {
     pub operation: KnownOperation,
-    pub observed: ActObserved,
+    pub observed: Observations,
     pub owner: Owner,
     pub others: Vec<KnownOperation>,
     pub now: Timestamp,
@@ -22,7 +22,7 @@ impl Scene {
     pub fn of(operation: KnownOperation) -> Self {
         Self {
             operation,
-            observed: ActObserved {
+            observed: Observations {
                 began: start(),
                 integrated: Fact::Known(true),
                 applications: Fact::Known(vec![]),
@@ -61,8 +61,8 @@ impl Scene {
         self.with(|scene| scene.observed.link = link)
     }
 
-    pub fn act(&self) -> Act<'_> {
-        Act {
+    pub fn act(&self) -> Situation<'_> {
+        Situation {
             operation: &self.operation,
             observed: &self.observed,
             owner: &self.owner,

@@ -5,11 +5,12 @@ use std::{
     time::Duration,
 };
 
-use super::{StepKind, frame};
+use super::{frame, planned_step};
 use crate::{
     maps::{self, ConnectionSetDetails, TableMap},
     messages::{self, PlanWords},
     observed::{Environment, Fact, LinkFacts, Problem, Readiness, Tier},
+    operation::steps::{self, Step},
     world::{KnownOperation, Link, World},
 };
 use dualwrite_api::{
@@ -26,7 +27,7 @@ const MOST_MAPS: usize = 1000;
 /// How many solutions; each is a step.
 const MOST_SOLUTIONS: usize = 200;
 
-/// The longest time that an act may take as a whole.
+/// The longest time that an operation may take as a whole.
 const LONGEST: Duration = Duration::from_hours(24);
 
 /// Everything that a reset takes away or needs, all of it known.
@@ -105,7 +106,7 @@ pub fn reset(
     brought_by.retain(|_, solution| facts.solutions.contains(solution));
     let planned = maps::planned(facts.maps, facts.prerequisites, &brought_by);
     let words = Words::of(world, environment, link);
-    let steps = steps(&planned, facts, starts, &words.get());
+    let steps = steps_of(&planned, facts, starts, &words.get());
     let mut spec = frame(world, environment, Action::Reset, Vec::new());
     let companies = facts.set.companies();
     spec.losses = messages::losses(desired, &words.get(), &planned, &companies);
@@ -155,7 +156,7 @@ pub fn stop_maps(
     let planned = maps::planned(found, &BTreeMap::new(), &BTreeMap::new());
     let linked = linked_environment(world, link);
     let words = Words::of(world, &linked, link);
-    let step = planned_step(&StepKind::StopMaps, &words.get(), to_stop(&planned));
+    let step = planned_step(&steps::StopMaps, &words.get(), to_stop(&planned));
     let mut spec = frame(world, &linked, Action::StopMaps, vec![step]);
     spec.losses = vec![format!(
         "Why: {}. Changes on either side from the stop of the maps until somebody starts them are not passed on, then or later.",
@@ -236,6 +237,7 @@ impl<'a> Words<'a> {
             to: &self.to,
             account: self.account,
             from_is_visible: self.from_is_visible,
+            ..PlanWords::default()
         }
     }
 }
@@ -251,17 +253,16 @@ fn brought_by(world: &World<'_>) -> BTreeMap<String, String> {
     brought
 }
 
-fn brought_in(operation: &KnownOperation) -> impl Iterator<Item = (String, String)> + '_ {
-    let action = operation.spec.action;
-    operation.status.steps.iter().flat_map(move |step| {
-        let solution = match StepKind::parse(action, &step.name) {
-            Some(StepKind::Solution(name)) => Some(name),
-            _ => None,
-        };
-        let maps = solution.is_some().then_some(step.maps.as_slice());
-        let pair = move |map: &String| Some((map.clone(), solution.clone()?));
-        maps.unwrap_or_default().iter().filter_map(pair)
-    })
+fn brought_in(operation: &KnownOperation) -> Vec<(String, String)> {
+    let mut brought = Vec::new();
+    for record in &operation.status.steps {
+        let step = steps::parse(operation.spec.action, &record.name);
+        if let Some(solution) = step.as_ref().and_then(|step| step.solution()) {
+            let maps = record.maps.iter().cloned();
+            brought.extend(maps.map(|map| (map, solution.to_owned())));
+        }
+    }
+    brought
 }
 
 fn to_stop(maps: &[PlannedMap]) -> Vec<String> {
@@ -275,55 +276,43 @@ fn names(maps: &[PlannedMap], of: impl Fn(&PlannedMap) -> bool) -> Vec<String> {
     names.into_iter().cloned().collect()
 }
 
-fn steps(
+fn steps_of(
     planned: &[PlannedMap],
     facts: &ResetFacts<'_>,
     starts: bool,
     words: &PlanWords<'_>,
 ) -> Vec<PlannedStep> {
-    let step = |kind: StepKind, maps: Vec<String>| planned_step(&kind, words, maps);
-    let plain = |kind: StepKind| planned_step(&kind, words, Vec::new());
+    let of = |step: &dyn Step, maps: Vec<String>| planned_step(step, words, maps);
+    let plain = |step: &dyn Step| of(step, Vec::new());
     let mut steps = vec![
-        plain(StepKind::Backup),
-        step(StepKind::StopMaps, to_stop(planned)),
-        plain(StepKind::Reset),
+        plain(&steps::Backup),
+        of(&steps::StopMaps, to_stop(planned)),
+        plain(&steps::Reset),
     ];
     let mut seen = BTreeSet::new();
     let solutions = facts.solutions.iter().filter(|name| seen.insert(*name));
-    steps.extend(solutions.map(|name| plain(StepKind::Solution(name.clone()))));
+    steps.extend(solutions.map(|name| plain(&steps::Solution(name.clone()))));
     if !facts.set.integration_keys.is_empty() {
         let keys = facts.set.keys();
         let entities = keys.into_iter().map(|key| key.entity).collect();
-        steps.push(step(StepKind::IntegrationKeys, entities));
+        steps.push(of(&steps::IntegrationKeys, entities));
     }
-    steps.push(plain(StepKind::InitialiseMaps));
-    steps.push(plain(StepKind::MapVersions));
+    steps.push(plain(&steps::InitialiseMaps));
+    steps.push(plain(&steps::MapVersions));
     let waves = maps::waves(maps::to_start(planned));
     if starts {
-        for (index, wave) in waves.iter().enumerate() {
+        steps.extend(waves.iter().enumerate().map(|(index, wave)| {
             let names = wave.iter().map(|map| map.name.clone()).collect();
-            steps.push(step(StepKind::StartMaps(index + 1), names));
-        }
+            of(&steps::StartMaps::of(index + 1), names)
+        }));
         let paused = names(planned, |map| map.state == MapState::Paused);
         if !paused.is_empty() {
-            steps.push(step(StepKind::PauseMaps, paused));
+            steps.push(of(&steps::PauseMaps::of_plan(), paused));
         }
     }
-    steps.push(plain(StepKind::Verify));
+    steps.push(plain(&steps::Verify));
     if !starts && !waves.is_empty() {
-        steps.push(plain(StepKind::ByPerson));
+        steps.push(plain(&steps::ByPerson));
     }
     steps
-}
-
-fn planned_step(kind: &StepKind, words: &PlanWords<'_>, maps: Vec<String>) -> PlannedStep {
-    let (what, usually_takes) = messages::step(kind, words, maps.len());
-    PlannedStep {
-        name: kind.to_string(),
-        what,
-        maps,
-        destructive: *kind == StepKind::Reset,
-        needs_person: *kind == StepKind::ByPerson,
-        usually_takes: usually_takes.into(),
-    }
 }

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 
 use super::clock;
 use crate::{desired, world::KnownOperation};
-use dualwrite_api::{DualWriteOperationSpec, Reason, operation::Action};
+use dualwrite_api::{
+    DualWriteOperationSpec, Reason,
+    operation::{Action, PlannedStep},
+};
 
 /// An operation is planned and will start.
 pub fn starting(action: Action, operation: &str) -> String {
@@ -114,6 +117,25 @@ pub const fn word(action: Action) -> &'static str {
     }
 }
 
+/// Why an operation does not start, or goes on no more.
+pub const NO_LONGER_ASKED_FOR: &str = "the connection does not ask for it any more";
+
+/// Its connection was deleted before it started.
+pub const CONNECTION_GONE: &str = "the connection is gone";
+
+/// It, or its connection, was deleted after it started.
+pub const OWNER_GONE: &str = "the connection is gone, or this operation was deleted";
+
+/// Its connection was suspended after it had stopped maps.
+pub const OWNER_SUSPENDED: &str = "the connection was suspended";
+
+/// A person does not want it.
+pub const REJECTED: &str = "the plan was rejected";
+
+/// Another operation comes first.
+pub const OLDER_IS_WAITING: &str =
+    "an older operation for the same finance and operations environment is waiting";
+
 /// Why an operation was given up before it started.
 pub fn void(why: &str) -> String {
     format!("Never started: {}.", why.trim_end_matches('.'))
@@ -138,32 +160,22 @@ pub fn given_up(done: usize, steps: usize, why: &str) -> String {
     )
 }
 
-/// A step is being worked on.
-pub fn act_running(
-    spec: &DualWriteOperationSpec,
-    step: &str,
-    since: Timestamp,
-    deadline: Timestamp,
-) -> String {
-    let what = spec
-        .steps
-        .iter()
-        .find(|planned| planned.name == step)
-        .map_or(step, |planned| planned.what.as_str());
-    let usually = spec
-        .steps
-        .iter()
-        .find(|planned| planned.name == step)
-        .map_or("", |planned| &planned.usually_takes);
+/// A step of the plan is being worked on.
+pub fn step_running(step: &PlannedStep, since: Timestamp, deadline: Timestamp) -> String {
+    let PlannedStep {
+        what,
+        usually_takes,
+        ..
+    } = step;
     format!(
-        "{what}: since {}, usually {usually}, deadline {}.",
+        "{what}: since {}, usually {usually_takes}, deadline {}.",
         clock(since),
         clock(deadline)
     )
 }
 
-/// The act is done.
-pub fn act_succeeded(spec: &DualWriteOperationSpec) -> String {
+/// The operation is done.
+pub fn operation_succeeded(spec: &DualWriteOperationSpec) -> String {
     match spec.action {
         Action::Setup => format!(
             "The dual-write application is installed in '{}'.",
@@ -179,8 +191,8 @@ pub fn act_succeeded(spec: &DualWriteOperationSpec) -> String {
     }
 }
 
-/// The act was refused or has failed, in Microsoft's words and ours.
-pub fn act_failed(spec: &DualWriteOperationSpec, step: &str, why: &str) -> String {
+/// A step was refused or has failed, in Microsoft's words and ours.
+pub fn step_failed(spec: &DualWriteOperationSpec, step: &str, why: &str) -> String {
     match spec.action {
         Action::Setup => format!(
             "Installing {step} in '{}' has failed: {why} The Power Platform admin center, under Dynamics 365 apps, shows \
@@ -203,8 +215,8 @@ pub fn act_failed(spec: &DualWriteOperationSpec, step: &str, why: &str) -> Strin
     }
 }
 
-/// The act took longer than allowed.
-pub fn act_timed_out(spec: &DualWriteOperationSpec, step: &str, deadline: Timestamp) -> String {
+/// A step took longer than allowed.
+pub fn step_timed_out(spec: &DualWriteOperationSpec, step: &str, deadline: Timestamp) -> String {
     let after = match spec.action {
         Action::Setup => {
             "Microsoft has no way to cancel it, and it may still end: then this resource goes on by itself. See the Power \
@@ -262,13 +274,13 @@ pub fn linked_to_another(environment_id: &str) -> String {
 }
 
 /// A request could not be sent, or was refused for now.
-pub fn act_waiting(why: &str) -> String {
+pub fn waiting(why: &str) -> String {
     format!("Waiting to try again: {why}")
 }
 
 /// The environment is busy with another package.
 pub fn environment_installs_other(environment: &str, package: &str, state: &str) -> String {
-    act_waiting(&format!(
+    waiting(&format!(
         "Microsoft is working on another application package in '{environment}', {package} ({state}), and does one at a time."
     ))
 }

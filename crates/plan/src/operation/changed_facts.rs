@@ -17,22 +17,22 @@ const KEYS_CHANGED: &str = "the integration keys have changed";
 
 /// What differs between a plan and the one that would be made now, in words.
 pub fn between_plans(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> String {
-    let mut moved: Vec<String> = facts(before, now);
-    moved.extend(wishes(before, now));
-    if moved.is_empty() {
-        moved.extend(text(
+    let mut changed: Vec<String> = facts(before, now);
+    changed.extend(wishes(before, now));
+    if changed.is_empty() {
+        changed.extend(text(
             "the time that it may take",
             &before.timeout,
             &now.timeout,
         ));
     }
-    if moved.is_empty() && (before.steps != now.steps || before.losses != now.losses) {
-        moved.push("its steps, or what would be lost, are different now".into());
+    if changed.is_empty() && (before.steps != now.steps || before.losses != now.losses) {
+        changed.push("its steps, or what would be lost, are different now".into());
     }
-    if moved.is_empty() {
+    if changed.is_empty() {
         "another operation has ended since".into()
     } else {
-        moved.join("; ")
+        changed.join("; ")
     }
 }
 
@@ -40,70 +40,70 @@ pub fn between_plans(before: &DualWriteOperationSpec, now: &DualWriteOperationSp
 fn facts(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<String> {
     let (old, new) = (&before.relies_on, &now.relies_on);
     let (old_target, new_target) = (&before.target, &now.target);
-    let mut moved = Vec::new();
-    moved.extend(text(
+    let mut changed = Vec::new();
+    changed.extend(text(
         "the Dataverse environment",
         &old_target.environment_id,
         &new_target.environment_id,
     ));
-    if moved.is_empty() && old_target != new_target {
-        moved.push("the name or the address of the Dataverse environment has changed".into());
+    if changed.is_empty() && old_target != new_target {
+        changed.push("the name or the address of the Dataverse environment has changed".into());
     }
-    moved.extend(text(
+    changed.extend(text(
         "Power Platform integration",
         &old.integration,
         &new.integration,
     ));
-    moved.extend(text("the link", &old.link, &new.link));
-    moved.extend(names(
+    changed.extend(text("the link", &old.link, &new.link));
+    changed.extend(names(
         "the packages to be installed",
         &old.applications,
         &new.applications,
     ));
     if let (Some(old), Some(new)) = (&old.connection_set, &new.connection_set) {
         let is_same_link = before.relies_on.link == now.relies_on.link;
-        moved.extend(connection_set(old, new, is_same_link));
+        changed.extend(connection_set(old, new, is_same_link));
     }
     let maps = planned_maps(&old.maps, &new.maps);
     if maps.is_empty() && order(&old.maps) != order(&new.maps) {
-        moved.push("the order in which table maps can be started has changed".into());
+        changed.push("the order in which table maps can be started has changed".into());
     }
-    moved.extend(maps);
-    moved.extend(names("the solutions", &old.solutions, &new.solutions));
+    changed.extend(maps);
+    changed.extend(names("the solutions", &old.solutions, &new.solutions));
     if old.integration_keys != new.integration_keys {
-        moved.push(KEYS_CHANGED.into());
+        changed.push(KEYS_CHANGED.into());
     }
-    moved
+    changed
 }
 
 /// What the connection's spec says otherwise.
 fn wishes(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<String> {
     let (old, new) = (&before.options, &now.options);
     let start = |starts| if starts { "AsBefore" } else { "Never" };
-    let mut moved = Vec::new();
-    moved.extend(names(
+    let mut changed = Vec::new();
+    changed.extend(names(
         companies(before.action),
         &before.relies_on.legal_entities,
         &now.relies_on.legal_entities,
     ));
-    moved.extend(text("mismatch.force", &old.force, &new.force));
-    moved.extend(text(
+    changed.extend(text("mismatch.force", &old.force, &new.force));
+    changed.extend(text(
         "mismatch.startMaps",
         start(old.start_maps),
         start(new.start_maps),
     ));
     if !before.access.is_same_way(&now.access) {
-        moved.push("how it is reached has changed".into());
+        changed.push("how it is reached has changed".into());
     }
-    moved.extend(text(
+    changed.extend(text(
         "how long a step may take",
         &old.step_timeout,
         &new.step_timeout,
     ));
     if is_automatic(before) != is_automatic(now) {
-        moved.push("whether it needs an approval has changed".into());
+        changed.push("whether it needs an approval has changed".into());
     }
-    moved
+    changed
 }
 
 const fn companies(action: Action) -> &'static str {
@@ -171,40 +171,40 @@ pub struct Now<'a> {
     pub details: &'a LinkDetails,
 }
 
-/// What has moved since a plan was made, in words; nothing when all of it holds.
+/// What has changed since a plan was made, in words; nothing when all of it holds.
 pub fn since_planned(plan: &DualWriteOperationSpec, now: &Now<'_>) -> Fact<Vec<String>> {
     match compare(plan, now) {
-        Ok(moved) => Fact::Known(moved),
+        Ok(changed) => Fact::Known(changed),
         Err(problem) => Fact::Unknown(problem.clone()),
     }
 }
 
 fn compare<'a>(plan: &DualWriteOperationSpec, now: &Now<'a>) -> Result<Vec<String>, &'a Problem> {
-    let mut moved = link(&plan.relies_on, now.link)?;
-    if plan.action != Action::Reset || !moved.is_empty() {
-        return Ok(moved);
+    let mut changed = link(&plan.relies_on, now.link)?;
+    if plan.action != Action::Reset || !changed.is_empty() {
+        return Ok(changed);
     }
-    moved.extend(maps(&plan.relies_on.maps, read(now.maps)?));
-    moved.extend(details(&plan.relies_on, now.details)?);
-    Ok(moved)
+    changed.extend(maps(&plan.relies_on.maps, read(now.maps)?));
+    changed.extend(details(&plan.relies_on, now.details)?);
+    Ok(changed)
 }
 
-/// What has moved beside the link and its maps: keys, companies, solutions.
+/// What has changed beside the link and its maps: keys, companies, solutions.
 ///
 /// # Errors
 /// One of them could not be read.
 pub fn details<'a>(plan: &ReliesOn, now: &'a LinkDetails) -> Result<Vec<String>, &'a Problem> {
     let set = read(&now.connection_set)?;
     let solutions = read(&now.solutions)?;
-    let mut moved = Vec::new();
+    let mut changed = Vec::new();
     if plan.integration_keys != set.keys() {
-        moved.push(KEYS_CHANGED.into());
+        changed.push(KEYS_CHANGED.into());
     }
     let planned = plan.connection_set.as_ref();
     let before = planned.map_or(&[][..], |planned| &planned.legal_entities);
-    moved.extend(names("the companies of the link", before, &set.companies()));
-    moved.extend(names("the solutions", &plan.solutions, solutions));
-    Ok(moved)
+    changed.extend(names("the companies of the link", before, &set.companies()));
+    changed.extend(names("the solutions", &plan.solutions, solutions));
+    Ok(changed)
 }
 
 const fn read<T>(fact: &Fact<T>) -> Result<&T, &Problem> {
@@ -224,13 +224,13 @@ fn link<'a>(plan: &ReliesOn, now: &'a LinkView) -> Result<Vec<String>, &'a Probl
         LinkView::To(link) => {
             let planned = plan.connection_set.as_ref().map(|set| set.id.as_str());
             let is_same = planned == Some(link.connection_set_id.as_str());
-            let moved = (!is_same).then(|| {
+            let changed = (!is_same).then(|| {
                 format!(
                     "the connection set is another one, {}",
                     link.connection_set_id
                 )
             });
-            Ok(moved.into_iter().collect())
+            Ok(changed.into_iter().collect())
         }
         // It may be the environment that is stopped, but nothing can be done to a link that is not seen.
         LinkView::Absent | LinkView::HostDown(_) | LinkView::NotObserved => {
@@ -239,7 +239,7 @@ fn link<'a>(plan: &ReliesOn, now: &'a LinkView) -> Result<Vec<String>, &'a Probl
     }
 }
 
-/// What has moved among the maps that were read.
+/// What has changed among the maps that were read.
 fn maps(planned: &[PlannedMap], now: &[TableMap]) -> Vec<String> {
     planned_maps(
         planned,
@@ -247,7 +247,7 @@ fn maps(planned: &[PlannedMap], now: &[TableMap]) -> Vec<String> {
     )
 }
 
-/// What has moved among the maps of two plans. The order of starting and the solutions are no facts that a plan falls with.
+/// What has changed among the maps of two plans. The order of starting and the solutions are no facts that a plan falls with.
 pub fn planned_maps(before: &[PlannedMap], now: &[PlannedMap]) -> Vec<String> {
     let by_name = |maps: &[PlannedMap]| -> BTreeMap<String, Vec<PlannedMap>> {
         let mut named: BTreeMap<String, Vec<PlannedMap>> = BTreeMap::new();
@@ -257,7 +257,7 @@ pub fn planned_maps(before: &[PlannedMap], now: &[PlannedMap]) -> Vec<String> {
         named
     };
     let (before, now) = (by_name(before), by_name(now));
-    let mut moved: Vec<String> = before
+    let mut changed: Vec<String> = before
         .iter()
         .filter_map(|(name, planned)| match now.get(name) {
             None => Some(format!("the map {name} is gone")),
@@ -271,8 +271,8 @@ pub fn planned_maps(before: &[PlannedMap], now: &[PlannedMap]) -> Vec<String> {
         })
         .collect();
     let new = now.keys().filter(|name| !before.contains_key(*name));
-    moved.extend(new.map(|name| format!("the map {name} is new")));
-    moved
+    changed.extend(new.map(|name| format!("the map {name} is new")));
+    changed
 }
 
 fn map(before: &PlannedMap, now: &PlannedMap) -> Option<String> {

@@ -1,0 +1,149 @@
+//! Before the first step: what keeps an operation from starting.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use super::pass::{Pass, unchanged};
+use crate::{
+    messages,
+    observed::{Fact, LinkView},
+    operation::{
+        changed_facts,
+        model::{DELETION_PATIENCE, Next, Owner, Situation},
+    },
+    world::{KnownOperation, after},
+};
+use dualwrite_api::{
+    DualWriteOperationStatus,
+    operation::{Action, Approval, Phase},
+};
+
+/// Whether an operation starts, with its planned steps; or what it comes to instead.
+pub(super) fn first<'a>(situation: &'a Situation<'a>) -> ControlFlow<Next, Pass<'a>> {
+    if situation.operation.spec.options.on_deletion {
+        // The deletion of its connection is reason enough.
+        if situation.now >= after(situation.operation.created, DELETION_PATIENCE) {
+            return Break(Pass::new(situation).void(&messages::maps_not_stopped_in_time()));
+        }
+    } else {
+        asked_for(situation)?;
+    }
+    alone(situation)?;
+    integrated(situation)?;
+    as_planned(situation)?;
+    let mut pass = Pass::from(situation, with_no_steps(situation));
+    let planned = situation.operation.spec.steps.iter();
+    pass.progress
+        .insert(0, planned.map(|step| step.name.clone()));
+    Continue(pass)
+}
+
+fn with_no_steps(situation: &Situation<'_>) -> DualWriteOperationStatus {
+    let mut status = situation.operation.status.clone();
+    status.approved.clone_from(&situation.operation.approved);
+    status.steps.clear();
+    status
+}
+
+/// Whether its connection, and whoever has to approve it, want it now.
+fn asked_for(situation: &Situation<'_>) -> ControlFlow<Next> {
+    let operation = situation.operation;
+    if operation.deleted.is_some() {
+        return Break(unchanged(situation, None));
+    }
+    let pass = Pass::new(situation);
+    match (situation.owner, operation.spec.approval) {
+        (Owner::Gone, _) => Break(pass.void(messages::CONNECTION_GONE)),
+        (Owner::Changed, _) => Break(pass.void(messages::NO_LONGER_ASKED_FOR)),
+        (Owner::Present { .. }, Approval::Rejected) => Break(pass.void(messages::REJECTED)),
+        (Owner::Present { .. }, Approval::Pending) => Break(await_approval(pass)),
+        (Owner::Present { suspended, .. }, Approval::NotRequired | Approval::Approved) => {
+            if *suspended {
+                Break(pass.keep(None))
+            } else {
+                Continue(())
+            }
+        }
+    }
+}
+
+/// A plan that waits says what would be lost, and how it is approved.
+fn await_approval(mut pass: Pass<'_>) -> Next {
+    pass.progress.head.phase = Some(Phase::AwaitingApproval);
+    pass.tell(messages::plan_awaits_approval(pass.situation.operation));
+    pass.keep(None)
+}
+
+/// Whether no other operation of the host is under way, or comes first.
+fn alone(situation: &Situation<'_>) -> ControlFlow<Next> {
+    let others = situation.others;
+    if others.iter().any(KnownOperation::occupies_host) {
+        return Break(Pass::new(situation).soon());
+    }
+    let comes_first = |other: &KnownOperation| {
+        other.is_unstarted() && other.deleted.is_none() && is_elder(other, situation.operation)
+    };
+    if others.iter().any(comes_first) {
+        return Break(Pass::new(situation).void(messages::OLDER_IS_WAITING));
+    }
+    Continue(())
+}
+
+fn is_elder(other: &KnownOperation, than: &KnownOperation) -> bool {
+    (other.created, &other.uid) < (than.created, &than.uid)
+}
+
+/// Whether Power Platform integration still joins the two environments.
+fn integrated(situation: &Situation<'_>) -> ControlFlow<Next> {
+    if situation.operation.spec.action == Action::StopMaps {
+        return Continue(());
+    }
+    let mut pass = Pass::new(situation);
+    match &situation.observed.integrated {
+        Fact::Known(true) => Continue(()),
+        Fact::Known(false) => Break(pass.void(messages::NOT_INTEGRATED_ANY_MORE)),
+        Fact::Unknown(problem) => {
+            if problem.is_for_a_person() {
+                pass.say(messages::waiting(&problem.message));
+            }
+            Break(pass.soon())
+        }
+    }
+}
+
+/// Whether what the plan relies on still holds.
+fn as_planned(situation: &Situation<'_>) -> ControlFlow<Next> {
+    match (situation.operation.spec.action, &situation.observed.link) {
+        (Action::Reset | Action::StopMaps, link) => nothing_has_changed(situation, link),
+        (Action::Link, LinkView::To(link)) if !situation.is_target(&link.environment_id) => {
+            let why = messages::linked_to_another(&link.environment_id);
+            Break(Pass::new(situation).void(&why))
+        }
+        (Action::Link, LinkView::NotObserved | LinkView::Unknown(_) | LinkView::HostDown(_)) => {
+            Break(Pass::new(situation).soon())
+        }
+        (Action::Setup, _) | (Action::Link, LinkView::To(_) | LinkView::Absent) => Continue(()),
+    }
+}
+
+fn nothing_has_changed(situation: &Situation<'_>, link: &LinkView) -> ControlFlow<Next> {
+    // A link that is not shown because the environment is stopped has not moved; an approval is not lost to a restart.
+    if let LinkView::HostDown(why) = link {
+        return Break(waits(situation, &messages::environment_stopped(why)));
+    }
+    let now = changed_facts::Now {
+        link,
+        maps: &situation.observed.maps,
+        details: &situation.observed.details,
+    };
+    match changed_facts::since_planned(&situation.operation.spec, &now) {
+        Fact::Known(changed) if changed.is_empty() => Continue(()),
+        Fact::Known(changed) => Break(Pass::new(situation).void(&changed.join("; "))),
+        Fact::Unknown(problem) => Break(waits(situation, &problem.message)),
+    }
+}
+
+fn waits(situation: &Situation<'_>, why: &str) -> Next {
+    let mut pass = Pass::new(situation);
+    pass.tell(messages::waiting(why));
+    pass.soon()
+}

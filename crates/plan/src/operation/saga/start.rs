@@ -1,0 +1,183 @@
+//! A step that nothing is asked for yet: held back, done already, under way already, or to be intended now.
+
+use std::ops::ControlFlow::{self, Break, Continue};
+
+use super::at_step::AtStep;
+use crate::{
+    messages,
+    operation::{
+        event::{Event, Intent},
+        model::{Next, Owner, Send},
+        steps::{Asking, Failure, Gate, Repeat, Target},
+    },
+    world::after,
+};
+use dualwrite_api::{
+    Reason,
+    operation::{Action, Phase},
+};
+
+/// Goes on with a step that nothing is asked for.
+pub(super) fn start(at: AtStep<'_>) -> Next {
+    let mut at = match hold_back(at) {
+        Break(next) => return next,
+        Continue(at) => at,
+    };
+    if at.has_own_clock() {
+        at.pass.progress.begin(at.index, at.pass.situation.now);
+    }
+    match pass_gate(at) {
+        Break(next) => next,
+        Continue(at) => match at.target() {
+            Target::Reached => at.reached(),
+            Target::Moving => at.adopt(),
+            Target::Missing(shown) => ask(at, shown.as_deref()),
+            Target::Failed(why) => ask(at, Some(&why)),
+            Target::Taken(other) => at.taken(&other),
+            Target::Unseen(problem) => at.pass.unseen(problem.as_ref()),
+        },
+    }
+}
+
+// ---- what holds it back ----
+
+/// Suspending, editing or deleting takes effect before a step; for a reset only as long as it can still be given up.
+fn hold_back(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
+    let operation = at.pass.situation.operation;
+    if !at.step.can_be_given_up() || operation.spec.options.on_deletion {
+        return Continue(at);
+    }
+    let is_reset = operation.spec.action == Action::Reset;
+    let why = match at.pass.situation.owner {
+        _ if operation.deleted.is_some() => messages::OWNER_GONE,
+        Owner::Gone => messages::OWNER_GONE,
+        Owner::Changed => messages::NO_LONGER_ASKED_FOR,
+        Owner::Present {
+            suspended: false, ..
+        } => return Continue(at),
+        Owner::Present {
+            suspended: true, ..
+        } if is_reset && at.pass.has_stopped_maps() => messages::OWNER_SUSPENDED,
+        Owner::Present {
+            suspended: true, ..
+        } => return Break(at.pass.keep(None)),
+    };
+    Break(call_off(at, why))
+}
+
+fn call_off(at: AtStep<'_>, why: &str) -> Next {
+    match at.pass.spec().action {
+        Action::Reset => at.pass.give_up(Phase::Void, None, why),
+        // What is stopped stays stopped, so somebody has to know.
+        Action::StopMaps if at.pass.has_stopped_maps() => {
+            let why = messages::sentence(why);
+            let text = messages::partly_stopped(at.pass.spec(), true, &why);
+            let reason = Some(Reason::MapsNotStopped);
+            at.pass.finish(Phase::Failed, reason, text)
+        }
+        Action::Setup | Action::Link | Action::StopMaps => at.pass.void(why),
+    }
+}
+
+/// What must hold before it is looked at.
+fn pass_gate(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
+    let gate = at.step.gate(&at.at());
+    Break(match gate {
+        Gate::Open => return Continue(at),
+        Gate::Unseen(problem) => at.pass.unseen(Some(&problem)),
+        Gate::Closed(failure) => at.fail(failure),
+        Gate::Again(step, most, failure) => do_again(at, &step, most, failure),
+        Gate::Becomes { steps, missing } => become_steps(at, steps, missing),
+    })
+}
+
+fn do_again(mut at: AtStep<'_>, earlier: &str, most: u32, failure: Failure) -> Next {
+    if let Some(index) = at.pass.position(earlier) {
+        if at.pass.record(index).asked.attempts >= most {
+            return at.fail(failure);
+        }
+        let event = Event::Reopened { anew: true };
+        at.pass.progress.apply(index, event);
+    }
+    at.pass.now()
+}
+
+fn become_steps(mut at: AtStep<'_>, steps: Vec<String>, missing: Vec<String>) -> Next {
+    at.pass.begin();
+    at.pass.progress.insert(at.index + 1, steps);
+    for what in missing {
+        at.pass.note_missing(what);
+    }
+    at.apply(Event::Reached);
+    at.pass.now()
+}
+
+// ---- what it asks for ----
+
+fn ask(mut at: AtStep<'_>, shown: Option<&str>) -> Next {
+    let asking = at.step.request(&at.at());
+    if is_hopeless(&at, asking.as_ref()) {
+        return out_of_patience(at, shown);
+    }
+    if let Some(obstacle) = at.step.obstacle(at.pass.situation) {
+        at.pass.begin();
+        at.pass.tell(obstacle);
+        return at.pass.soon();
+    }
+    match asking {
+        Some(asking) => intend(at, asking),
+        // There is nothing to ask for yet, or only something to look at.
+        None => {
+            at.pass.begin();
+            at.wait_a_little()
+        }
+    }
+}
+
+/// Whether a step is over without another try: it was refused for now until its time was over, or there is nothing to ask
+/// for. One that was not tried yet, or may be tried again, is: its time may have passed while no operator ran.
+fn is_hopeless(at: &AtStep<'_>, asking: Option<&Asking>) -> bool {
+    let record = at.record();
+    let is_refused_for_now = record.record.error().is_some() && record.asked.send_before.is_none();
+    let is_written_often = match at.step.repeat() {
+        Repeat::Always(most) => record.asked.attempts >= most,
+        Repeat::Never | Repeat::Once => false,
+    };
+    let may_try = at.has_own_clock() && asking.is_some();
+    at.is_past_patience() && (is_refused_for_now || is_written_often || !may_try)
+}
+
+fn out_of_patience(at: AtStep<'_>, shown: Option<&str>) -> Next {
+    if !at.has_own_clock() {
+        return at.timed_out();
+    }
+    let why = at.record().record.error().or(shown).map(str::to_owned);
+    let why = why.unwrap_or_else(|| messages::took_too_long(at.pass.situation.patience()));
+    at.exhausted(&why)
+}
+
+fn intend(mut at: AtStep<'_>, asking: Asking) -> Next {
+    let situation = at.pass.situation;
+    at.pass.begin();
+    if at.has_own_clock() && at.is_past_patience() {
+        at.pass.progress.begin_anew(at.index, situation.now);
+    }
+    let before = after(situation.now, situation.settings.send_window);
+    at.apply(Event::Intended(Intent {
+        incarnation: situation.incarnation.to_owned(),
+        send_before: before,
+        maps: asking.maps,
+        seen: asking.seen,
+    }));
+    if asking.backup.is_some() {
+        at.pass.progress.head.backup = asking.backup;
+    }
+    let text = at.running_message();
+    at.pass.tell(text);
+    let send = Send {
+        step: at.record().name.clone(),
+        before,
+        request: asking.request,
+    };
+    at.pass.progress.next(Some(send), None)
+}

@@ -1,0 +1,121 @@
+//! Stops every table map.
+
+use super::{
+    About, Asking, At, Failure, Step, Target,
+    maps::{change, target},
+    named,
+    pause_maps::PauseMaps,
+    reads_maps,
+    start_maps::StartMaps,
+};
+use crate::{
+    maps::{self, TableMap},
+    messages::{self, PlanWords},
+    operation::model::{MapChange, Reads, Situation},
+};
+use dualwrite_api::{
+    DualWriteOperationSpec, Reason,
+    operation::{Action, MapState, Phase},
+};
+
+/// Stops every table map.
+pub struct StopMaps;
+
+impl StopMaps {
+    pub(super) fn parse(action: Action, name: &str) -> Option<Box<dyn Step>> {
+        named(action, name, Self)
+    }
+}
+
+impl Step for StopMaps {
+    fn name(&self) -> String {
+        "stop-maps".into()
+    }
+
+    fn words(&self, PlanWords { host, .. }: &PlanWords<'_>, maps: usize) -> (String, &'static str) {
+        let what = match maps {
+            0 => format!("Making sure that no table map of {host} runs"),
+            1 => format!("Stopping the one table map of {host} that runs or is paused"),
+            _ => format!("Stopping the {maps} table maps of {host} that run or are paused"),
+        };
+        (what, "1 to 5 minutes")
+    }
+
+    fn reads(&self) -> Reads {
+        reads_maps()
+    }
+
+    fn link(&self) -> About {
+        About::Plan
+    }
+
+    fn target(&self, at: &At<'_>) -> Target {
+        target(self, at)
+    }
+
+    fn unreached<'m>(&self, _: &Situation<'_>, maps: &'m [TableMap]) -> Vec<&'m TableMap> {
+        maps.iter().filter(|map| !map.state.is_stopped()).collect()
+    }
+
+    fn request(&self, at: &At<'_>) -> Option<Asking> {
+        change(self, at, MapChange::Stop)
+    }
+
+    fn can_be_given_up(&self) -> bool {
+        true
+    }
+
+    fn undo(&self, plan: &DualWriteOperationSpec) -> Option<Vec<String>> {
+        let planned = &plan.relies_on.maps;
+        let waves = maps::waves(maps::to_start(planned)).len();
+        let paused = planned.iter().any(|map| map.state == MapState::Paused);
+        let starts = (1..=waves).map(|wave| StartMaps::again(wave).name());
+        Some(
+            starts
+                .chain(paused.then(|| PauseMaps::again().name()))
+                .collect(),
+        )
+    }
+
+    fn exhausted(&self, at: &At<'_>, why: &str) -> Failure {
+        let spec = &at.situation.operation.spec;
+        let still = self.unreached_names(at);
+        if spec.action != Action::Reset {
+            return end(at, &messages::maps_not_stopped(&still, why));
+        }
+        let error = why.to_owned();
+        if spec.options.force {
+            return Failure::GoOn {
+                error,
+                missing: None,
+                maps: Some(still),
+            };
+        }
+        let set = spec.relies_on.connection_set.as_ref();
+        let is_gone = set.is_some_and(|set| !set.environment_visible);
+        let (reason, why) = if is_gone {
+            let text = messages::linked_dataverse_gone(spec, why);
+            (Reason::LinkedDataverseGone, text)
+        } else {
+            let text = messages::maps_not_stopped(&still, why);
+            (Reason::MapsNotStopped, text)
+        };
+        Failure::GiveUp {
+            error: Some(error),
+            phase: Phase::Failed,
+            reason: Some(reason),
+            why,
+        }
+    }
+}
+
+/// What is stopped stays stopped, so somebody has to know.
+fn end(at: &At<'_>, why: &str) -> Failure {
+    let spec = &at.situation.operation.spec;
+    let error = messages::partly_stopped(spec, at.record.asked.attempts > 0, why);
+    Failure::End {
+        message: messages::step_failed(spec, &StopMaps.name(), &error),
+        error,
+        reason: Reason::MapsNotStopped,
+    }
+}

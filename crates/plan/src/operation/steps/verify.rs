@@ -1,0 +1,58 @@
+//! Looks whether the maps are as they should be.
+
+use super::{
+    At, Step, Target,
+    maps::{has_twin, target},
+    named, reads_maps,
+};
+use crate::{
+    maps::TableMap,
+    messages::PlanWords,
+    operation::model::{Reads, Situation},
+};
+use dualwrite_api::operation::{Action, MapState};
+
+/// Looks whether the maps are as they should be.
+pub struct Verify;
+
+impl Verify {
+    pub(super) fn parse(action: Action, name: &str) -> Option<Box<dyn Step>> {
+        named(action, name, Self)
+    }
+}
+
+impl Step for Verify {
+    fn name(&self) -> String {
+        "verify".into()
+    }
+
+    fn words(&self, _: &PlanWords<'_>, _: usize) -> (String, &'static str) {
+        let what = "Looking whether the table maps are as they should be";
+        (what.into(), "1 minute")
+    }
+
+    /// What does not run is named at the end in any case.
+    fn missing(&self, _: &[String], _: &str) -> Option<String> {
+        None
+    }
+
+    fn reads(&self) -> Reads {
+        reads_maps()
+    }
+
+    fn target(&self, at: &At<'_>) -> Target {
+        target(self, at)
+    }
+
+    fn unreached<'m>(&self, situation: &Situation<'_>, maps: &'m [TableMap]) -> Vec<&'m TableMap> {
+        if !situation.operation.spec.options.start_maps {
+            return Vec::new();
+        }
+        let is_due = |map: &&TableMap| {
+            let was = situation.planned(&map.name).map(|planned| planned.state);
+            let was = was.filter(|was| matches!(was, MapState::Running | MapState::Paused));
+            was.is_some_and(|was| !has_twin(maps, map, was))
+        };
+        maps.iter().filter(is_due).collect()
+    }
+}
