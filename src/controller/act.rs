@@ -15,7 +15,7 @@ use super::{
 use dualwrite_api::{
     DualWriteOperationSpec, Reason,
     connection::CredentialStatus,
-    operation::{Access, Action, Phase},
+    operation::{Access, Action},
     values,
 };
 use dualwrite_microsoft::{
@@ -288,12 +288,4 @@ fn link_request(spec: &DualWriteOperationSpec) -> LinkRequest {
         is_dev_instance: Tier::of_finance_operations(host, None) == Tier::Development,
         legal_entities: spec.relies_on.legal_entities.clone(),
     }
-}
-
-/// Whether anything needs to be read for an operation: one that has ended is only kept.
-pub fn needs_reading(operation: &KnownOperation) -> bool {
-    !matches!(
-        operation.status.phase,
-        Some(Phase::Succeeded | Phase::Failed | Phase::Void)
-    )
 }
