@@ -357,16 +357,19 @@ fn each_crate_builds_without_what_it_may_not_know() {
         "k8s-openapi",
         "dualwrite-api",
         "dualwrite-plan",
+        "dualwrite-protocol",
     ];
     let ours = [
         "dualwrite-api",
         "dualwrite-plan",
+        "dualwrite-protocol",
         "dualwrite-microsoft",
         "dualwrite-operator",
     ];
     for (package, forbidden) in [
         ("dualwrite-api", clients.as_slice()),
         ("dualwrite-plan", &clients),
+        ("dualwrite-protocol", &clients),
         ("dualwrite-microsoft", &kubernetes),
         ("dualwrite-simulator", &ours),
     ] {
@@ -408,6 +411,7 @@ fn nobody_looks_for_credentials_around_the_process() {
     for folder in [
         "crates/api/src",
         "crates/plan/src",
+        "crates/protocol/src",
         "crates/microsoft/src",
         "src/controller",
     ] {

@@ -1,9 +1,9 @@
 //! What every pass shares.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -18,6 +18,7 @@ use super::{
 use crate::{leader_election::Leadership, metrics::Metrics};
 use dualwrite_microsoft::{HostPolicy, Http, dual_write::CallTemplate};
 use dualwrite_plan::{checks::Preflight, observed::Package, world::Settings};
+use dualwrite_protocol::Process;
 
 /// What the operator's administrator has set, beside what decisions depend on.
 #[derive(Clone, Debug)]
@@ -58,8 +59,10 @@ pub struct Context {
     pub metrics: Metrics,
     /// Whether this replica leads, and so may begin a pass.
     pub leadership: Leadership,
-    /// The id of this process in intents.
-    pub incarnation: String,
+    /// This process: its id in intents, and the requests that it has begun to send.
+    pub process: Process,
+    /// When it began.
+    pub started: Instant,
     /// What is watched: every namespace, or some.
     pub scopes: Vec<Arc<Scope>>,
     /// Which passes over connections run.
@@ -73,8 +76,6 @@ pub struct Context {
     /// What must run before a version of a table map, as the service says: templates by template, by the uid of their
     /// connection.
     sequences: Mutex<HashMap<String, Sequences>>,
-    /// The requests that this process has begun to send: operation, step, attempt.
-    sending: Mutex<HashSet<(String, String, u32)>>,
     /// One host at a time may record its first intent.
     starting: tokio::sync::Mutex<()>,
 }
@@ -142,11 +143,11 @@ impl Context {
         } = parts;
         Self {
             identities: Identities::default(),
-            incarnation: uuid::Uuid::new_v4().to_string(),
+            process: Process::new(uuid::Uuid::new_v4().to_string()),
+            started: Instant::now(),
             slow_reads: Mutex::default(),
             preflights: Mutex::default(),
             sequences: Mutex::default(),
-            sending: Mutex::default(),
             starting: tokio::sync::Mutex::default(),
             connection_queue: FairQueue::new(options.concurrency),
             operation_queue: FairQueue::new(options.concurrency),
@@ -209,28 +210,6 @@ impl Context {
     /// Keeps the sequences of starting of a connection, in place of those that were kept.
     pub fn keep_sequences(&self, uid: &str, sequences: Sequences) {
         locked(&self.sequences).insert(uid.to_owned(), sequences);
-    }
-
-    /// A request is about to be sent. Noted before it is: an intent that is found again is ours to send only if this was
-    /// never said of it.
-    pub fn note_sending(&self, operation: &str, step: &str, attempt: u32) {
-        self.sending()
-            .insert((operation.to_owned(), step.to_owned(), attempt));
-    }
-
-    /// Whether this process has begun to send a request.
-    pub fn was_sending(&self, operation: &str, step: &str, attempt: u32) -> bool {
-        self.sending()
-            .contains(&(operation.to_owned(), step.to_owned(), attempt))
-    }
-
-    /// Drops what is kept for an operation that has ended.
-    pub fn forget_sending(&self, operation: &str) {
-        self.sending().retain(|(known, ..)| known != operation);
-    }
-
-    fn sending(&self) -> MutexGuard<'_, HashSet<(String, String, u32)>> {
-        locked(&self.sending)
     }
 
     /// Held while an operation makes sure that it is alone and records its first intent, so that two of this process

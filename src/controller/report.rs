@@ -18,6 +18,7 @@ use dualwrite_api::{
     STOP_MAPS_FINALIZER, conditions,
 };
 use dualwrite_plan::assemble::Event;
+use dualwrite_protocol::shell::Failure;
 
 /// kube retries for minutes by default; a pass that has waited that long acts on an old observation.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -56,11 +57,20 @@ impl WriteError {
         }
     }
 
-    /// Whether the API server has certainly not taken the write. A server error, a broken connection or a refusal of a
-    /// repeated write leave it open.
-    pub fn is_certain(&self) -> bool {
-        self.status()
-            .is_some_and(|status| (400..500).contains(&status) && status != 429)
+    /// What is known of the call. A server error, a broken connection or a refusal of a repeated write leave it open. An API
+    /// server that has just started knows nobody, and nobody's rights, until it has read them: its 401 and 403 may be over
+    /// in a moment.
+    pub fn failure(&self) -> Failure {
+        match (self, self.status()) {
+            (Self::Conflict, _) => Failure::Conflict,
+            (Self::Timeout, _) => Failure::Uncertain,
+            (Self::Refused(_), Some(404)) => Failure::Gone,
+            (Self::Refused(_), Some(401 | 403)) => Failure::RefusedForNow,
+            (Self::Refused(_), Some(code)) if (400..500).contains(&code) && code != 429 => {
+                Failure::Refused
+            }
+            (Self::Refused(_), _) => Failure::Uncertain,
+        }
     }
 
     /// Whether the namespace is being deleted, and takes no new objects.
@@ -68,12 +78,6 @@ impl WriteError {
         let details = self.refusal().and_then(|status| status.details.as_ref());
         let mut causes = details.into_iter().flat_map(|details| &details.causes);
         causes.any(|cause| cause.reason == "NamespaceTerminating")
-    }
-
-    /// Whether asking again changes nothing. An API server that has just started knows nobody, and nobody's rights, until it
-    /// has read them: its 401 and 403 may be over in a moment.
-    pub fn is_final(&self) -> bool {
-        self.is_certain() && !matches!(self.status(), Some(401 | 403))
     }
 }
 

@@ -16,10 +16,9 @@ use futures::{
     future::{self, BoxFuture, Shared},
     stream::BoxStream,
 };
-use jiff::Timestamp;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    core::{DeserializeGuard, ObjectMeta},
+    core::DeserializeGuard,
     runtime::{
         Controller, Predicate, PredicateConfig, WatchStreamExt, controller, predicates,
         reflector::{self, ObjectRef, Store},
@@ -39,14 +38,12 @@ use super::{
 use claims::{HostClaims, ShownOperations};
 use triggers::{Changed, connection_changed, host_of, operation_changed};
 
-use dualwrite_api::{
-    DualWriteConnection, DualWriteOperation, FIELD_MANAGER,
-    operation::{Approved, Phase},
-};
+use dualwrite_api::{DualWriteConnection, DualWriteOperation, operation::Phase};
 use dualwrite_plan::{
     desired::Desired,
     world::{Claim, KnownOperation},
 };
+use dualwrite_protocol::{is_held, known};
 
 /// A connection that may not be readable; one such object must not stop the others.
 pub type GuardedConnection = DeserializeGuard<DualWriteConnection>;
@@ -394,7 +391,7 @@ fn connection_controller(
 fn is_over(operation: &GuardedOperation) -> bool {
     operation.0.as_ref().is_ok_and(|operation| {
         let phase = operation.status.as_ref().and_then(|status| status.phase);
-        phase.is_some_and(Phase::is_finished) && !operation::is_held(operation)
+        phase.is_some_and(Phase::is_finished) && !is_held(operation)
     })
 }
 
@@ -475,42 +472,6 @@ pub fn connection(
         .scopes
         .iter()
         .find_map(|scope| scope.connections.get(&reference))
-}
-
-/// An operation as decisions know it.
-pub fn known(operation: &DualWriteOperation) -> KnownOperation {
-    let meta = &operation.metadata;
-    KnownOperation {
-        name: operation.name_any(),
-        namespace: operation.namespace().unwrap_or_default(),
-        uid: operation.uid().unwrap_or_default(),
-        created: meta
-            .creation_timestamp
-            .as_ref()
-            .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
-        deleted: meta.deletion_timestamp.as_ref().map(|time| time.0),
-        spec: operation.spec.clone(),
-        status: operation.status.clone().unwrap_or_default(),
-        approved: approved(meta),
-    }
-}
-
-/// The write that approved a plan, as the API server has recorded it: the newest one that owns the field.
-fn approved(meta: &ObjectMeta) -> Option<Approved> {
-    let writes = meta.managed_fields.iter().flatten();
-    let of_approval = writes.filter(|write| {
-        write.subresource.as_deref().unwrap_or_default().is_empty()
-            && write.manager.as_deref() != Some(FIELD_MANAGER)
-            && write
-                .fields_v1
-                .as_ref()
-                .is_some_and(|fields| fields.0.pointer("/f:spec/f:approval").is_some())
-    });
-    let newest = of_approval.max_by_key(|write| write.time.as_ref().map(|time| time.0))?;
-    Some(Approved {
-        field_manager: newest.manager.clone().unwrap_or_default(),
-        at: newest.time.as_ref().map(|time| time.0),
-    })
 }
 
 /// A wait that is never shorter than asked for, and a little longer for most.

@@ -270,7 +270,7 @@ async fn void(
     let live = report::live_operation(context, &known.namespace, name)
         .await
         .map_err(while_writing("an operation to be given up"))?;
-    let Some(live) = live.filter(|live| watch::known(live).is_unstarted()) else {
+    let Some(live) = live.filter(|live| dualwrite_protocol::known(live).is_unstarted()) else {
         return Ok(());
     };
     let status = DualWriteOperationStatus {

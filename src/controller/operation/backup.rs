@@ -65,8 +65,10 @@ pub async fn write(context: &Context, operation: &KnownOperation) -> Sent {
         let config_map = config_map(operation, part);
         match report::create_config_map(context, &operation.namespace, &config_map).await {
             Ok(()) | Err(WriteError::Conflict) => {}
-            Err(error) if error.is_final() => return Sent::Refused(cannot(operation, &error)),
-            Err(error) if error.is_certain() => {
+            Err(error) if error.failure().is_final() => {
+                return Sent::Refused(cannot(operation, &error));
+            }
+            Err(error) if error.failure().is_certain() => {
                 return Sent::NotSent(cannot(operation, &error));
             }
             Err(error) => return Sent::Lost(cannot(operation, &error)),

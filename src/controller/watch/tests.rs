@@ -68,8 +68,8 @@ fn only_an_operation_with_nothing_left_to_do_needs_no_turn() {
     use Phase::{AwaitingApproval, Failed, Running, Succeeded, Unknown, Void};
     for phase in [Succeeded, Failed, Void, AwaitingApproval, Running, Unknown] {
         let mut one = operation("contoso", "link", "uat", phase);
-        let reads = !known(one.0.as_ref().unwrap()).is_finished();
-        assert_eq!(is_over(&one), !reads, "{phase}");
+        let is_finished = known(one.0.as_ref().unwrap()).is_finished();
+        assert_eq!(is_over(&one), is_finished, "{phase}");
         one.meta_mut().finalizers = Some(vec![ACT_FINALIZER.into()]);
         assert!(!is_over(&one), "{phase}");
     }

@@ -9,26 +9,19 @@
     missing_docs
 )]
 
-mod reset_support;
 mod support;
 
-#[path = "support/model.rs"]
-mod model;
 #[path = "support/scene.rs"]
 mod scene;
 #[path = "support/worlds.rs"]
 mod worlds;
 
 mod advance;
-mod advance_cells;
 mod advance_ends;
 mod checks;
 mod deletion;
 mod maps;
 mod properties;
-mod reset_act;
-mod reset_cells;
-mod reset_properties;
 mod rows_absence;
 mod rows_after_reset;
 mod rows_integration;
@@ -40,4 +33,3 @@ mod rows_reset;
 mod rows_setup;
 mod rows_sources;
 mod rows_time;
-mod stop_maps;

@@ -1,0 +1,138 @@
+//! The finalizer and the intent of a step, each conditional on what was read before.
+
+use std::time::Duration;
+
+use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus, operation::StepState};
+use dualwrite_plan::world::KnownOperation;
+
+use crate::{
+    pass::{Failed, Pass, failed, is_held, step_of},
+    shell::{CallError, Shell},
+};
+
+/// How soon the API server is asked again about what must be known.
+pub(crate) const AGAIN: Duration = Duration::from_millis(500);
+
+impl<S: Shell> Pass<'_, S> {
+    /// Records an intent; then nobody else can record one. `None`: somebody else is first.
+    pub(crate) async fn record_intent(
+        &self,
+        operation: &DualWriteOperation,
+        intent: &DualWriteOperationStatus,
+        step: &str,
+    ) -> Result<Option<DualWriteOperation>, Failed<S::Error>> {
+        // Two operations of one process must not both find the host free.
+        let recorded = self.record_intent_alone(operation, intent, step);
+        self.shell.alone(recorded).await
+    }
+
+    async fn record_intent_alone(
+        &self,
+        operation: &DualWriteOperation,
+        intent: &DualWriteOperationStatus,
+        step: &str,
+    ) -> Result<Option<DualWriteOperation>, Failed<S::Error>> {
+        if self.has_other_owner().await? || self.is_host_taken().await? {
+            return Ok(None);
+        }
+        let held = self.held(operation).await?;
+        match self.shell.write_status(&held, intent).await {
+            Ok(written) => Ok(Some(written)),
+            Err(error) if error.failure().is_certain() => {
+                Err(failed("the intent of a step")(error))
+            }
+            // Perhaps it was taken all the same; then it is ours, and nothing was sent for it yet.
+            Err(_) => self.find_intent(intent, step).await,
+        }
+    }
+
+    /// Whether the connection was suspended, changed or deleted, and the watches have not shown it yet.
+    async fn has_other_owner(&self) -> Result<bool, Failed<S::Error>> {
+        let live = self.shell.live_owner(self.known).await;
+        let live = live.map_err(failed("a look at the connection"))?;
+        Ok(live != *self.owner)
+    }
+
+    /// Whether another operation of the host is under way; only before the first step.
+    async fn is_host_taken(&self) -> Result<bool, Failed<S::Error>> {
+        if !self.known.is_unstarted() {
+            return Ok(false);
+        }
+        let live = self.shell.live_operations().await;
+        let live = live.map_err(failed("a look at the other operations"))?;
+        Ok(live.iter().any(|other| self.is_taken_by(other)))
+    }
+
+    fn is_taken_by(&self, other: &KnownOperation) -> bool {
+        other.uid != self.known.uid
+            && other.spec.finance_operations_host == self.known.spec.finance_operations_host
+            && other.occupies_host()
+    }
+
+    /// The operation with the finalizer on it, as it was written if it had none.
+    pub(crate) async fn held(
+        &self,
+        operation: &DualWriteOperation,
+    ) -> Result<DualWriteOperation, Failed<S::Error>> {
+        if is_held(operation) {
+            return Ok(operation.clone());
+        }
+        let held = self.shell.hold(operation, true).await;
+        held.map_err(failed("the finalizer of an operation"))
+    }
+
+    /// The live operation, if it carries the intent that was to be written, or an earlier write of the same intent that
+    /// arrived late and that this process has not sent anything for.
+    ///
+    /// Asked for as long as something could still be sent for it: an intent that nobody knows to be unsent costs half a
+    /// minute, and for a link a person's decision.
+    async fn find_intent(
+        &self,
+        intent: &DualWriteOperationStatus,
+        step: &str,
+    ) -> Result<Option<DualWriteOperation>, Failed<S::Error>> {
+        let live = self.live_patiently(self.settings.send_window).await;
+        let live = live.map_err(failed("the intent of a step"))?;
+        Ok(live.filter(|live| {
+            let status = live.status.as_ref();
+            status == Some(intent)
+                || status.is_some_and(|status| self.is_unsent(status, intent, step))
+        }))
+    }
+
+    /// Whether a step carries this very intent of this process, and nothing was sent for it.
+    fn is_unsent(
+        &self,
+        live: &DualWriteOperationStatus,
+        intent: &DualWriteOperationStatus,
+        step: &str,
+    ) -> bool {
+        let (Some(live), Some(wanted)) = (step_of(live, step), step_of(intent, step)) else {
+            return false;
+        };
+        live.state == StepState::Intended
+            && live.attempt == wanted.attempt
+            && live.incarnation.as_deref() == Some(self.process.incarnation())
+            && !self
+                .process
+                .was_sending(&self.known.uid, step, live.attempt)
+    }
+
+    /// The live operation. The API server is asked again until it has given an answer that lasts, within bounds.
+    pub(crate) async fn live_patiently(
+        &self,
+        bound: Duration,
+    ) -> Result<Option<DualWriteOperation>, S::Error> {
+        let started = self.shell.uptime();
+        loop {
+            match self.shell.live_operation(self.known).await {
+                Err(error)
+                    if !error.failure().is_final() && self.shell.uptime() < started + bound =>
+                {
+                    self.shell.sleep(AGAIN).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+}

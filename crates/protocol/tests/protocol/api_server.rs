@@ -1,0 +1,165 @@
+//! An API server that holds one operation, in memory, and what it takes to run a pass against it.
+
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
+use dualwrite_api::{
+    ACT_FINALIZER, DualWriteOperation, DualWriteOperationStatus, operation::StepState,
+};
+use dualwrite_plan::world::KnownOperation;
+use dualwrite_protocol::shell::{CallError, Failure};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// Why a call does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// The process dies.
+    Died,
+    /// The API server does not say yes.
+    Refused(Failure),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?}")]
+pub struct Refused(pub Failure);
+
+impl CallError for Refused {
+    fn failure(&self) -> Failure {
+        self.0
+    }
+}
+
+/// What a call comes to. A process that has died never hears of it.
+pub async fn heard<T>(called: Result<T, Stop>) -> Result<T, Refused> {
+    match called {
+        Ok(answer) => Ok(answer),
+        Err(Stop::Refused(failure)) => Err(Refused(failure)),
+        Err(Stop::Died) => std::future::pending().await,
+    }
+}
+
+/// Runs a pass to its end, or to where its process dies: what is in memory is there at once, so only the dead wait.
+pub fn run<T>(pass: impl Future<Output = T>) -> Option<T> {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(pass).poll(&mut context) {
+        Poll::Ready(outcome) => Some(outcome),
+        Poll::Pending => None,
+    }
+}
+
+/// What Microsoft's side answers. A process that has died never hears of it.
+pub async fn answer<T>(sent: Result<T, Stop>) -> T {
+    match heard(sent).await {
+        Ok(sent) => sent,
+        Err(refused) => panic!("{refused} is no answer of Microsoft's"),
+    }
+}
+
+/// The step whose intent is new in a status.
+pub fn new_intent(
+    before: &DualWriteOperationStatus,
+    status: &DualWriteOperationStatus,
+) -> Option<String> {
+    let known = intents(before);
+    let mut all = intents(status).into_iter();
+    let new = all.find(|intent| !known.contains(intent));
+    new.map(|(step, ..)| step.to_owned())
+}
+
+/// The intents in a status: step, attempt, and the process that means it.
+fn intents(status: &DualWriteOperationStatus) -> Vec<(&str, u32, Option<&str>)> {
+    let steps = status.steps.iter();
+    steps
+        .filter(|step| step.state == StepState::Intended)
+        .map(|step| {
+            (
+                step.name.as_str(),
+                step.attempt,
+                step.incarnation.as_deref(),
+            )
+        })
+        .collect()
+}
+
+pub struct ApiServer {
+    pub stored: KnownOperation,
+    /// It still does once it is deleted and nothing holds it: then only `stored` tells what it was.
+    pub exists: bool,
+    pub finalizer: bool,
+    pub version: u64,
+}
+
+impl ApiServer {
+    pub fn new(stored: KnownOperation, finalizer: bool) -> Self {
+        Self {
+            stored,
+            exists: true,
+            finalizer,
+            version: 1,
+        }
+    }
+
+    pub fn get(&self) -> Option<DualWriteOperation> {
+        self.exists.then(|| self.object())
+    }
+
+    fn object(&self) -> DualWriteOperation {
+        let stored = &self.stored;
+        let mut object = DualWriteOperation::new(&stored.name, stored.spec.clone());
+        let meta = &mut object.metadata;
+        meta.namespace = Some(stored.namespace.clone());
+        meta.uid = Some(stored.uid.clone());
+        meta.creation_timestamp = Some(Time(stored.created));
+        meta.deletion_timestamp = stored.deleted.map(Time);
+        meta.resource_version = Some(self.version.to_string());
+        meta.finalizers = self.finalizer.then(|| vec![ACT_FINALIZER.to_owned()]);
+        object.status = Some(stored.status.clone());
+        object
+    }
+
+    pub fn delete(&mut self, now: Timestamp) {
+        self.version += 1;
+        self.stored.deleted.get_or_insert(now);
+        self.exists = self.finalizer;
+    }
+
+    /// Puts the finalizer on or takes it off; none can be added to what is being deleted.
+    pub fn hold(
+        &mut self,
+        read: &DualWriteOperation,
+        held: bool,
+    ) -> Result<DualWriteOperation, Stop> {
+        self.check(read)?;
+        if held && !self.finalizer && self.stored.deleted.is_some() {
+            return Err(Stop::Refused(Failure::Refused));
+        }
+        self.finalizer = held;
+        self.version += 1;
+        self.exists = self.finalizer || self.stored.deleted.is_none();
+        Ok(self.object())
+    }
+
+    pub fn write_status(
+        &mut self,
+        read: &DualWriteOperation,
+        status: &DualWriteOperationStatus,
+    ) -> Result<DualWriteOperation, Stop> {
+        self.check(read)?;
+        self.stored.status = status.clone();
+        self.version += 1;
+        Ok(self.object())
+    }
+
+    fn check(&self, read: &DualWriteOperation) -> Result<(), Stop> {
+        if !self.exists {
+            return Err(Stop::Refused(Failure::Gone));
+        }
+        if read.metadata.resource_version != Some(self.version.to_string()) {
+            return Err(Stop::Refused(Failure::Conflict));
+        }
+        Ok(())
+    }
+}

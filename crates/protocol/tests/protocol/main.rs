@@ -1,0 +1,21 @@
+//! The protocol against an API server and a Microsoft side in memory: every crash, every lost answer, every write that
+//! somebody else is first with. In virtual time: no test here waits.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::struct_excessive_bools,
+    missing_docs
+)]
+
+mod api_server;
+mod model;
+mod reset_support;
+#[path = "../../../plan/tests/plan/support/mod.rs"]
+mod support;
+
+mod advance_cells;
+mod reset_act;
+mod reset_cells;
+mod reset_properties;
+mod stop_maps;

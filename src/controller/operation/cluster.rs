@@ -1,0 +1,131 @@
+//! The API server, as the protocol of an operation needs it.
+
+use std::time::Duration;
+
+use kube::{Api, ResourceExt, api::ListParams, core::DeserializeGuard};
+
+use super::tell::tell;
+use crate::controller::{
+    context::Context,
+    report::{self, WriteError},
+    watch,
+};
+use dualwrite_api::{DualWriteConnection, DualWriteOperation, DualWriteOperationStatus};
+use dualwrite_plan::{
+    desired::Desired,
+    operation::{Owner, is_asked_for},
+    world::KnownOperation,
+};
+use dualwrite_protocol::{
+    known,
+    shell::{CallError, Cluster, Failure},
+};
+
+/// How long a live list may take.
+const LIST_TIMEOUT: Duration = Duration::from_secs(20);
+
+impl CallError for WriteError {
+    fn failure(&self) -> Failure {
+        self.failure()
+    }
+}
+
+impl Cluster for Context {
+    type Error = WriteError;
+
+    fn watched_owner(&self, operation: &KnownOperation) -> Owner {
+        let name = &operation.spec.connection.name;
+        let found = watch::connection(self, &operation.namespace, name);
+        owner_of(self, operation, found.as_deref())
+    }
+
+    fn watched_others(&self, operation: &KnownOperation) -> Vec<KnownOperation> {
+        let mut others = Vec::new();
+        for scope in &self.scopes {
+            others.extend(scope.operations.state().iter().filter_map(|other| {
+                let other = other.0.as_ref().ok()?;
+                let same_host =
+                    other.spec.finance_operations_host == operation.spec.finance_operations_host;
+                (same_host && other.uid().as_ref() != Some(&operation.uid)).then(|| known(other))
+            }));
+        }
+        others
+    }
+
+    async fn live_owner(&self, operation: &KnownOperation) -> Result<Owner, WriteError> {
+        let name = &operation.spec.connection.name;
+        let live = report::live_connection(self, &operation.namespace, name).await?;
+        Ok(owner_of(self, operation, live.as_ref()))
+    }
+
+    async fn live_operations(&self) -> Result<Vec<KnownOperation>, WriteError> {
+        let mut live = Vec::new();
+        for scope in &self.scopes {
+            let api: Api<DeserializeGuard<DualWriteOperation>> = scope.operations_api(&self.client);
+            let list = tokio::time::timeout(LIST_TIMEOUT, api.list(&ListParams::default()))
+                .await
+                .map_err(|_| WriteError::Timeout)?
+                .map_err(|error| WriteError::Refused(Box::new(error)))?;
+            let readable = list.items.iter().filter_map(|found| found.0.as_ref().ok());
+            live.extend(readable.map(known));
+        }
+        Ok(live)
+    }
+
+    async fn live_operation(
+        &self,
+        operation: &KnownOperation,
+    ) -> Result<Option<DualWriteOperation>, WriteError> {
+        report::live_operation(self, &operation.namespace, &operation.name).await
+    }
+
+    async fn hold(
+        &self,
+        operation: &DualWriteOperation,
+        held: bool,
+    ) -> Result<DualWriteOperation, WriteError> {
+        report::hold(self, operation, held).await
+    }
+
+    async fn write_status(
+        &self,
+        operation: &DualWriteOperation,
+        status: &DualWriteOperationStatus,
+    ) -> Result<DualWriteOperation, WriteError> {
+        report::status(self, &operation.metadata, status).await
+    }
+
+    async fn tell(&self, before: &DualWriteOperation, status: &DualWriteOperationStatus) {
+        tell(self, before, status).await;
+    }
+}
+
+fn owner_of(
+    context: &Context,
+    operation: &KnownOperation,
+    connection: Option<&DeserializeGuard<DualWriteConnection>>,
+) -> Owner {
+    // It is there, but cannot be read: nothing new is started for it.
+    let unreadable = Owner::Present {
+        suspended: true,
+        reconcile_at: None,
+    };
+    let found = match connection.map(|guarded| &guarded.0) {
+        None => return Owner::Gone,
+        Some(Err(_)) => return unreadable,
+        Some(Ok(found)) => found,
+    };
+    if found.uid().as_deref() != Some(&operation.spec.connection.uid)
+        || found.metadata.deletion_timestamp.is_some()
+    {
+        return Owner::Gone;
+    }
+    match Desired::from_resource(found, context.options.least_interval) {
+        Err(_) => unreadable,
+        Ok(desired) if !is_asked_for(&desired, &operation.spec) => Owner::Changed,
+        Ok(desired) => Owner::Present {
+            suspended: desired.suspend || context.options.settings.observe_only,
+            reconcile_at: desired.reconcile_at,
+        },
+    }
+}
