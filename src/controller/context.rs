@@ -17,7 +17,10 @@ use super::{
 };
 use crate::runtime::{leadership::Leadership, metrics::Metrics};
 use dualwrite_microsoft::{HostPolicy, Http, dual_write::CallTemplate};
-use dualwrite_plan::{checks::Preflight, observed::Package, world::Settings};
+use dualwrite_plan::{
+    observed::{Package, Preflight},
+    world::Settings,
+};
 
 /// What the operator's administrator has set, beside what decisions depend on.
 #[derive(Clone, Debug)]

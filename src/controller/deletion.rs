@@ -15,7 +15,7 @@ use super::{
 use dualwrite_api::{DualWriteConnection, DualWriteOperationSpec, Reason, STOP_MAPS_FINALIZER};
 use dualwrite_plan::{
     advance::DELETION_PATIENCE,
-    assemble::Event,
+    decision::Event,
     deletion::{self, Deletion},
     desired::Desired,
     messages,
@@ -89,6 +89,7 @@ async fn decide(
     let world = World {
         desired,
         observed: &observed,
+        credentials: &memory.credentials,
         operations: &operations,
         rivals: &rivals,
         memory: &memory,

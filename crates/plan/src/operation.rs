@@ -10,10 +10,10 @@ pub use step::StepKind;
 use sha2::{Digest, Sha256};
 
 use super::{
-    conditions::Needed,
     desired::Desired,
     observed::Environment,
-    world::{Link, World},
+    picture::{Link, Picture},
+    world::World,
 };
 use dualwrite_api::{
     DualWriteOperationSpec,
@@ -32,21 +32,14 @@ pub const LINK_STEP: &str = "link";
 /// How much of the connection's name an operation's name carries, in bytes.
 const NAME_LIMIT: usize = 200;
 
-/// The plan to install what is missing or not yet finished, one package after the other, because only one operation
-/// runs in an environment at a time.
+/// The plan to install `applications`, one package after the other, because only one operation runs in an environment at a
+/// time.
 pub fn setup(
-    world: &World<'_>,
+    picture: &Picture<'_>,
     environment: &Environment,
-    needed: &Needed,
+    applications: Vec<String>,
 ) -> DualWriteOperationSpec {
-    let unfinished = world.desired.applications.iter().filter(|name| {
-        needed.missing.contains(name)
-            || needed
-                .in_progress
-                .iter()
-                .any(|word| word.starts_with(&format!("{name} (")))
-    });
-    let applications: Vec<String> = unfinished.cloned().collect();
+    let desired = picture.world.desired;
     let steps = applications
         .iter()
         .map(|name| PlannedStep {
@@ -58,38 +51,39 @@ pub fn setup(
             usually_takes: "15 to 30 minutes".into(),
         })
         .collect();
-    let mut spec = frame(world, environment, Action::Setup, steps);
+    let mut spec = frame(picture, environment, Action::Setup, steps);
     spec.relies_on.applications = applications;
-    spec.timeout = format!("{}s", world.desired.setup_timeout.as_secs());
+    spec.timeout = format!("{}s", desired.setup_timeout.as_secs());
     spec.access.dual_write_service = None;
     spec
 }
 
 /// The plan to link dual-write to S.
-pub fn link(world: &World<'_>, environment: &Environment) -> DualWriteOperationSpec {
+pub fn link(picture: &Picture<'_>, environment: &Environment) -> DualWriteOperationSpec {
+    let desired = picture.world.desired;
     let step = PlannedStep {
         name: LINK_STEP.into(),
-        what: format!("Linking {} to '{}'", world.desired.host, environment.name),
+        what: format!("Linking {} to '{}'", desired.host, environment.name),
         maps: Vec::new(),
         destructive: false,
         needs_person: false,
         usually_takes: "less than 5 minutes".into(),
     };
-    let mut spec = frame(world, environment, Action::Link, vec![step]);
+    let mut spec = frame(picture, environment, Action::Link, vec![step]);
     spec.relies_on
         .legal_entities
-        .clone_from(&world.desired.legal_entities);
-    spec.timeout = format!("{}s", world.desired.link_timeout.as_secs());
+        .clone_from(&desired.legal_entities);
+    spec.timeout = format!("{}s", desired.link_timeout.as_secs());
     spec
 }
 
 fn frame(
-    world: &World<'_>,
+    picture: &Picture<'_>,
     environment: &Environment,
     action: Action,
     steps: Vec<PlannedStep>,
 ) -> DualWriteOperationSpec {
-    let desired = world.desired;
+    let desired = picture.world.desired;
     DualWriteOperationSpec {
         action,
         connection: ConnectionReference {
@@ -117,10 +111,12 @@ fn frame(
         },
         relies_on: ReliesOn {
             integration: environment.id.clone(),
-            link: match world.link() {
+            link: match picture.link {
                 Link::NotObserved => "NotObserved".into(),
                 Link::To(link) => link.environment_id.clone(),
-                _ => "NotLinked".into(),
+                Link::Refused(_) | Link::Unknown(_) | Link::NotSeen(..) | Link::Absent(_) => {
+                    "NotLinked".into()
+                }
             },
             ..ReliesOn::default()
         },

@@ -9,11 +9,11 @@ use dualwrite_microsoft::{
     error::CallError,
 };
 use dualwrite_plan::{
-    checks::{
-        ApplicationUser, Companies, Company, DATA_INTEGRATOR, DUAL_WRITE, FINANCE_AND_OPERATIONS,
-        Preflight,
+    checks::{DATA_INTEGRATOR, DUAL_WRITE, FINANCE_AND_OPERATIONS},
+    observed::{
+        ApplicationUser, Companies, Company, DataverseSays, Fact, Preflight, Problem,
+        SpecEnvironment,
     },
-    observed::{DataverseSays, Fact, Problem, SpecEnvironment},
 };
 
 impl Pass<'_> {

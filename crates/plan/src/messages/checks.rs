@@ -8,7 +8,7 @@ const NAMED: usize = 5;
 const APPLICATION_USERS: &str = "in the Power Platform admin center, the environment, Settings, Users + permissions, Application users";
 
 /// What is to be mended first.
-pub fn mend_first(failed: &[String]) -> String {
+pub fn mend_first(failed: &[&str]) -> String {
     format!("To be mended first: {}", failed.join(" "))
 }
 

@@ -66,7 +66,11 @@ pub fn defect() -> String {
         .into()
 }
 
-/// Entra accepts the credentials.
-pub fn authenticated() -> String {
-    "Microsoft Entra ID accepts the credentials.".into()
+/// Entra accepts the credentials; with those that end soon.
+pub fn authenticated(warnings: &[String]) -> String {
+    let accepted = std::iter::once("Microsoft Entra ID accepts the credentials.");
+    let all: Vec<&str> = accepted
+        .chain(warnings.iter().map(String::as_str))
+        .collect();
+    all.join(" ")
 }
