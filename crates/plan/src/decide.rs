@@ -28,29 +28,64 @@ use dualwrite_api::{
 };
 
 /// A row's function: `None` when the row does not match.
-type Judge = fn(&Picture<'_>) -> Option<Verdict>;
+type Match = fn(&Picture<'_>) -> Option<Verdict>;
+
+/// What comes to the words of a row from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlay {
+    /// Nothing: it comes first.
+    Nothing,
+    /// The stop of a mix of sandbox and production comes before it.
+    Stop,
+    /// That, and what is to be mended before a link can be made.
+    StopAndChecks,
+}
 
 /// The table, in order.
-pub const TABLE: [(Row, Judge); 19] = [
-    (Row::Occupied, occupied),
-    (Row::Conflict, conflict),
-    (Row::CredentialsRefused, credentials_refused),
-    (Row::AccessRefused, access_refused),
-    (Row::IntegrationUnknown, environment_unknown),
-    (Row::EnvironmentUnusable, environment_unusable),
-    (Row::IntegratedWithOther, integrated_with_other),
-    (Row::SourcesDisagree, sources_disagree),
-    (Row::IntegrationUnknown, integration_unknown),
-    (Row::IntegratedElsewhere, integrated_elsewhere),
-    (Row::NotIntegrated, not_integrated),
-    (Row::LinkedWithoutIntegration, linked_without_integration),
-    (Row::OperationFailed, operation_failed),
-    (Row::SetupIncomplete, setup_incomplete),
-    (Row::NotLinked, not_linked),
-    (Row::LinkNotObserved, link_not_observed),
-    (Row::LinkUnknown, link_unknown),
-    (Row::Connected, connected),
-    (Row::LinkedElsewhere, linked_elsewhere),
+pub const TABLE: [(Row, Match, Overlay); 19] = [
+    (Row::Occupied, occupied, Overlay::Nothing),
+    (Row::Conflict, conflict, Overlay::Nothing),
+    (
+        Row::CredentialsRefused,
+        credentials_refused,
+        Overlay::Nothing,
+    ),
+    (Row::AccessRefused, access_refused, Overlay::Stop),
+    (Row::IntegrationUnknown, environment_unknown, Overlay::Stop),
+    (
+        Row::EnvironmentUnusable,
+        environment_unusable,
+        Overlay::Stop,
+    ),
+    (
+        Row::IntegratedWithOther,
+        integrated_with_other,
+        Overlay::Stop,
+    ),
+    (Row::SourcesDisagree, sources_disagree, Overlay::Stop),
+    (Row::IntegrationUnknown, integration_unknown, Overlay::Stop),
+    (
+        Row::IntegratedElsewhere,
+        integrated_elsewhere,
+        Overlay::Stop,
+    ),
+    (Row::NotIntegrated, not_integrated, Overlay::StopAndChecks),
+    (
+        Row::LinkedWithoutIntegration,
+        linked_without_integration,
+        Overlay::Stop,
+    ),
+    (Row::OperationFailed, operation_failed, Overlay::Nothing),
+    (
+        Row::SetupIncomplete,
+        setup_incomplete,
+        Overlay::StopAndChecks,
+    ),
+    (Row::NotLinked, not_linked, Overlay::StopAndChecks),
+    (Row::LinkNotObserved, link_not_observed, Overlay::Stop),
+    (Row::LinkUnknown, link_unknown, Overlay::Stop),
+    (Row::Connected, connected, Overlay::Stop),
+    (Row::LinkedElsewhere, linked_elsewhere, Overlay::Stop),
 ];
 
 /// How long an environment may be busy, or the sources in disagreement, before somebody should look.
@@ -63,33 +98,45 @@ pub fn decide(world: &World<'_>) -> Decision {
     }
     let picture = Picture::of(world);
     let checks = checks::all(&picture);
-    let (row, verdict) = first_match(&picture);
-    let verdict = with_stop_of_a_mix(&picture, row, verdict);
-    let verdict = with_failed_checks(&checks, row, verdict);
+    let (row, verdict) = first_match(&picture, &checks);
     status::fold(&picture, checks, row, &verdict)
 }
 
-/// The first row that matches, and what it says.
-fn first_match(picture: &Picture<'_>) -> (Row, Verdict) {
-    TABLE
-        .iter()
-        .find_map(|(row, judge)| judge(picture).map(|verdict| (*row, verdict)))
-        // The rows are exhaustive (a property test holds them to it); should one be lost, nothing is done.
-        .unwrap_or_else(|| {
-            let says = Says::unknown(Reason::Observing, messages::first_look());
-            (
-                Row::IntegrationUnknown,
-                Verdict::last_known(says, OBSERVING),
-            )
-        })
+/// The first row that matches, and what is said then.
+fn first_match(picture: &Picture<'_>, checks: &[Check]) -> (Row, Verdict) {
+    for (row, matches, overlay) in TABLE {
+        if let Some(verdict) = matches(picture) {
+            return (row, overlaid(picture, checks, overlay, verdict));
+        }
+    }
+    // The rows are exhaustive (a property test holds them to it); should one be lost, nothing is done.
+    let says = Says::unknown(Reason::Observing, messages::first_look());
+    (
+        Row::IntegrationUnknown,
+        Verdict::last_known(says, OBSERVING),
+    )
+}
+
+/// Where this pass has not seen what decides, nothing comes to it.
+fn overlaid(
+    picture: &Picture<'_>,
+    checks: &[Check],
+    overlay: Overlay,
+    verdict: Verdict,
+) -> Verdict {
+    if verdict.basis != Basis::Seen {
+        return verdict;
+    }
+    match overlay {
+        Overlay::Nothing => verdict,
+        Overlay::Stop => with_stop_of_a_mix(picture, verdict),
+        Overlay::StopAndChecks => with_failed_checks(checks, with_stop_of_a_mix(picture, verdict)),
+    }
 }
 
 /// `mismatch.onMix: StopMaps`, over any row in which the operator may act: first the flow of data between test and
 /// production is stopped, then the rest is seen to.
-fn with_stop_of_a_mix(picture: &Picture<'_>, row: Row, mut verdict: Verdict) -> Verdict {
-    if verdict.basis != Basis::Seen || row.comes_before_a_stop() {
-        return verdict;
-    }
+fn with_stop_of_a_mix(picture: &Picture<'_>, mut verdict: Verdict) -> Verdict {
     let (ready, progress, plans, text) = match mix::stop(picture) {
         None => return verdict,
         Some(Stop::NotBefore(due)) => {
@@ -119,10 +166,7 @@ fn with_stop_of_a_mix(picture: &Picture<'_>, row: Row, mut verdict: Verdict) -> 
 }
 
 /// The rows before a link also say what is to be mended first, as far as it can be seen from outside.
-fn with_failed_checks(checks: &[Check], row: Row, mut verdict: Verdict) -> Verdict {
-    if verdict.basis != Basis::Seen || !row.comes_before_a_link() {
-        return verdict;
-    }
+fn with_failed_checks(checks: &[Check], mut verdict: Verdict) -> Verdict {
     if let Some(text) = checks::to_mend(checks) {
         verdict.ready.message = format!("{} {text}", verdict.ready.message);
     }
@@ -263,15 +307,10 @@ fn access_refused(picture: &Picture<'_>) -> Option<Verdict> {
 }
 
 fn environment_unknown(picture: &Picture<'_>) -> Option<Verdict> {
-    match &picture.environment {
-        Spec::Unknown(problem) => Some(unknown(problem)),
-        Spec::Refused(_)
-        | Spec::NotFound(_)
-        | Spec::Unusable(_)
-        | Spec::Busy(_)
-        | Spec::WithOtherHost(..)
-        | Spec::Usable(_) => None,
-    }
+    let Spec::Unknown(problem) = picture.environment else {
+        return None;
+    };
+    Some(unknown(problem))
 }
 
 fn unknown(problem: &Problem) -> Verdict {
@@ -301,19 +340,11 @@ fn environment_unusable(picture: &Picture<'_>) -> Option<Verdict> {
 }
 
 fn integrated_with_other(picture: &Picture<'_>) -> Option<Verdict> {
-    match &picture.environment {
-        Spec::WithOtherHost(environment, other) => {
-            let desired = picture.world.desired;
-            let text = messages::integrated_with_other(desired, environment, other);
-            Some(Verdict::stalled(Reason::IntegratedWithOther, text))
-        }
-        Spec::Refused(_)
-        | Spec::Unknown(_)
-        | Spec::NotFound(_)
-        | Spec::Unusable(_)
-        | Spec::Busy(_)
-        | Spec::Usable(_) => None,
-    }
+    let Spec::WithOtherHost(environment, other) = picture.environment else {
+        return None;
+    };
+    let text = messages::integrated_with_other(picture.world.desired, environment, other);
+    Some(Verdict::stalled(Reason::IntegratedWithOther, text))
 }
 
 fn sources_disagree(picture: &Picture<'_>) -> Option<Verdict> {

@@ -35,7 +35,7 @@ pub struct Picture<'a> {
 }
 
 /// S, as far as it is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spec<'a> {
     /// The Power Platform refuses to show it, and only a person can change that.
     Refused(&'a Problem),

@@ -53,53 +53,6 @@ pub enum Row {
     LinkedElsewhere,
 }
 
-impl Row {
-    /// Whether what it says comes before stopping the maps of a mix of sandbox and production.
-    pub const fn comes_before_a_stop(self) -> bool {
-        match self {
-            Self::Occupied | Self::Conflict | Self::CredentialsRefused | Self::OperationFailed => {
-                true
-            }
-            Self::AccessRefused
-            | Self::IntegrationUnknown
-            | Self::EnvironmentUnusable
-            | Self::IntegratedWithOther
-            | Self::SourcesDisagree
-            | Self::IntegratedElsewhere
-            | Self::NotIntegrated
-            | Self::LinkedWithoutIntegration
-            | Self::SetupIncomplete
-            | Self::NotLinked
-            | Self::LinkNotObserved
-            | Self::LinkUnknown
-            | Self::Connected
-            | Self::LinkedElsewhere => false,
-        }
-    }
-
-    /// Whether a link is still to be made, so that what could keep it from being made is worth saying.
-    pub const fn comes_before_a_link(self) -> bool {
-        match self {
-            Self::NotIntegrated | Self::SetupIncomplete | Self::NotLinked => true,
-            Self::Occupied
-            | Self::Conflict
-            | Self::CredentialsRefused
-            | Self::AccessRefused
-            | Self::IntegrationUnknown
-            | Self::EnvironmentUnusable
-            | Self::IntegratedWithOther
-            | Self::SourcesDisagree
-            | Self::IntegratedElsewhere
-            | Self::LinkedWithoutIntegration
-            | Self::OperationFailed
-            | Self::LinkNotObserved
-            | Self::LinkUnknown
-            | Self::Connected
-            | Self::LinkedElsewhere => false,
-        }
-    }
-}
-
 /// What a row says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {

@@ -2,16 +2,55 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    ApplicationUser, Companies, Company, DATA_INTEGRATOR, DUAL_WRITE, FINANCE_AND_OPERATIONS,
-    Finding, MOST_COMPANIES,
-};
 use crate::{
     messages,
-    observed::{DataverseSays, Fact, Tier},
+    observed::{ApplicationUser, Companies, Company, DataverseSays, Fact, Problem, Tier},
     picture::{Link, Picture, Setup},
     world::World,
 };
+
+use dualwrite_api::connection::FailureClass;
+
+/// More companies than these cannot be linked [D].
+pub const MOST_COMPANIES: usize = 250;
+
+/// The application of finance and operations; not needed by cloud-hosted development environments [D].
+pub const FINANCE_AND_OPERATIONS: &str = "00000015-0000-0000-c000-000000000000";
+
+/// The Data Integrator.
+pub const DATA_INTEGRATOR: &str = "2e49aa60-1bd3-43b6-8ab6-03ada3d9f08b";
+
+/// Dual-write's own applications. Microsoft's pages ask for them in finance and operations, and the health check has
+/// been seen to look for them in Dataverse too: so one that is there has to be enabled, and one that is not is no fault.
+pub const DUAL_WRITE: [&str; 2] = [
+    "6f7d0213-62b1-43a8-b7f4-ff2bb8b7b452",
+    "33976c19-1db5-4c02-810e-c243db79efde",
+];
+
+/// What one check finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// As it should be.
+    Passed(String),
+    /// Not as it should be, and how to mend it.
+    Failed(String),
+    /// It cannot be said, and why.
+    Open(String),
+    /// It was not read in this pass.
+    Unread,
+}
+
+impl Finding {
+    /// Why nothing can be said. What heals by itself says nothing, so that what was known stays.
+    pub(super) fn unknown(problem: &Problem) -> Self {
+        match problem.class {
+            FailureClass::Transient | FailureClass::Busy => Self::Unread,
+            FailureClass::NeedsPerson | FailureClass::Unexpected => {
+                Self::Open(problem.message.clone())
+            }
+        }
+    }
+}
 
 pub(super) fn reachable(world: &World<'_>) -> Finding {
     match &world.observed.dataverse {

@@ -1,6 +1,6 @@
 //! Sentences about what can be seen from outside before a link is made. Each that is bad news says where to press.
 
-use super::list;
+use super::words::list;
 
 /// How many companies or applications a sentence names.
 const NAMED: usize = 5;

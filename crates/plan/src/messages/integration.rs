@@ -1,6 +1,6 @@
 //! Sentences about Power Platform integration.
 
-use super::{LCS_MISMATCH, PERMANENT, environment};
+use super::words::{LCS_MISMATCH, PERMANENT, environment};
 use crate::{
     desired::Desired,
     observed::{Environment, Problem, Readiness, Tier},

@@ -156,7 +156,7 @@ fn of_maps(maps: &[TableMap]) -> String {
     } else {
         format!(
             " These should run and do not; look at them on the Dual-write page: {}.",
-            super::list(&broken, 10)
+            super::words::list(&broken, 10)
         )
     };
     match running {

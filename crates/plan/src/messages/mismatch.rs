@@ -1,6 +1,6 @@
 //! Sentences about a link that is not where it should be.
 
-use super::{LCS_MISMATCH, environment};
+use super::words::{LCS_MISMATCH, environment};
 use crate::{
     desired::{self, Desired},
     observed::{Environment, Tier},

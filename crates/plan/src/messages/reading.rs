@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::clock;
+use super::words::clock;
 use crate::observed::Problem;
 
 /// A second read will confirm.
@@ -19,7 +19,7 @@ pub fn first_look() -> String {
 }
 
 /// Something else comes first.
-pub fn not_judged() -> String {
+pub fn not_evaluated() -> String {
     "Not known yet: the condition Ready says what comes first.".into()
 }
 

@@ -45,13 +45,13 @@ impl<'a> ResetFacts<'a> {
     /// # Errors
     /// The first thing that could not be read.
     pub fn of(picture: &Picture<'a>) -> Result<Self, Problem> {
-        let world = picture.world;
         fn read<T>(fact: &Fact<T>) -> Result<&T, Problem> {
             match fact {
                 Fact::Known(value) => Ok(value),
                 Fact::Unknown(problem) => Err(problem.clone()),
             }
         }
+        let world = picture.world;
         let details = &world.observed.details;
         // While the list of environments is unread, nobody can say that the linked one is not visible.
         if let Link::To(link) = picture.link

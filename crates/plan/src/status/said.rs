@@ -107,26 +107,20 @@ impl<'a> Said<'a> {
         if let Some(ready) = self.ready() {
             set(ConditionType::Ready, &ready);
         }
-        if let Some((progress, message)) = self.progress() {
-            let (kind, gone) = match progress {
-                Progress::Settled => (
-                    None,
-                    &[ConditionType::Reconciling, ConditionType::Stalled][..],
-                ),
-                Progress::Reconciling(reason) => (
-                    Some((ConditionType::Reconciling, reason)),
-                    &[ConditionType::Stalled][..],
-                ),
-                Progress::Stalled(reason) => (
-                    Some((ConditionType::Stalled, reason)),
-                    &[ConditionType::Reconciling][..],
-                ),
-            };
-            if let Some((kind, reason)) = kind {
-                set(kind, &Says::yes(reason, message));
-            }
-            for kind in gone {
-                conditions::remove(&mut conditions, *kind);
+        let Some((progress, message)) = self.progress() else {
+            return conditions;
+        };
+        let shown = match progress {
+            Progress::Settled => None,
+            Progress::Reconciling(reason) => Some((ConditionType::Reconciling, reason)),
+            Progress::Stalled(reason) => Some((ConditionType::Stalled, reason)),
+        };
+        if let Some((kind, reason)) = shown {
+            set(kind, &Says::yes(reason, message));
+        }
+        for kind in [ConditionType::Reconciling, ConditionType::Stalled] {
+            if shown.is_none_or(|(shown, _)| shown != kind) {
+                conditions::remove(&mut conditions, kind);
             }
         }
         conditions
@@ -147,23 +141,23 @@ impl<'a> Said<'a> {
             Reach::NotStale => !self.is_stale(kind, own.as_ref()),
             Reach::None => false,
         };
-        let of_row = self.verdict.conditions.iter();
-        let of_row = of_row.filter(|(of, _)| is_said && *of == kind).next_back();
+        let mut of_row = self.verdict.conditions.iter();
+        let of_row = of_row.find(|(of, _)| is_said && *of == kind);
         of_row.map(|(_, says)| says.clone()).or(own)
     }
 
     /// What a condition says of which this pass says nothing by itself.
     fn unsaid(&self, kind: ConditionType, is_unread: bool, elsewhere: Reason) -> Option<Says> {
         let is_seen = self.verdict.basis == Basis::Seen;
-        let not_judged = || Says::unknown(elsewhere, messages::not_judged());
+        let not_evaluated = || Says::unknown(elsewhere, messages::not_evaluated());
         let last = match self.known(kind) {
             None if !is_seen => {
                 return Some(Says::unknown(Reason::Observing, messages::first_look()));
             }
             // A verdict ends the first look, also for what it does not need to know.
-            None => return Some(not_judged()),
+            None => return Some(not_evaluated()),
             Some(last) if is_seen && last.reason == Reason::Observing.as_ref() => {
-                return Some(not_judged());
+                return Some(not_evaluated());
             }
             Some(last) => last,
         };
@@ -178,7 +172,7 @@ impl<'a> Said<'a> {
 
     /// What `Ready` says; `None` where it stays as it was.
     fn ready(&self) -> Option<Says> {
-        let said = (self.reach != Reach::None).then(|| &self.verdict.ready);
+        let said = (self.reach != Reach::None).then_some(&self.verdict.ready);
         let known = self.known(ConditionType::Ready);
         let last = match (said, known) {
             (Some(said), _) => Some(&said.message),

@@ -24,6 +24,7 @@ mod advance_cells;
 mod advance_ends;
 mod checks;
 mod deletion;
+mod lifetimes;
 mod maps;
 mod properties;
 mod reset_act;
