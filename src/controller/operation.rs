@@ -28,7 +28,7 @@ use dualwrite_api::{
 };
 use dualwrite_plan::{
     advance::{self, Act, ActObserved, Next, Owner, SEND_WINDOW, Send, Sent},
-    assemble::Event,
+    decision::Event,
     desired::Desired,
     messages,
     operation::is_asked_for,

@@ -22,10 +22,10 @@ pub struct Finding {
 }
 
 /// Finds what a condition says.
-type Judge = fn(&Picture<'_>) -> Finding;
+type Find = fn(&Picture<'_>) -> Finding;
 
-/// The conditions that every pass judges, what each says, and its reason where something else comes first.
-pub const OBSERVED: [(ConditionType, Judge, Reason); 5] = [
+/// The conditions that are about what was read: what each finds, and its reason where something else comes first.
+pub const OBSERVED: [(ConditionType, Find, Reason); 5] = [
     (
         ConditionType::CredentialsValid,
         credentials,
@@ -294,7 +294,7 @@ fn not_comparable() -> Says {
 fn mismatch_of(picture: &Picture<'_>, link: &LinkFacts) -> Option<Says> {
     let plain = compared(picture, link);
     match &picture.mix {
-        // What was added to it stays, too, until this can be judged again.
+        // What was added to it stays, too, until this can be compared again.
         Mix::Seen { .. } if plain.is_none() && is_mix_said(picture, link) => None,
         Mix::Seen { host, linked } => {
             let mixed = messages::mix(picture.world.desired, *host, linked);

@@ -90,7 +90,7 @@ pub enum Basis {
 pub enum Plans {
     /// None is asked for: one that waits is given up.
     Void,
-    /// One that waits goes on waiting, because what it relies on could not be judged just now.
+    /// One that waits goes on waiting, because what it relies on could not be read just now.
     Keep,
     /// This one is asked for, and no other.
     Want(Box<DualWriteOperationSpec>),

@@ -93,37 +93,42 @@ impl<'a> Said<'a> {
 
     /// All conditions. Each is set at most once, against what it was before.
     pub(super) fn conditions(&self) -> Vec<Condition> {
-        let world = self.picture.world;
-        let (generation, now) = (world.desired.generation, world.now);
-        let mut conditions = as_known(world);
-        let mut set = |kind, says: &Says| {
-            conditions::set(&mut conditions, kind, says, generation, now);
-        };
-        for (kind, judge, elsewhere) in OBSERVED {
-            if let Some(says) = self.about(kind, judge(self.picture), elsewhere) {
-                set(kind, &says);
+        let mut conditions = as_known(self.picture.world);
+        for (kind, find, elsewhere) in OBSERVED {
+            if let Some(says) = self.about(kind, find(self.picture), elsewhere) {
+                self.set(&mut conditions, kind, &says);
             }
         }
         if let Some(ready) = self.ready() {
-            set(ConditionType::Ready, &ready);
+            self.set(&mut conditions, ConditionType::Ready, &ready);
         }
-        let Some((progress, message)) = self.progress() else {
-            return conditions;
-        };
+        if let Some((progress, message)) = self.progress() {
+            self.show(&mut conditions, progress, message);
+        }
+        conditions
+    }
+
+    /// `Reconciling` and `Stalled` are there only when True, and never both.
+    fn show(&self, conditions: &mut Vec<Condition>, progress: Progress, message: String) {
         let shown = match progress {
             Progress::Settled => None,
             Progress::Reconciling(reason) => Some((ConditionType::Reconciling, reason)),
             Progress::Stalled(reason) => Some((ConditionType::Stalled, reason)),
         };
-        if let Some((kind, reason)) = shown {
-            set(kind, &Says::yes(reason, message));
-        }
         for kind in [ConditionType::Reconciling, ConditionType::Stalled] {
             if shown.is_none_or(|(shown, _)| shown != kind) {
-                conditions::remove(&mut conditions, kind);
+                conditions::remove(conditions, kind);
             }
         }
-        conditions
+        if let Some((kind, reason)) = shown {
+            self.set(conditions, kind, &Says::yes(reason, message));
+        }
+    }
+
+    fn set(&self, conditions: &mut Vec<Condition>, kind: ConditionType, says: &Says) {
+        let world = self.picture.world;
+        let generation = world.desired.generation;
+        conditions::set(conditions, kind, says, generation, world.now);
     }
 
     /// What a condition says; `None` where it stays as it was.
