@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{leader_election::Leadership, metrics::Metrics};
 use dualwrite_microsoft::{HostPolicy, Http, dual_write::CallTemplate};
-use dualwrite_plan::{checks::Preflight, observed::Package, world::Settings};
+use dualwrite_plan::{
+    observed::{Package, Preflight},
+    world::Settings,
+};
 use dualwrite_protocol::Process;
 
 /// What the operator's administrator has set, beside what decisions depend on.

@@ -22,7 +22,7 @@ use super::{
 };
 use dualwrite_api::{DualWriteConnection, DualWriteOperation, Reason, operation::Access};
 use dualwrite_plan::{
-    assemble::Event,
+    decision::Event,
     messages,
     operation::{Observations, Send, Sent, reads},
     world::{KnownOperation, between},

@@ -17,7 +17,7 @@ use dualwrite_api::{
     ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationSpec, FIELD_MANAGER,
     STOP_MAPS_FINALIZER, conditions,
 };
-use dualwrite_plan::assemble::Event;
+use dualwrite_plan::decision::Event;
 use dualwrite_protocol::shell::Failure;
 
 /// kube retries for minutes by default; a pass that has waited that long acts on an old observation.

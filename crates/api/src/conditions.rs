@@ -342,14 +342,13 @@ pub fn set(
 ) {
     let status = <&str>::from(says.status);
     let old = find(conditions, kind);
-    let message = old
-        .filter(|old| {
-            old.reason == says.reason.as_ref() && same_message(&old.message, &says.message)
-        })
-        .map_or_else(
-            || cut(&says.message, MESSAGE_LIMIT),
-            |old| old.message.clone(),
-        );
+    let message = cut(&says.message, MESSAGE_LIMIT);
+    let message = match old {
+        Some(old) if old.reason == says.reason.as_ref() && same_message(&old.message, &message) => {
+            old.message.clone()
+        }
+        Some(_) | None => message,
+    };
     let since = old.filter(|old| old.status == status).map_or_else(
         || Time(whole_second(now)),
         |old| old.last_transition_time.clone(),
@@ -372,34 +371,9 @@ pub fn set(
     conditions.sort_by_key(|condition| condition.type_.parse::<ConditionType>().ok());
 }
 
-/// Carries on what has not changed since the last pass: within one pass a condition may be set more than once, or taken
-/// away and set again, and that is no transition.
-pub fn carry(before: &[Condition], conditions: &mut [Condition]) {
-    for condition in conditions {
-        let Some(old) = before.iter().find(|old| old.type_ == condition.type_) else {
-            continue;
-        };
-        if old.status == condition.status {
-            condition.last_transition_time = old.last_transition_time.clone();
-        }
-        if old.reason == condition.reason && same_message(&old.message, &condition.message) {
-            condition.message.clone_from(&old.message);
-        }
-    }
-}
-
 /// Takes a condition away.
 pub fn remove(conditions: &mut Vec<Condition>, kind: ConditionType) {
     conditions.retain(|condition| condition.type_ != kind.as_ref());
-}
-
-/// Takes away whichever of `Reconciling` and `Stalled` is not the given one.
-pub fn remove_unless(conditions: &mut Vec<Condition>, kept: Option<ConditionType>) {
-    for kind in [ConditionType::Reconciling, ConditionType::Stalled] {
-        if kept != Some(kind) {
-            remove(conditions, kind);
-        }
-    }
 }
 
 /// Transition times have whole seconds on the wire; a finer one would read back as another value and cause a write.

@@ -192,7 +192,7 @@ impl Access {
     }
 
     /// Whether it is the same way, wherever the credentials are kept.
-    pub fn is_same_way(&self, other: &Self) -> bool {
+    pub fn reaches_the_same(&self, other: &Self) -> bool {
         let service = other.dual_write_service.as_ref();
         self.kept_as(&other.credentials, service) == *other
     }
@@ -623,7 +623,7 @@ mod tests {
         let before = access(&planned, URL, "account");
         let renamed = json!({"tenantId": "one", "secretRef": {"name": "entra-2"}});
         let now = access(&renamed, URL, "account-2");
-        assert!(before.is_same_way(&now));
+        assert!(before.reaches_the_same(&now));
 
         let other_tenant = json!({"tenantId": "two", "secretRef": {"name": "entra-2"}});
         let ambient = json!({"tenantId": "one", "ambient": true});
@@ -644,7 +644,7 @@ mod tests {
             let now = access(other, url, "account-2");
             let service = now.dual_write_service.as_ref();
             assert_eq!(before.kept_as(&now.credentials, service), followed);
-            assert!(!before.is_same_way(&now), "{other}");
+            assert!(!before.reaches_the_same(&now), "{other}");
         }
     }
 }

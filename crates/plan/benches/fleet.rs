@@ -41,6 +41,7 @@ fn world(case: &Case) -> World<'_> {
     World {
         desired: &case.desired,
         observed: &case.observed,
+        credentials: &case.credentials,
         operations: &case.operations,
         rivals: &case.rivals,
         memory: &case.memory,

@@ -7,113 +7,25 @@ mod findings;
 #[cfg(test)]
 mod tests;
 
+pub use findings::{DATA_INTEGRATOR, DUAL_WRITE, FINANCE_AND_OPERATIONS, MOST_COMPANIES};
 use findings::{
-    application_users, company_count, company_names, legal_entities, linking_identity,
+    Finding, application_users, company_count, company_names, legal_entities, linking_identity,
     package_versions, reachable,
 };
 
 use super::{
     messages,
-    observed::{Fact, Problem},
-    world::World,
+    observed::{Companies, Fact},
+    picture::Picture,
 };
 use dualwrite_api::{
     conditions,
-    connection::{Check, CheckName, CheckStatus, FailureClass},
+    connection::{Check, CheckName, CheckStatus},
 };
 
-/// More companies than these cannot be linked [D].
-pub const MOST_COMPANIES: usize = 250;
-
-/// The application of finance and operations; not needed by cloud-hosted development environments [D].
-pub const FINANCE_AND_OPERATIONS: &str = "00000015-0000-0000-c000-000000000000";
-
-/// The Data Integrator.
-pub const DATA_INTEGRATOR: &str = "2e49aa60-1bd3-43b6-8ab6-03ada3d9f08b";
-
-/// Dual-write's own applications. Microsoft's pages ask for them in finance and operations, and the health check has
-/// been seen to look for them in Dataverse too: so one that is there has to be enabled, and one that is not is no fault.
-pub const DUAL_WRITE: [&str; 2] = [
-    "6f7d0213-62b1-43a8-b7f4-ff2bb8b7b452",
-    "33976c19-1db5-4c02-810e-c243db79efde",
-];
-
-/// What was read for the checks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Preflight {
-    /// The users of dual-write's applications in the Dataverse of the spec; those that do not exist are missing.
-    pub users: Fact<Vec<ApplicationUser>>,
-    /// The companies in the Dataverse of the spec.
-    pub companies: Fact<Companies>,
-    /// The account that uses the dual-write service now.
-    pub account: Option<String>,
-}
-
-impl Preflight {
-    /// Nothing of it was read.
-    pub fn unread(problem: &Problem) -> Self {
-        Self {
-            users: Fact::Unknown(problem.clone()),
-            companies: Fact::Unknown(problem.clone()),
-            account: None,
-        }
-    }
-}
-
-/// An application user of a Dataverse.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApplicationUser {
-    /// The id of its application.
-    pub application_id: String,
-    /// Whether it is disabled.
-    pub disabled: bool,
-}
-
-/// The companies of a Dataverse.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Companies {
-    /// Those that were read.
-    pub rows: Vec<Company>,
-    /// Whether these are all.
-    pub complete: bool,
-}
-
-/// A company.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Company {
-    /// Its code; a blank one is none.
-    pub code: Option<String>,
-    /// Its name; a blank one is none.
-    pub name: Option<String>,
-}
-
-/// What one check finds.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Finding {
-    /// As it should be.
-    Passed(String),
-    /// Not as it should be, and how to mend it.
-    Failed(String),
-    /// It cannot be said, and why.
-    Open(String),
-    /// It was not read in this pass.
-    Unread,
-}
-
-impl Finding {
-    /// Why nothing can be said. What heals by itself says nothing, so that what was known stays.
-    fn unknown(problem: &Problem) -> Self {
-        match problem.class {
-            FailureClass::Transient | FailureClass::Busy => Self::Unread,
-            FailureClass::NeedsPerson | FailureClass::Unexpected => {
-                Self::Open(problem.message.clone())
-            }
-        }
-    }
-}
-
 /// The checks as they are shown, in the order of [`CheckName`].
-pub fn judge(world: &World<'_>) -> Vec<Check> {
+pub fn all(picture: &Picture<'_>) -> Vec<Check> {
+    let world = picture.world;
     let known = &world.memory.checks;
     // Without S there is nothing to check; what was known stays.
     if world.environment().is_none() {
@@ -121,21 +33,27 @@ pub fn judge(world: &World<'_>) -> Vec<Check> {
     }
     let preflight = &world.observed.preflight;
     let wanted = &world.desired.legal_entities;
-    let of_companies = |judge: fn(&Companies, &[String]) -> Finding| match &preflight.companies {
-        Fact::Known(companies) => judge(companies, wanted),
+    let of_companies = |check: fn(&Companies, &[String]) -> Finding| match &preflight.companies {
+        Fact::Known(companies) => check(companies, wanted),
         Fact::Unknown(problem) => Finding::unknown(problem),
     };
     let findings = [
         (CheckName::DataverseReachable, Some(reachable(world))),
-        (CheckName::ApplicationUsers, Some(application_users(world))),
+        (
+            CheckName::ApplicationUsers,
+            Some(application_users(picture)),
+        ),
         (CheckName::CompanyNames, Some(of_companies(company_names))),
         (CheckName::CompanyCount, Some(of_companies(company_count))),
         (
             CheckName::LegalEntities,
             (!wanted.is_empty()).then(|| of_companies(legal_entities)),
         ),
-        (CheckName::PackageVersions, Some(package_versions(world))),
-        (CheckName::LinkingIdentity, linking_identity(world)),
+        (
+            CheckName::PackageVersions,
+            Some(package_versions(&picture.setup)),
+        ),
+        (CheckName::LinkingIdentity, linking_identity(picture)),
         (
             CheckName::FinanceOperations,
             Some(Finding::Open(messages::check_finance_operations())),
@@ -143,22 +61,22 @@ pub fn judge(world: &World<'_>) -> Vec<Check> {
     ];
     findings
         .into_iter()
-        .filter_map(|(name, finding)| Some(placed(name, finding?, known)))
+        .filter_map(|(name, finding)| Some(kept(name, finding?, known)))
         .collect()
 }
 
 /// What is to be mended before a link is made, in one sentence; `None` if nothing is known to be.
-pub fn to_mend(world: &World<'_>) -> Option<String> {
-    let failed: Vec<String> = judge(world)
-        .into_iter()
+pub fn to_mend(checks: &[Check]) -> Option<String> {
+    let failed: Vec<&str> = checks
+        .iter()
         .filter(|check| check.status == CheckStatus::Failed && check.name.matters_for_a_link())
-        .map(|check| check.message)
+        .map(|check| check.message.as_str())
         .collect();
     (!failed.is_empty()).then(|| messages::mend_first(&failed))
 }
 
-/// A finding in time: what was not read stays as it was, and another correlation id is no other finding.
-fn placed(name: CheckName, finding: Finding, known: &[Check]) -> Check {
+/// What was not read stays as it was, and another correlation id is no other finding.
+fn kept(name: CheckName, finding: Finding, known: &[Check]) -> Check {
     let old = known.iter().find(|check| check.name == name);
     let (status, message) = match finding {
         Finding::Passed(message) => (CheckStatus::Passed, message),

@@ -1,327 +1,254 @@
-//! What each condition says of an observation, whatever row of the table matches.
-//!
-//! `None` means that this pass cannot say: what was known last stays.
+//! What each condition says of the picture, whatever row of the table matches.
 
 use super::{
-    messages, mix,
-    observed::{Fact, LinkFacts, Package, PackageState, Readiness, SpecEnvironment},
-    world::{Absence, Integration, Link, NotSeen, World},
+    desired::same_id,
+    lifetimes, messages,
+    observed::{Fact, LinkFacts, Problem},
+    picture::{Integration, Link, Mix, Picture, Setup, Spec, Stage},
+    world::Settling,
 };
 use dualwrite_api::{
     Reason,
     conditions::{self, ConditionType, Says},
-    connection::FailureClass,
 };
 
-/// Says what a condition is, if this pass can.
-type Judge = fn(&World<'_>) -> Option<Says>;
+/// What a condition comes to by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What it says, if this pass can: otherwise what was known stays.
+    pub says: Option<Says>,
+    /// Whether what it is about could not be read, so that what stays grows old. What only waits for a second read does not.
+    pub is_unread: bool,
+}
 
-/// The conditions that every pass judges, with their judges.
-pub const OBSERVED: [(ConditionType, Judge); 5] = [
-    (ConditionType::CredentialsValid, credentials),
-    (ConditionType::PowerPlatformIntegrated, integrated),
-    (ConditionType::SetupComplete, setup),
-    (ConditionType::Linked, linked),
-    (ConditionType::LinkingMismatch, mismatch),
+/// Finds what a condition says.
+type Find = fn(&Picture<'_>) -> Finding;
+
+/// The conditions that are about what was read: what each finds, and its reason where something else comes first.
+pub const OBSERVED: [(ConditionType, Find, Reason); 5] = [
+    (
+        ConditionType::CredentialsValid,
+        credentials,
+        Reason::Observing,
+    ),
+    (
+        ConditionType::PowerPlatformIntegrated,
+        integrated,
+        Reason::IntegrationNotVisible,
+    ),
+    (
+        ConditionType::SetupComplete,
+        setup,
+        Reason::WaitingForIntegration,
+    ),
+    (ConditionType::Linked, linked, Reason::LinkNotSeen),
+    (
+        ConditionType::LinkingMismatch,
+        mismatch,
+        Reason::NotObservable,
+    ),
 ];
 
-/// Whether a condition says nothing because what it is about could not be read, and not because a second read is due.
-pub fn is_unread(world: &World<'_>, kind: ConditionType) -> bool {
-    let integration = match world.integration() {
-        Integration::Unknown(_) | Integration::Busy(_) => true,
-        Integration::NotVisible(problem) => {
-            problem.is_some_and(|problem| !problem.is_for_a_person())
-        }
-        _ => false,
+impl Finding {
+    const UNREAD: Self = Self {
+        says: None,
+        is_unread: true,
     };
-    let link = matches!(world.link(), Link::Unknown(_) | Link::NotSeen(_));
-    match kind {
-        ConditionType::PowerPlatformIntegrated => integration,
-        ConditionType::SetupComplete => {
-            integration || world.observed.applications.problem().is_some()
+
+    /// It was read, and says nothing before a second read agrees.
+    const UNCONFIRMED: Self = Self {
+        says: None,
+        is_unread: false,
+    };
+
+    const fn of(says: Says) -> Self {
+        Self {
+            says: Some(says),
+            is_unread: false,
         }
-        ConditionType::Linked => link,
-        ConditionType::LinkingMismatch => {
-            link || (integration && matches!(world.link(), Link::To(_)))
-        }
-        _ => true,
     }
 }
 
-/// What a condition says that no pass could judge yet, because something else comes first.
-pub fn not_judged(kind: ConditionType) -> Says {
-    let reason = match kind {
-        ConditionType::PowerPlatformIntegrated => Reason::IntegrationNotVisible,
-        ConditionType::SetupComplete => Reason::WaitingForIntegration,
-        ConditionType::Linked => Reason::LinkNotSeen,
-        ConditionType::LinkingMismatch => Reason::NotObservable,
-        _ => Reason::Observing,
-    };
-    Says::unknown(reason, messages::not_judged())
-}
-
-fn credentials(world: &World<'_>) -> Option<Says> {
+fn credentials(picture: &Picture<'_>) -> Finding {
+    let world = picture.world;
     match &world.observed.credentials {
-        Fact::Known(()) => Some(Says::yes(Reason::Authenticated, messages::authenticated())),
-        Fact::Unknown(problem) if problem.class == FailureClass::NeedsPerson => Some(Says::no(
+        Fact::Known(()) => {
+            let text = messages::authenticated(&lifetimes::warnings(world.credentials, world.now));
+            Finding::of(Says::yes(Reason::Authenticated, text))
+        }
+        Fact::Unknown(problem) if problem.is_for_a_person() => Finding::of(Says::no(
             problem.reason.unwrap_or(Reason::CredentialRefused),
             problem.message.clone(),
         )),
-        Fact::Unknown(_) => None,
+        Fact::Unknown(_) => Finding::UNREAD,
     }
 }
 
-fn integrated(world: &World<'_>) -> Option<Says> {
-    match &world.observed.environment {
-        Fact::Known(SpecEnvironment::NotFound) => {
-            return world.settling(Absence::EnvironmentNotFound).1.then(|| {
-                Says::no(
-                    Reason::EnvironmentNotFound,
-                    messages::environment_not_found(world.desired),
-                )
-            });
-        }
-        Fact::Unknown(problem) if problem.is_for_a_person() => {
-            return Some(Says::unknown(
-                Reason::AccessDenied,
-                messages::access_denied(world.desired, problem),
-            ));
-        }
-        Fact::Unknown(_) => return None,
-        Fact::Known(SpecEnvironment::Visible(environment)) => {
-            if !environment.has_dataverse || environment.readiness == Readiness::Disabled {
-                return Some(Says::no(
-                    Reason::EnvironmentUnusable,
-                    messages::environment_unusable(environment),
-                ));
-            }
-            if environment.readiness != Readiness::Ready {
-                return Some(Says::unknown(
-                    Reason::EnvironmentBusy,
-                    messages::environment_busy(environment),
-                ));
-            }
-            if let Some(other) = other_host(world) {
-                let text = messages::integrated_with_other(world.desired, environment, &other);
-                return Some(Says::no(Reason::IntegratedWithOther, text));
-            }
-        }
+fn integrated(picture: &Picture<'_>) -> Finding {
+    let desired = picture.world.desired;
+    let says = match &picture.environment {
+        Spec::Refused(problem) => Some(Says::unknown(
+            Reason::AccessDenied,
+            messages::access_denied(desired, problem),
+        )),
+        Spec::NotFound(confirmation) => confirmation.confirmed.then(|| {
+            Says::no(
+                Reason::EnvironmentNotFound,
+                messages::environment_not_found(desired),
+            )
+        }),
+        Spec::Unusable(environment) => Some(Says::no(
+            Reason::EnvironmentUnusable,
+            messages::environment_unusable(environment),
+        )),
+        Spec::Busy(environment) => Some(Says::unknown(
+            Reason::EnvironmentBusy,
+            messages::environment_busy(environment),
+        )),
+        Spec::WithOtherHost(environment, other) => Some(Says::no(
+            Reason::IntegratedWithOther,
+            messages::integrated_with_other(desired, environment, other),
+        )),
+        Spec::Unknown(_) => None,
+        Spec::Usable(_) => integrated_per_sources(picture),
+    };
+    Finding {
+        says,
+        is_unread: picture.integration.is_unread(),
     }
-    integrated_per_sources(world)
 }
 
-fn integrated_per_sources(world: &World<'_>) -> Option<Says> {
-    let desired = world.desired;
-    match world.integration() {
+fn integrated_per_sources(picture: &Picture<'_>) -> Option<Says> {
+    let world = picture.world;
+    match &picture.integration {
         Integration::Spec(environment) => {
             let confirmed = world.observed.dataverse.problem().map_or(Ok(()), Err);
             Some(Says::yes(
                 Reason::Integrated,
-                messages::integrated(desired, environment, confirmed),
+                messages::integrated(world.desired, environment, confirmed),
             ))
         }
         Integration::Other(environment) => {
-            let text =
-                messages::integrated_elsewhere(desired, environment, world.was_linked_to_spec());
-            Some(Says::no(Reason::IntegratedElsewhere, text))
+            let linked_to_spec = picture.was_linked_to_spec();
+            Some(Says::no(
+                Reason::IntegratedElsewhere,
+                messages::integrated_elsewhere(world.desired, environment, linked_to_spec),
+            ))
         }
-        Integration::NotVisible(problem) => not_visible(world, problem),
+        Integration::NotVisible(problem, confirmation) => confirmation.confirmed.then(|| {
+            Says::unknown(
+                Reason::IntegrationNotVisible,
+                messages::integration_not_visible(world, *problem),
+            )
+        }),
         // Each of these rests on an absence or a contradiction, and is said by its row once a second read agrees.
-        Integration::None
-        | Integration::Disagree(_)
+        Integration::None(_)
+        | Integration::Disagree(..)
         | Integration::Busy(_)
         | Integration::Unknown(_) => None,
     }
 }
 
-/// "Not visible" for a reason that heals by itself is a blip; anything else is said.
-fn not_visible(world: &World<'_>, problem: Option<&super::observed::Problem>) -> Option<Says> {
-    if problem.is_some_and(|problem| !problem.is_for_a_person()) || !world.integration_counts() {
-        return None;
-    }
-    Some(Says::unknown(
-        Reason::IntegrationNotVisible,
-        integration_not_visible(world, problem),
-    ))
-}
-
-/// The sentence for an integration that is not visible.
-pub fn integration_not_visible(
-    world: &World<'_>,
-    problem: Option<&super::observed::Problem>,
-) -> String {
-    let (visible, complete) = world
-        .observed
-        .tenant
-        .known()
-        .map_or((0, false), |tenant| (tenant.visible, tenant.complete));
-    messages::integration_not_visible(world.desired, visible, complete, problem)
-}
-
-/// The other finance and operations host that S names, if it names one.
-pub fn other_host(world: &World<'_>) -> Option<String> {
-    let named = world
-        .environment()?
-        .finance_operations
-        .as_ref()?
-        .host
-        .clone()?;
-    (named != world.desired.host).then_some(named)
-}
-
-fn setup(world: &World<'_>) -> Option<Says> {
-    match world.integration() {
-        Integration::Spec(environment) => setup_in(world, &messages::environment(environment)),
-        Integration::Unknown(_) | Integration::Busy(_) => None,
-        _ if !world.integration_counts() => None,
-        Integration::NotVisible(Some(problem)) if !problem.is_for_a_person() => None,
-        Integration::NotVisible(_) => Some(Says::unknown(
-            Reason::WaitingForIntegration,
-            messages::waiting_for_integration(),
-        )),
-        Integration::Other(_) | Integration::None | Integration::Disagree(_) => Some(Says::no(
-            Reason::WaitingForIntegration,
-            messages::waiting_for_integration(),
-        )),
+/// While it is not certain that S is gone, nothing is concluded from what is integrated instead.
+const fn is_certain(environment: &Spec<'_>) -> bool {
+    match environment {
+        Spec::NotFound(confirmation) => confirmation.confirmed,
+        Spec::Refused(_)
+        | Spec::Unknown(_)
+        | Spec::Unusable(_)
+        | Spec::Busy(_)
+        | Spec::WithOtherHost(..)
+        | Spec::Usable(_) => true,
     }
 }
 
-fn setup_in(world: &World<'_>, with: &str) -> Option<Says> {
-    let packages = match &world.observed.applications {
-        Fact::Known(packages) => packages,
-        Fact::Unknown(problem) if problem.is_for_a_person() => {
-            return Some(Says::unknown(
-                Reason::AccessDenied,
-                messages::applications_unknown(problem),
-            ));
-        }
-        Fact::Unknown(_) => return None,
+fn setup(picture: &Picture<'_>) -> Finding {
+    let is_unread = picture.integration.is_unread() || matches!(picture.setup, Setup::Unknown(_));
+    let waits = |says: fn(Reason, String) -> Says| {
+        is_certain(&picture.environment).then(|| {
+            says(
+                Reason::WaitingForIntegration,
+                messages::waiting_for_integration(),
+            )
+        })
     };
-    let needed = Needed::of(world, packages);
-    Some(if !needed.in_progress.is_empty() {
-        Says::no(
-            Reason::Installing,
-            messages::installing_elsewhere(&needed.in_progress, with),
-        )
-    } else if !needed.failed.is_empty() {
-        Says::no(
-            Reason::InstallFailed,
-            messages::install_failed(&needed.failed, with),
-        )
-    } else if !needed.missing.is_empty() {
-        Says::no(
-            Reason::NotInstalled,
-            messages::not_installed(&needed.missing, with),
-        )
-    } else {
-        let mut text = messages::installed(&needed.installed);
-        if !needed.updates.is_empty() {
-            text.push_str(&messages::updates(&needed.updates));
+    let says = match &picture.integration {
+        Integration::Spec(environment) => {
+            installed(&picture.setup, &messages::environment(environment))
         }
-        Says::yes(Reason::Installed, text)
+        Integration::Unknown(_) | Integration::Busy(_) => None,
+        Integration::Other(_) => waits(Says::no),
+        Integration::None(confirmation) | Integration::Disagree(_, confirmation) => {
+            waits(Says::no).filter(|_| confirmation.confirmed)
+        }
+        Integration::NotVisible(_, confirmation) => {
+            waits(Says::unknown).filter(|_| confirmation.confirmed)
+        }
+    };
+    Finding { says, is_unread }
+}
+
+fn installed(setup: &Setup<'_>, with: &str) -> Option<Says> {
+    let needed = match setup {
+        Setup::Known(needed) => needed,
+        Setup::Unknown(problem) => {
+            return problem.is_for_a_person().then(|| {
+                Says::unknown(
+                    Reason::AccessDenied,
+                    messages::applications_unknown(problem),
+                )
+            });
+        }
+    };
+    Some(match Stage::of(needed) {
+        Stage::InProgress => Says::no(
+            Reason::Installing,
+            messages::installing_elsewhere(needed, with),
+        ),
+        Stage::Failed => Says::no(
+            Reason::InstallFailed,
+            messages::install_failed(needed, with),
+        ),
+        Stage::Missing => Says::no(Reason::NotInstalled, messages::not_installed(needed, with)),
+        Stage::Installed => Says::yes(Reason::Installed, messages::installed(needed)),
     })
 }
 
-/// The packages that the spec asks for, by what became of them.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Needed {
-    /// Installed, with version.
-    pub installed: Vec<String>,
-    /// Being installed, with the state in Microsoft's words.
-    pub in_progress: Vec<String>,
-    /// Failed, with Microsoft's message.
-    pub failed: Vec<String>,
-    /// Not installed and not being installed, by name: missing or failed.
-    pub missing: Vec<String>,
-    /// Installed and outdated.
-    pub updates: Vec<String>,
-}
-
-impl Needed {
-    /// Sorts the packages that the spec asks for.
-    pub fn of(world: &World<'_>, packages: &[Package]) -> Self {
-        let mut needed = Self::default();
-        for name in &world.desired.applications {
-            match packages
-                .iter()
-                .find(|package| package.name.eq_ignore_ascii_case(name))
-            {
-                None => needed.missing.push(name.clone()),
-                Some(package) => needed.sort(name, package),
-            }
-        }
-        needed
-    }
-
-    fn sort(&mut self, name: &str, package: &Package) {
-        match &package.state {
-            PackageState::Installed => {
-                let version = package
-                    .version
-                    .as_deref()
-                    .map(|version| format!(" {version}"))
-                    .unwrap_or_default();
-                self.installed.push(format!("{name}{version}"));
-                if let Some(newer) = &package.available_version {
-                    self.updates.push(format!("{name} {newer}"));
-                }
-            }
-            PackageState::InProgress(word) => self.in_progress.push(format!("{name} ({word})")),
-            PackageState::NotInstalled => self.missing.push(name.to_owned()),
-            PackageState::Failed => {
-                let error = package
-                    .error
-                    .as_deref()
-                    .unwrap_or("Microsoft gives no reason");
-                self.failed.push(format!("{name}: {error}"));
-                self.missing.push(name.to_owned());
-            }
-        }
-    }
-}
-
-fn linked(world: &World<'_>) -> Option<Says> {
-    match world.link() {
-        Link::To(link) => {
-            let to = messages::environment_or_id(
-                world.visible_environment(&link.environment_id),
-                &link.environment_id,
-            );
-            if !world.desired.is_spec_environment(&link.environment_id) {
-                return Some(Says::no(
-                    Reason::LinkedElsewhere,
-                    messages::linked_elsewhere(world.desired, &to),
-                ));
-            }
-            let differing = differing_companies(
-                &world.desired.legal_entities,
-                link.legal_entities.as_deref(),
-            );
-            Some(Says::yes(
-                Reason::Linked,
-                messages::linked(link, &to, differing),
-            ))
-        }
-        Link::NotObserved => Some(Says::unknown(
-            Reason::LinkNotObservable,
-            "The link is not looked at; see the condition Ready.",
-        )),
+fn linked(picture: &Picture<'_>) -> Finding {
+    let text = match picture.link {
+        Link::To(link) => return Finding::of(linked_to(picture, link)),
+        Link::Unknown(_) | Link::NotSeen(..) => return Finding::UNREAD,
+        Link::Absent(_) => return Finding::UNCONFIRMED,
+        Link::NotObserved => messages::LINK_NOT_OBSERVED.into(),
         // The service has refused nobody: nobody could sign in to it.
-        Link::Refused(_) if are_credentials_refused(world) => Some(Says::unknown(
-            Reason::LinkNotObservable,
-            messages::LINK_NEEDS_CREDENTIALS,
-        )),
-        Link::Refused(problem) => Some(Says::unknown(
-            Reason::LinkNotObservable,
-            messages::link_refused(problem),
-        )),
-        Link::Unknown(_) | Link::NotSeen(_) | Link::Absent => None,
-    }
+        Link::Refused(_) if are_credentials_refused(picture) => {
+            messages::LINK_NEEDS_CREDENTIALS.into()
+        }
+        Link::Refused(problem) => messages::link_refused(problem),
+    };
+    Finding::of(Says::unknown(Reason::LinkNotObservable, text))
 }
 
-fn are_credentials_refused(world: &World<'_>) -> bool {
-    let problem = world.observed.credentials.problem();
-    problem.is_some_and(super::observed::Problem::is_for_a_person)
+fn are_credentials_refused(picture: &Picture<'_>) -> bool {
+    let problem = picture.world.observed.credentials.problem();
+    problem.is_some_and(Problem::is_for_a_person)
+}
+
+fn linked_to(picture: &Picture<'_>, link: &LinkFacts) -> Says {
+    let world = picture.world;
+    let to = messages::environment_or_id(
+        world.visible_environment(&link.environment_id),
+        &link.environment_id,
+    );
+    if !picture.is_linked_to_spec() {
+        return Says::no(
+            Reason::LinkedElsewhere,
+            messages::linked_elsewhere(world.desired, &to),
+        );
+    }
+    let actual = link.legal_entities.as_deref();
+    let differing = differing_companies(&world.desired.legal_entities, actual);
+    Says::yes(Reason::Linked, messages::linked(link, &to, differing))
 }
 
 /// The wanted and the actual companies, where they differ.
@@ -339,79 +266,77 @@ fn differing_companies<'a>(
     (!wanted.is_empty() && normalised(wanted) != normalised(actual)).then_some((wanted, actual))
 }
 
-fn mismatch(world: &World<'_>) -> Option<Says> {
-    let link = match world.link() {
-        Link::NotObserved | Link::Refused(_) => {
-            return Some(Says::unknown(
-                Reason::NotObservable,
-                messages::mismatch_not_observable(),
-            ));
-        }
-        Link::Unknown(_) | Link::NotSeen(_) => return None,
-        Link::Absent => {
-            let counts = [Absence::NotLinked, Absence::NotIntegrated]
-                .into_iter()
-                .any(|absence| world.settling(absence).1);
-            return counts.then(|| Says::no(Reason::NotLinked, messages::not_linked()));
-        }
-        Link::To(link) => link,
-    };
-    let linked = world.visible_environment(&link.environment_id);
-    let to = messages::environment_or_id(linked, &link.environment_id);
-    let plain = match world.integration() {
-        Integration::Spec(integrated) | Integration::Other(integrated) => {
-            if super::desired::same_id(&integrated.id, &link.environment_id) {
-                Some(Says::no(Reason::Matched, messages::matched()))
+fn mismatch(picture: &Picture<'_>) -> Finding {
+    match picture.link {
+        Link::NotObserved | Link::Refused(_) => Finding::of(not_comparable()),
+        Link::Unknown(_) | Link::NotSeen(..) => Finding::UNREAD,
+        Link::Absent(confirmation) => {
+            // Without integration it is that which is confirmed, and the link with it.
+            let with_integration = picture.world.confirmation(Settling::NotIntegrated);
+            if confirmation.confirmed || with_integration.confirmed {
+                Finding::of(Says::no(Reason::NotLinked, messages::not_linked()))
             } else {
-                let text = messages::different_destination(&to, &messages::environment(integrated));
-                Some(Says::yes(Reason::DifferentDestination, text))
+                Finding::UNCONFIRMED
             }
         }
+        Link::To(link) => Finding {
+            says: mismatch_of(picture, link),
+            is_unread: picture.integration.is_unread(),
+        },
+    }
+}
+
+fn not_comparable() -> Says {
+    Says::unknown(Reason::NotObservable, messages::mismatch_not_observable())
+}
+
+/// A mix is the worse news; the plain finding follows it.
+fn mismatch_of(picture: &Picture<'_>, link: &LinkFacts) -> Option<Says> {
+    let plain = compared(picture, link);
+    match &picture.mix {
+        // What was added to it stays, too, until this can be compared again.
+        Mix::Seen { .. } if plain.is_none() && is_mix_said(picture, link) => None,
+        Mix::Seen { host, linked } => {
+            let mixed = messages::mix(picture.world.desired, *host, linked);
+            let plain = plain.filter(|plain| plain.reason != Reason::Matched);
+            let text = match plain {
+                Some(plain) => format!("{mixed} {}", plain.message),
+                None => mixed,
+            };
+            Some(Says::yes(Reason::SandboxProductionMix, text))
+        }
+        Mix::Remembered => None,
+        Mix::None => plain,
+    }
+}
+
+/// The link against the integration, whatever their tiers are.
+fn compared(picture: &Picture<'_>, link: &LinkFacts) -> Option<Says> {
+    let linked = picture.world.visible_environment(&link.environment_id);
+    match &picture.integration {
+        Integration::Spec(integrated) | Integration::Other(integrated) => {
+            if same_id(&integrated.id, &link.environment_id) {
+                return Some(Says::no(Reason::Matched, messages::matched()));
+            }
+            let to = messages::environment_or_id(linked, &link.environment_id);
+            let text = messages::different_destination(&to, &messages::environment(integrated));
+            Some(Says::yes(Reason::DifferentDestination, text))
+        }
+        Integration::NotVisible(_, confirmation) => {
+            (confirmation.confirmed && is_certain(&picture.environment)).then(not_comparable)
+        }
         // "Never set up" rests on an absence, and is said by its row once a second read agrees.
-        Integration::None
-        | Integration::Disagree(_)
+        Integration::None(_)
+        | Integration::Disagree(..)
         | Integration::Unknown(_)
         | Integration::Busy(_) => None,
-        Integration::NotVisible(Some(problem)) if !problem.is_for_a_person() => None,
-        Integration::NotVisible(_) if !world.integration_counts() => None,
-        Integration::NotVisible(_) => Some(Says::unknown(
-            Reason::NotObservable,
-            messages::mismatch_not_observable(),
-        )),
-    };
-    match mix::says(world) {
-        // What was added to it stays, too, until this can be judged again.
-        Some(_) if plain.is_none() && is_mix_said(world, link) => None,
-        Some(mixed) => Some(with_mix(mixed, plain)),
-        None if mix::may_hold_on(world) => None,
-        None => plain,
     }
 }
 
 /// Whether a mix of this very link is said already.
-fn is_mix_said(world: &World<'_>, link: &LinkFacts) -> bool {
+fn is_mix_said(picture: &Picture<'_>, link: &LinkFacts) -> bool {
+    let world = picture.world;
     let said = conditions::find(&world.memory.conditions, ConditionType::LinkingMismatch);
     let is_mix = said.is_some_and(|said| said.reason == Reason::SandboxProductionMix.as_ref());
     is_mix && world.seen_before(link).is_some()
-}
-
-/// A mix is the worse news; the plain finding follows it.
-fn with_mix(mixed: Says, plain: Option<Says>) -> Says {
-    match plain.filter(|plain| plain.reason != Reason::Matched) {
-        Some(plain) => Says {
-            message: format!("{} {}", mixed.message, plain.message),
-            ..mixed
-        },
-        None => mixed,
-    }
-}
-
-/// What to say of a link that is not seen.
-pub fn not_seen(world: &World<'_>, why: &NotSeen<'_>) -> String {
-    match why {
-        NotSeen::HostDown(why) => messages::host_down(world.desired, why),
-        NotSeen::SeenBefore(environment_id) => {
-            messages::link_vanished(world.desired, environment_id)
-        }
-    }
 }

@@ -1,54 +1,91 @@
 //! The decision table: one function a row, and the first that matches wins.
 //!
-//! A row is changed in its function, its sentence in [`super::messages`]; what every row shares stands in
-//! [`super::conditions`] and [`super::assemble`]. How row 16 comes to a plan is in [`reset`].
+//! A row reads the [`Picture`] and says one [`Verdict`]. It is changed in its function, its sentence in
+//! [`super::messages`]; what every row shares stands in [`super::conditions`] and [`super::status`]. How row 16 comes to a
+//! plan is in [`reset`].
 
 mod reset;
 
 use std::time::Duration;
 
 use super::{
-    assemble::{self, Decision},
     checks,
-    conditions::{self as judge, Needed},
+    decision::Decision,
     maps, messages,
     mix::{self, Stop},
-    observed::{Environment, Fact, Problem, Readiness, SpecEnvironment, Tier},
+    observed::{Environment, Fact, Problem, Tier},
     operation,
-    verdict::{LastKnown, Outcome, Progress, Row, Verdict},
-    world::{Absence, Claim, Integration, KnownOperation, Link, World, after},
+    picture::{Integration, Link, Mix, Needed, NotSeen, Picture, Setup, Spec, Stage},
+    status,
+    verdict::{Basis, Plans, Progress, Row, Verdict},
+    world::{Claim, Confirmation, KnownOperation, World, after},
 };
 use dualwrite_api::{
     Reason,
     conditions::{ConditionType, Says},
-    connection::{LinkMethod, LinkObservation, MismatchPolicy, SetupMethod},
+    connection::{Check, LinkMethod, LinkObservation, MismatchPolicy, SetupMethod},
     operation::{Action, MapState, Phase},
 };
 
 /// A row's function: `None` when the row does not match.
-type Judge = fn(&World<'_>) -> Option<Outcome>;
+type Match = fn(&Picture<'_>) -> Option<Verdict>;
+
+/// What comes to the words of a row from elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlay {
+    /// Nothing: it comes first.
+    Nothing,
+    /// The stop of a mix of sandbox and production comes before it.
+    Stop,
+    /// That, and what is to be mended before a link can be made.
+    StopAndChecks,
+}
 
 /// The table, in order.
-pub const TABLE: [(Row, Judge); 19] = [
-    (Row::Occupied, occupied),
-    (Row::Conflict, conflict),
-    (Row::CredentialsRefused, credentials_refused),
-    (Row::AccessRefused, access_refused),
-    (Row::IntegrationUnknown, environment_unknown),
-    (Row::EnvironmentUnusable, environment_unusable),
-    (Row::IntegratedWithOther, integrated_with_other),
-    (Row::SourcesDisagree, sources_disagree),
-    (Row::IntegrationUnknown, integration_unknown),
-    (Row::IntegratedElsewhere, integrated_elsewhere),
-    (Row::NotIntegrated, not_integrated),
-    (Row::LinkedWithoutIntegration, linked_without_integration),
-    (Row::OperationFailed, operation_failed),
-    (Row::SetupIncomplete, setup_incomplete),
-    (Row::NotLinked, not_linked),
-    (Row::LinkNotObserved, link_not_observed),
-    (Row::LinkUnknown, link_unknown),
-    (Row::Connected, connected),
-    (Row::LinkedElsewhere, linked_elsewhere),
+pub const TABLE: [(Row, Match, Overlay); 19] = [
+    (Row::Occupied, occupied, Overlay::Nothing),
+    (Row::Conflict, conflict, Overlay::Nothing),
+    (
+        Row::CredentialsRefused,
+        credentials_refused,
+        Overlay::Nothing,
+    ),
+    (Row::AccessRefused, access_refused, Overlay::Stop),
+    (Row::IntegrationUnknown, environment_unknown, Overlay::Stop),
+    (
+        Row::EnvironmentUnusable,
+        environment_unusable,
+        Overlay::Stop,
+    ),
+    (
+        Row::IntegratedWithOther,
+        integrated_with_other,
+        Overlay::Stop,
+    ),
+    (Row::SourcesDisagree, sources_disagree, Overlay::Stop),
+    (Row::IntegrationUnknown, integration_unknown, Overlay::Stop),
+    (
+        Row::IntegratedElsewhere,
+        integrated_elsewhere,
+        Overlay::Stop,
+    ),
+    (Row::NotIntegrated, not_integrated, Overlay::StopAndChecks),
+    (
+        Row::LinkedWithoutIntegration,
+        linked_without_integration,
+        Overlay::Stop,
+    ),
+    (Row::OperationFailed, operation_failed, Overlay::Nothing),
+    (
+        Row::SetupIncomplete,
+        setup_incomplete,
+        Overlay::StopAndChecks,
+    ),
+    (Row::NotLinked, not_linked, Overlay::StopAndChecks),
+    (Row::LinkNotObserved, link_not_observed, Overlay::Stop),
+    (Row::LinkUnknown, link_unknown, Overlay::Stop),
+    (Row::Connected, connected, Overlay::Stop),
+    (Row::LinkedElsewhere, linked_elsewhere, Overlay::Stop),
 ];
 
 /// How long an environment may be busy, or the sources in disagreement, before somebody should look.
@@ -57,162 +94,160 @@ const LONG_ENOUGH: Duration = Duration::from_hours(3);
 /// Decides what a connection's status says, and at most one thing to do.
 pub fn decide(world: &World<'_>) -> Decision {
     if world.desired.suspend {
-        return assemble::suspended(world);
+        return status::suspended(world);
     }
-    let (row, outcome) = first_match(world);
-    let outcome = with_failed_checks(world, row, with_stop_of_a_mix(world, row, outcome));
-    assemble::decision(world, row, outcome)
+    let picture = Picture::of(world);
+    let checks = checks::all(&picture);
+    let (row, verdict) = first_match(&picture, &checks);
+    status::fold(&picture, checks, row, &verdict)
+}
+
+/// The first row that matches, and what is said then.
+fn first_match(picture: &Picture<'_>, checks: &[Check]) -> (Row, Verdict) {
+    for (row, matches, overlay) in TABLE {
+        if let Some(verdict) = matches(picture) {
+            return (row, overlaid(picture, checks, overlay, verdict));
+        }
+    }
+    // The rows are exhaustive (a property test holds them to it); should one be lost, nothing is done.
+    let says = Says::unknown(Reason::Observing, messages::first_look());
+    (
+        Row::IntegrationUnknown,
+        Verdict::last_known(says, OBSERVING),
+    )
+}
+
+/// Where this pass has not seen what decides, nothing comes to it.
+fn overlaid(
+    picture: &Picture<'_>,
+    checks: &[Check],
+    overlay: Overlay,
+    verdict: Verdict,
+) -> Verdict {
+    if verdict.basis != Basis::Seen {
+        return verdict;
+    }
+    match overlay {
+        Overlay::Nothing => verdict,
+        Overlay::Stop => with_stop_of_a_mix(picture, verdict),
+        Overlay::StopAndChecks => with_failed_checks(checks, with_stop_of_a_mix(picture, verdict)),
+    }
 }
 
 /// `mismatch.onMix: StopMaps`, over any row in which the operator may act: first the flow of data between test and
 /// production is stopped, then the rest is seen to.
-fn with_stop_of_a_mix(world: &World<'_>, row: Row, outcome: Outcome) -> Outcome {
-    let is_free = !matches!(
-        row,
-        Row::Occupied | Row::Conflict | Row::CredentialsRefused | Row::OperationFailed
-    );
-    let Outcome::Says(mut verdict) = outcome else {
-        return outcome;
-    };
-    let stop = mix::stop(world).filter(|_| is_free);
-    let (ready, progress, text) = match &stop {
-        None => return Outcome::Says(verdict),
+fn with_stop_of_a_mix(picture: &Picture<'_>, mut verdict: Verdict) -> Verdict {
+    let (ready, progress, plans, text) = match mix::stop(picture) {
+        None => return verdict,
         Some(Stop::NotBefore(due)) => {
-            verdict.look_again = verdict.look_again.into_iter().chain([*due]).min();
-            return Outcome::Says(verdict);
+            verdict.look_again = verdict.look_again.into_iter().chain([due]).min();
+            return verdict;
         }
-        Some(Stop::Plan(plan)) => (
-            verdict.ready.clone(),
-            Progress::Reconciling(Reason::StoppingMaps),
-            messages::stopping_mixed(&operation::name(world, plan)),
-        ),
+        Some(Stop::Plan(plan)) => {
+            let text = messages::stopping_mixed(&operation::name(picture.world, &plan));
+            let progress = Progress::Reconciling(Reason::StoppingMaps);
+            (verdict.ready.clone(), progress, Plans::Want(plan), text)
+        }
         Some(Stop::Failed(failed)) => {
             let reason = failed_reason(failed);
             let text = messages::operation_failed(failed, reason);
-            (Says::no(reason, ""), Progress::Stalled(reason), text)
+            let ready = Says::no(reason, "");
+            (ready, Progress::Stalled(reason), Plans::Void, text)
         }
     };
-    verdict.ready = Says {
-        message: format!("{text} {}", verdict.ready.message),
-        ..ready
-    };
-    verdict.progress = progress;
-    verdict.waiting = None;
-    verdict.keeps_plans = false;
-    verdict.wants = match stop {
-        Some(Stop::Plan(plan)) => Some(*plan),
-        _ => None,
-    };
-    Outcome::Says(verdict)
+    let message = format!("{text} {}", verdict.ready.message);
+    Verdict {
+        ready: Says { message, ..ready },
+        progress,
+        plans,
+        waiting: None,
+        ..verdict
+    }
 }
 
 /// The rows before a link also say what is to be mended first, as far as it can be seen from outside.
-fn with_failed_checks(world: &World<'_>, row: Row, outcome: Outcome) -> Outcome {
-    let is_before_a_link = matches!(
-        row,
-        Row::NotIntegrated | Row::SetupIncomplete | Row::NotLinked
-    );
-    let Outcome::Says(mut verdict) = outcome else {
-        return outcome;
-    };
-    if let Some(text) = checks::to_mend(world).filter(|_| is_before_a_link) {
+fn with_failed_checks(checks: &[Check], mut verdict: Verdict) -> Verdict {
+    if let Some(text) = checks::to_mend(checks) {
         verdict.ready.message = format!("{} {text}", verdict.ready.message);
     }
-    Outcome::Says(verdict)
-}
-
-/// The first row that matches, and what it says.
-pub fn first_match(world: &World<'_>) -> (Row, Outcome) {
-    TABLE
-        .iter()
-        .find_map(|(row, judge)| judge(world).map(|outcome| (*row, outcome)))
-        // The rows are exhaustive (a property test holds them to it); should one be lost, nothing is done.
-        .unwrap_or_else(|| {
-            (
-                Row::IntegrationUnknown,
-                LastKnown::new(first_look(), OBSERVING).into(),
-            )
-        })
+    verdict
 }
 
 const OBSERVING: Progress = Progress::Reconciling(Reason::Observing);
 
-fn first_look() -> Says {
-    Says::unknown(Reason::Observing, messages::first_look())
-}
-
-/// A result that rests on an absence: what was known last stays until a second read agrees.
+/// A result that has to be confirmed: what was known last stays until a second read agrees.
 fn confirmed(
     world: &World<'_>,
-    absence: Absence,
+    confirmation: Confirmation,
     what: &str,
     verdict: impl FnOnce() -> Verdict,
-) -> Outcome {
-    let (since, confirmed) = world.settling(absence);
-    if confirmed {
-        return verdict().resting_on(absence, since).into();
+) -> Verdict {
+    if confirmation.confirmed {
+        return verdict().resting_on(confirmation);
     }
-    let due = after(since, world.settings.settle);
-    let mut last = LastKnown::new(
-        Says::unknown(Reason::Observing, messages::confirming(what, due)),
-        OBSERVING,
-    );
-    last.settling = Some((absence, since));
-    last.look_again = Some(due);
-    last.into()
+    let due = after(confirmation.since, world.settings.settle);
+    let says = Says::unknown(Reason::Observing, messages::confirming(what, due));
+    Verdict::last_known(says, OBSERVING)
+        .resting_on(confirmation)
+        .looking_again(due)
 }
 
 /// What happens in another namespace is shown only to whom Microsoft shows the host too: otherwise anybody could find out
 /// which hosts are managed in the cluster, by naming them. Who does not see the host cannot act on it either.
-fn may_know_of(world: &World<'_>, namespace: &str) -> bool {
-    namespace == world.desired.namespace || world.sees_host()
+fn may_know_of(picture: &Picture<'_>, namespace: &str) -> bool {
+    namespace == picture.world.desired.namespace || picture.sees_host()
 }
 
 // ---- row 0 ----
 
-fn occupied(world: &World<'_>) -> Option<Outcome> {
-    let host = &world.desired.host;
-    let mut occupying: Vec<&KnownOperation> = world
-        .operations
-        .iter()
-        .filter(|operation| {
-            operation.spec.finance_operations_host == *host
-                && operation.occupies_host()
-                && may_know_of(world, &operation.namespace)
-        })
-        .collect();
-    occupying.sort_by_key(|operation| operation.spec.connection.uid != world.desired.uid);
-    let operation = occupying.first()?;
-    let mine = operation.spec.connection.uid == world.desired.uid;
-    let shown = operation.namespace == world.desired.namespace;
-    let action = operation.spec.action;
-    if operation.status.phase == Some(Phase::Unknown) {
-        let text = messages::outcome_unknown(operation, shown);
-        let says = Says::unknown(Reason::OutcomeUnknown, text);
-        let verdict = Verdict::stalled(Reason::OutcomeUnknown, says.message.clone());
-        let about = condition_of(action).into_iter();
-        let verdict = about.fold(verdict, |verdict, kind| verdict.with(kind, says.clone()));
-        return Some(verdict.into());
-    }
-    let reason = under_way_reason(action);
-    let mut verdict =
-        Verdict::reconciling(reason, reason, messages::under_way(operation, mine, shown));
-    if let (Action::Setup | Action::Link, Some(condition)) = (action, condition_of(action))
-        && !reached(world, action)
-    {
-        verdict = verdict.with_same(condition);
-    }
-    verdict.look_again = Some(after(world.now, world.settings.poll));
-    Some(verdict.into())
+fn occupied(picture: &Picture<'_>) -> Option<Verdict> {
+    let world = picture.world;
+    let desired = world.desired;
+    let is_own = |operation: &KnownOperation| operation.spec.connection.uid == desired.uid;
+    let occupying = world.operations.iter().filter(|operation| {
+        operation.spec.finance_operations_host == desired.host
+            && operation.occupies_host()
+            && may_know_of(picture, &operation.namespace)
+    });
+    let operation = occupying.min_by_key(|operation| !is_own(operation))?;
+    let is_named = operation.namespace == desired.namespace;
+    let verdict = if operation.status.phase == Some(Phase::Unknown) {
+        let text = messages::outcome_unknown(operation, is_named);
+        outcome_unknown(operation.spec.action, text)
+    } else {
+        let text = messages::under_way(operation, is_own(operation), is_named);
+        under_way(picture, operation.spec.action, text)
+            .looking_again(after(world.now, world.settings.poll))
+    };
+    Some(verdict.keeping_plans())
 }
 
-/// The reason while an action is under way.
-const fn under_way_reason(action: Action) -> Reason {
-    match action {
+fn outcome_unknown(action: Action, text: String) -> Verdict {
+    let says = Says::unknown(Reason::OutcomeUnknown, text);
+    let verdict = Verdict::stalled(Reason::OutcomeUnknown, says.message.clone());
+    match condition_of(action) {
+        Some(condition) => verdict.with(condition, says),
+        None => verdict,
+    }
+}
+
+fn under_way(picture: &Picture<'_>, action: Action, text: String) -> Verdict {
+    let reason = match action {
         Action::Setup => Reason::Installing,
         Action::Link => Reason::Linking,
         Action::Reset => Reason::Resetting,
         Action::StopMaps => Reason::StoppingMaps,
+    };
+    let verdict = Verdict::reconciling(reason, reason, text);
+    let is_reached = match action {
+        Action::Setup => picture.setup.is_complete() == Some(true),
+        Action::Link => picture.is_linked_to_spec(),
+        // Link and mismatch are as they are seen, whatever becomes of the operation.
+        Action::Reset | Action::StopMaps => true,
+    };
+    match condition_of(action).filter(|_| !is_reached) {
+        Some(condition) => verdict.with_same(condition),
+        None => verdict,
     }
 }
 
@@ -225,264 +260,236 @@ const fn condition_of(action: Action) -> Option<ConditionType> {
     }
 }
 
-/// Whether the observation already shows what an action is for.
-fn reached(world: &World<'_>, action: Action) -> bool {
-    match action {
-        Action::Setup => world.setup_complete() == Some(true),
-        Action::Link | Action::Reset => world.is_linked_to_spec(),
-        Action::StopMaps => world
-            .maps_that_pass_on()
-            .is_some_and(|maps| maps.is_empty()),
-    }
-}
-
 // ---- rows 1 to 4 ----
 
-fn conflict(world: &World<'_>) -> Option<Outcome> {
+fn conflict(picture: &Picture<'_>) -> Option<Verdict> {
+    let world = picture.world;
     let desired = world.desired;
-    let older = |claim: &&Claim| {
+    let is_older = |claim: &&Claim| {
         claim.uid != desired.uid && (claim.created, &claim.uid) < (desired.created, &desired.uid)
     };
-    let winner = world
-        .rivals
-        .iter()
-        .filter(|claim| older(claim) && may_know_of(world, &claim.namespace))
-        .min_by_key(|claim| (claim.created, claim.uid.clone()))?;
-    if !world.may_act() {
-        return None;
-    }
+    let older = world.rivals.iter().filter(is_older);
+    let winner = older
+        .filter(|claim| may_know_of(picture, &claim.namespace))
+        .min_by_key(|claim| (claim.created, claim.uid.clone()))
+        .filter(|_| world.may_act())?;
     let name = (winner.namespace == desired.namespace).then_some(winner.name.as_str());
-    Some(Verdict::stalled(Reason::Conflict, messages::conflict(&desired.host, name)).into())
+    let text = messages::conflict(&desired.host, name);
+    Some(Verdict::stalled(Reason::Conflict, text))
 }
 
-fn credentials_refused(world: &World<'_>) -> Option<Outcome> {
-    let problem = world
-        .observed
-        .credentials
-        .problem()
-        .filter(|problem| problem.is_for_a_person())?;
+fn credentials_refused(picture: &Picture<'_>) -> Option<Verdict> {
+    let problem = picture.world.observed.credentials.problem();
+    let problem = problem.filter(|problem| problem.is_for_a_person())?;
     let reason = problem.reason.unwrap_or(Reason::CredentialRefused);
-    Some(Verdict::stalled(reason, problem.message.clone()).into())
+    Some(Verdict::stalled(reason, problem.message.clone()).keeping_plans())
 }
 
-fn access_refused(world: &World<'_>) -> Option<Outcome> {
-    match &world.observed.environment {
-        Fact::Unknown(problem) if problem.is_for_a_person() => Some(
-            Verdict::stalled(
-                Reason::AccessDenied,
-                messages::access_denied(world.desired, problem),
-            )
-            .keeping_plans()
-            .into(),
-        ),
-        Fact::Known(SpecEnvironment::NotFound) => {
-            let text = messages::environment_not_found(world.desired);
-            Some(confirmed(
-                world,
-                Absence::EnvironmentNotFound,
-                &text,
-                || Verdict::stalled(Reason::EnvironmentNotFound, text.clone()),
-            ))
+fn access_refused(picture: &Picture<'_>) -> Option<Verdict> {
+    let world = picture.world;
+    match &picture.environment {
+        Spec::Refused(problem) => {
+            let text = messages::access_denied(world.desired, problem);
+            Some(Verdict::stalled(Reason::AccessDenied, text).keeping_plans())
         }
-        Fact::Unknown(_) | Fact::Known(SpecEnvironment::Visible(_)) => None,
+        Spec::NotFound(confirmation) => {
+            let text = messages::environment_not_found(world.desired);
+            Some(confirmed(world, *confirmation, &text, || {
+                Verdict::stalled(Reason::EnvironmentNotFound, text.clone())
+            }))
+        }
+        Spec::Unknown(_)
+        | Spec::Unusable(_)
+        | Spec::Busy(_)
+        | Spec::WithOtherHost(..)
+        | Spec::Usable(_) => None,
     }
 }
 
-fn environment_unknown(world: &World<'_>) -> Option<Outcome> {
-    let problem = world.observed.environment.problem()?;
+fn environment_unknown(picture: &Picture<'_>) -> Option<Verdict> {
+    let Spec::Unknown(problem) = picture.environment else {
+        return None;
+    };
     Some(unknown(problem))
 }
 
-fn unknown(problem: &Problem) -> Outcome {
-    LastKnown::new(
-        Says::unknown(Reason::Observing, messages::first_look_failed(problem)),
-        OBSERVING,
-    )
-    .into()
+fn unknown(problem: &Problem) -> Verdict {
+    let text = messages::first_look_failed(problem);
+    Verdict::last_known(Says::unknown(Reason::Observing, text), OBSERVING)
 }
 
 // ---- rows 5 to 8 ----
 
-fn environment_unusable(world: &World<'_>) -> Option<Outcome> {
-    let environment = world.environment()?;
-    if !environment.has_dataverse || environment.readiness == Readiness::Disabled {
-        let text = messages::environment_unusable(environment);
-        return Some(Verdict::stalled(Reason::EnvironmentUnusable, text).into());
+fn environment_unusable(picture: &Picture<'_>) -> Option<Verdict> {
+    match &picture.environment {
+        Spec::Unusable(environment) => {
+            let text = messages::environment_unusable(environment);
+            Some(Verdict::stalled(Reason::EnvironmentUnusable, text))
+        }
+        Spec::Busy(environment) => {
+            let reason = Reason::EnvironmentBusy;
+            let text = messages::environment_busy(environment);
+            Some(Verdict::reconciling(reason, reason, text).waiting_for(reason, LONG_ENOUGH))
+        }
+        Spec::Refused(_)
+        | Spec::Unknown(_)
+        | Spec::NotFound(_)
+        | Spec::WithOtherHost(..)
+        | Spec::Usable(_) => None,
     }
-    if environment.readiness == Readiness::Ready {
-        return None;
-    }
-    let text = messages::environment_busy(environment);
-    let verdict = Verdict::reconciling(Reason::EnvironmentBusy, Reason::EnvironmentBusy, text);
-    Some(
-        verdict
-            .waiting_for(Reason::EnvironmentBusy, LONG_ENOUGH)
-            .into(),
-    )
 }
 
-fn integrated_with_other(world: &World<'_>) -> Option<Outcome> {
-    let environment = world.environment()?;
-    let other = judge::other_host(world)?;
-    let text = messages::integrated_with_other(world.desired, environment, &other);
-    Some(Verdict::stalled(Reason::IntegratedWithOther, text).into())
-}
-
-fn sources_disagree(world: &World<'_>) -> Option<Outcome> {
-    let Integration::Disagree(how) = world.integration() else {
+fn integrated_with_other(picture: &Picture<'_>) -> Option<Verdict> {
+    let Spec::WithOtherHost(environment, other) = picture.environment else {
         return None;
     };
-    let text = messages::sources_disagree(world.desired, &how);
-    Some(confirmed(world, Absence::SourcesDisagree, &text, || {
-        Verdict::reconciling(
-            Reason::SourcesDisagree,
-            Reason::SourcesDisagree,
-            text.clone(),
-        )
-        .with(
-            ConditionType::PowerPlatformIntegrated,
-            Says::unknown(Reason::SourcesDisagree, text.clone()),
-        )
-        .waiting_for(Reason::SourcesDisagree, LONG_ENOUGH)
+    let text = messages::integrated_with_other(picture.world.desired, environment, other);
+    Some(Verdict::stalled(Reason::IntegratedWithOther, text))
+}
+
+fn sources_disagree(picture: &Picture<'_>) -> Option<Verdict> {
+    let Integration::Disagree(how, confirmation) = &picture.integration else {
+        return None;
+    };
+    let reason = Reason::SourcesDisagree;
+    let text = messages::sources_disagree(picture.world.desired, how);
+    Some(confirmed(picture.world, *confirmation, &text, || {
+        let integrated = Says::unknown(reason, text.clone());
+        Verdict::reconciling(reason, reason, text.clone())
+            .with(ConditionType::PowerPlatformIntegrated, integrated)
+            .waiting_for(reason, LONG_ENOUGH)
     }))
 }
 
-fn integration_unknown(world: &World<'_>) -> Option<Outcome> {
-    match world.integration() {
+fn integration_unknown(picture: &Picture<'_>) -> Option<Verdict> {
+    match &picture.integration {
         Integration::Unknown(problem) => Some(unknown(problem)),
-        Integration::NotVisible(Some(problem)) if !problem.is_for_a_person() => {
-            Some(unknown(problem))
-        }
-        Integration::NotVisible(problem) => {
-            let text = judge::integration_not_visible(world, problem);
-            Some(confirmed(
-                world,
-                Absence::IntegrationNotVisible,
-                &text,
-                || {
-                    Verdict::new(
-                        Says::unknown(Reason::IntegrationNotVisible, text.clone()),
-                        Progress::Reconciling(Reason::AwaitingPerson),
-                    )
-                    .waiting_for(Reason::IntegrationNotVisible, world.desired.manual_timeout)
-                },
-            ))
+        Integration::NotVisible(problem, confirmation) => {
+            Some(not_visible(picture.world, *problem, *confirmation))
         }
         Integration::Busy(environment) => {
-            let says = Says::unknown(
-                Reason::EnvironmentBusy,
-                messages::environment_busy(environment),
-            );
-            Some(LastKnown::new(says, Progress::Reconciling(Reason::EnvironmentBusy)).into())
+            let text = messages::environment_busy(environment);
+            let says = Says::unknown(Reason::EnvironmentBusy, text);
+            let progress = Progress::Reconciling(Reason::EnvironmentBusy);
+            Some(Verdict::last_known(says, progress))
         }
         Integration::Spec(_)
         | Integration::Other(_)
-        | Integration::None
-        | Integration::Disagree(_) => None,
+        | Integration::None(_)
+        | Integration::Disagree(..) => None,
     }
 }
 
-fn integrated_elsewhere(world: &World<'_>) -> Option<Outcome> {
-    let Integration::Other(environment) = world.integration() else {
+fn not_visible(
+    world: &World<'_>,
+    problem: Option<&Problem>,
+    confirmation: Confirmation,
+) -> Verdict {
+    let reason = Reason::IntegrationNotVisible;
+    let text = messages::integration_not_visible(world, problem);
+    confirmed(world, confirmation, &text, || {
+        let says = Says::unknown(reason, text.clone());
+        Verdict::new(says, Progress::Reconciling(Reason::AwaitingPerson))
+            .waiting_for(reason, world.desired.manual_timeout)
+    })
+}
+
+fn integrated_elsewhere(picture: &Picture<'_>) -> Option<Verdict> {
+    let Integration::Other(environment) = picture.integration else {
         return None;
     };
-    let text =
-        messages::integrated_elsewhere(world.desired, environment, world.was_linked_to_spec());
-    Some(Verdict::stalled(Reason::IntegratedElsewhere, text).into())
+    let linked_to_spec = picture.was_linked_to_spec();
+    let text = messages::integrated_elsewhere(picture.world.desired, environment, linked_to_spec);
+    Some(Verdict::stalled(Reason::IntegratedElsewhere, text))
 }
 
 // ---- rows 9, 10, 10b ----
 
-fn not_integrated(world: &World<'_>) -> Option<Outcome> {
-    if world.integration() != Integration::None {
+fn not_integrated(picture: &Picture<'_>) -> Option<Verdict> {
+    let Integration::None(confirmation) = picture.integration else {
         return None;
-    }
-    if !matches!(
-        world.link(),
-        Link::Absent | Link::NotObserved | Link::Refused(_)
-    ) {
-        return None;
-    }
-    let text = messages::not_integrated(world.desired, world.environment()?, world.host_tier());
-    Some(confirmed(world, Absence::NotIntegrated, &text, || {
-        let verdict =
-            Verdict::reconciling(Reason::NotIntegrated, Reason::AwaitingPerson, text.clone())
-                .with_same(ConditionType::PowerPlatformIntegrated)
-                .waiting_for(Reason::NotIntegrated, world.desired.manual_timeout);
-        if world.link() != Link::Absent {
-            return verdict;
+    };
+    let is_absent = match picture.link {
+        Link::Absent(_) => true,
+        Link::NotObserved | Link::Refused(_) => false,
+        Link::Unknown(_) | Link::NotSeen(..) | Link::To(_) => return None,
+    };
+    let world = picture.world;
+    let reason = Reason::NotIntegrated;
+    let text = messages::not_integrated(world.desired, world.environment()?, picture.host_tier);
+    Some(confirmed(world, confirmation, &text, || {
+        let verdict = Verdict::reconciling(reason, Reason::AwaitingPerson, text.clone())
+            .with_same(ConditionType::PowerPlatformIntegrated)
+            .waiting_for(reason, world.desired.manual_timeout);
+        if is_absent {
+            waiting_for_setup(verdict, Says::no)
+        } else {
+            verdict
         }
-        verdict.with(
-            ConditionType::Linked,
-            Says::no(Reason::WaitingForSetup, messages::waiting_for_setup()),
-        )
     }))
 }
 
-fn linked_without_integration(world: &World<'_>) -> Option<Outcome> {
-    let (Integration::None, Link::To(link)) = (world.integration(), world.link()) else {
+/// Adds that a link has to wait for the dual-write application.
+fn waiting_for_setup(verdict: Verdict, says: fn(Reason, String) -> Says) -> Verdict {
+    let says = says(Reason::WaitingForSetup, messages::waiting_for_setup());
+    verdict.with(ConditionType::Linked, says)
+}
+
+fn linked_without_integration(picture: &Picture<'_>) -> Option<Verdict> {
+    let (Integration::None(confirmation), Link::To(link)) = (&picture.integration, picture.link)
+    else {
         return None;
     };
+    let world = picture.world;
     let linked = world.visible_environment(&link.environment_id);
     let to = messages::environment_or_id(linked, &link.environment_id);
-    let text = messages::linked_without_integration(
-        world.desired,
-        &to,
-        remedy_a(world, &link.environment_id),
-    );
-    Some(confirmed(
-        world,
-        Absence::IntegrationNotSetUp,
-        &text,
-        || {
-            let mismatch = mix::says(world).map_or_else(
-                || Says::yes(Reason::IntegrationNotSetUp, text.clone()),
-                |mixed| Says {
-                    message: format!("{} {text}", mixed.message),
-                    ..mixed
-                },
-            );
-            Verdict::stalled(Reason::IntegrationNotSetUp, text.clone())
-                .with(ConditionType::LinkingMismatch, mismatch)
-                .with(
-                    ConditionType::PowerPlatformIntegrated,
-                    Says::no(Reason::NotIntegrated, text.clone()),
-                )
-        },
-    ))
+    let remedy = remedy_a(picture, &link.environment_id);
+    let text = messages::linked_without_integration(world.desired, &to, remedy);
+    Some(confirmed(world, *confirmation, &text, || {
+        let reason = Reason::IntegrationNotSetUp;
+        let mismatch = match &picture.mix {
+            Mix::Seen { host, linked } => {
+                let mixed = messages::mix(world.desired, *host, linked);
+                Says::yes(Reason::SandboxProductionMix, format!("{mixed} {text}"))
+            }
+            Mix::Remembered | Mix::None => Says::yes(reason, text.clone()),
+        };
+        let integrated = Says::no(Reason::NotIntegrated, text.clone());
+        Verdict::stalled(reason, text.clone())
+            .with(ConditionType::LinkingMismatch, mismatch)
+            .with(ConditionType::PowerPlatformIntegrated, integrated)
+    }))
 }
 
 /// Whether remedy A may be advised: it is permanent, so only for the very environment of the spec and never across tiers.
-fn remedy_a(world: &World<'_>, linked: &str) -> Result<(), &'static str> {
-    let host = world.host_tier();
-    let spec_tier = world
-        .environment()
-        .map_or(Tier::Unknown, Tier::of_environment);
+fn remedy_a(picture: &Picture<'_>, linked: &str) -> Result<(), &'static str> {
+    let world = picture.world;
+    let spec = world.environment();
+    let spec_tier = spec.map_or(Tier::Unknown, Tier::of_environment);
     if !world.desired.is_spec_environment(linked) {
         Err("it is not the environment of the spec")
-    } else if host == Tier::Development {
+    } else if picture.host_tier == Tier::Development {
         Err("a cloud-hosted environment can be integrated only when it is deployed")
-    } else if !host.agrees_with(spec_tier) {
+    } else if !picture.host_tier.agrees_with(spec_tier) {
         Err("it is not certain that both are production, or both are not")
     } else {
         Ok(())
     }
 }
 
-fn operation_failed(world: &World<'_>) -> Option<Outcome> {
-    let Integration::Spec(_) = world.integration() else {
+fn operation_failed(picture: &Picture<'_>) -> Option<Verdict> {
+    let Integration::Spec(_) = picture.integration else {
         return None;
     };
-    let newest = world
-        .newest_failure()
-        .filter(|failed| still_matters(world, failed))?;
+    let newest = picture.world.newest_failure();
+    let newest = newest.filter(|failed| still_matters(picture, failed))?;
     let reason = failed_reason(newest);
     let verdict = Verdict::stalled(reason, messages::operation_failed(newest, reason));
     Some(match newest.spec.action {
-        Action::Setup => verdict.with_same(ConditionType::SetupComplete).into(),
-        Action::Link => verdict.with_same(ConditionType::Linked).into(),
-        // Link and mismatch are as they are seen, whatever became of the act.
-        Action::Reset | Action::StopMaps => verdict.into(),
+        Action::Setup => verdict.with_same(ConditionType::SetupComplete),
+        Action::Link => verdict.with_same(ConditionType::Linked),
+        // Link and mismatch are as they are seen, whatever became of the operation.
+        Action::Reset | Action::StopMaps => verdict,
     })
 }
 
@@ -501,15 +508,12 @@ fn failed_reason(failed: &KnownOperation) -> Reason {
 
 /// A failed setup matters while setup is incomplete and nothing is linked; a failed link while it is not the link; a failed
 /// reset until the maps run; a failed stop while there is something to stop.
-fn still_matters(world: &World<'_>, operation: &KnownOperation) -> bool {
+fn still_matters(picture: &Picture<'_>, operation: &KnownOperation) -> bool {
     match operation.spec.action {
-        Action::Setup => !world.is_linked_to_spec() && world.setup_complete() == Some(false),
-        Action::Link => !world.is_linked_to_spec(),
-        Action::Reset => !(world.is_linked_to_spec() && maps_run(world, operation)),
-        Action::StopMaps => {
-            let passing = world.maps_that_pass_on();
-            mix::is_there(world) && passing.is_none_or(|maps| !maps.is_empty())
-        }
+        Action::Setup => !picture.is_linked_to_spec() && picture.setup.is_complete() == Some(false),
+        Action::Link => !picture.is_linked_to_spec(),
+        Action::Reset => !(picture.is_linked_to_spec() && maps_run(picture.world, operation)),
+        Action::StopMaps => picture.mix.is_there() && picture.are_maps_stopped() != Some(true),
     }
 }
 
@@ -521,12 +525,8 @@ fn maps_run(world: &World<'_>, reset: &KnownOperation) -> bool {
     };
     let all_of_them = !reset.status.missing.is_empty();
     maps::to_start(&reset.spec.relies_on.maps).all(|planned| {
-        match found
-            .iter()
-            .filter(|map| map.name == planned.name)
-            .map(|map| map.state)
-            .max()
-        {
+        let of_name = found.iter().filter(|map| map.name == planned.name);
+        match of_name.map(|map| map.state).max() {
             Some(state) => matches!(state, MapState::Running | MapState::Paused),
             None => !all_of_them,
         }
@@ -535,222 +535,212 @@ fn maps_run(world: &World<'_>, reset: &KnownOperation) -> bool {
 
 // ---- rows 11 to 16: P = S ----
 
-fn setup_incomplete(world: &World<'_>) -> Option<Outcome> {
-    let Integration::Spec(environment) = world.integration() else {
+fn setup_incomplete(picture: &Picture<'_>) -> Option<Verdict> {
+    let Integration::Spec(environment) = picture.integration else {
         return None;
     };
-    let link = world.link();
-    if !matches!(link, Link::Absent | Link::NotObserved) {
-        return None;
-    }
-    let packages = match &world.observed.applications {
-        Fact::Known(packages) => packages,
-        Fact::Unknown(problem) if problem.is_for_a_person() => {
+    let confirmation = match picture.link {
+        Link::Absent(confirmation) => Some(confirmation),
+        Link::NotObserved => None,
+        Link::Refused(_) | Link::Unknown(_) | Link::NotSeen(..) | Link::To(_) => return None,
+    };
+    let needed = match &picture.setup {
+        Setup::Known(needed) => needed,
+        Setup::Unknown(problem) if problem.is_for_a_person() => {
             let text = messages::applications_unknown(problem);
-            return Some(Verdict::stalled(Reason::AccessDenied, text).into());
+            return Some(Verdict::stalled(Reason::AccessDenied, text));
         }
-        Fact::Unknown(problem) => return Some(unknown(problem)),
+        Setup::Unknown(problem) => return Some(unknown(problem)),
     };
-    if world.setup_complete() == Some(true) {
+    let stage = Stage::of(needed);
+    if stage == Stage::Installed {
         return None;
     }
-    let needed = Needed::of(world, packages);
-    let with = messages::environment(environment);
-    let verdict = || setup_verdict(world, environment, &needed, &with);
-    if link == Link::NotObserved {
-        return Some(without_link(verdict()).into());
-    }
-    Some(confirmed(
-        world,
-        Absence::NotLinked,
-        &messages::no_link_seen(),
-        || {
-            verdict().with(
-                ConditionType::Linked,
-                Says::no(Reason::WaitingForSetup, messages::waiting_for_setup()),
-            )
-        },
-    ))
-}
-
-fn without_link(verdict: Verdict) -> Verdict {
-    verdict.with(
-        ConditionType::Linked,
-        Says::unknown(Reason::WaitingForSetup, messages::waiting_for_setup()),
-    )
-}
-
-fn setup_verdict(
-    world: &World<'_>,
-    environment: &Environment,
-    needed: &Needed,
-    with: &str,
-) -> Verdict {
-    let desired = world.desired;
-    let awaiting = |reason, text| {
-        Verdict::reconciling(reason, Reason::AwaitingPerson, text)
-            .with_same(ConditionType::SetupComplete)
-            .waiting_for(reason, desired.manual_timeout)
-    };
-    let by_operator = desired.setup_method == SetupMethod::Install && desired.accept_terms;
-    if by_operator && world.may_act() {
-        let plan = operation::setup(world, environment, needed);
-        let text = messages::starting(Action::Setup, &operation::name(world, &plan));
-        return Verdict::reconciling(Reason::Installing, Reason::Installing, text)
-            .with_same(ConditionType::SetupComplete)
-            .wanting(plan);
-    }
-    if !needed.in_progress.is_empty() {
-        let text = messages::installing_elsewhere(&needed.in_progress, with);
-        let mut verdict = Verdict::reconciling(Reason::Installing, Reason::Installing, text)
-            .waiting_for(Reason::Installing, desired.setup_timeout);
-        verdict.look_again = Some(after(world.now, world.settings.poll));
-        return verdict;
-    }
-    if by_operator {
-        return awaiting(
-            Reason::NotInstalled,
-            messages::would_install(&needed.missing, with),
-        );
-    }
-    match desired.setup_method {
-        SetupMethod::Manual if !needed.failed.is_empty() => Verdict::stalled(
-            Reason::InstallFailed,
-            messages::install_failed(&needed.failed, with),
+    let verdict = || setup_verdict(picture, environment, needed, stage);
+    Some(match confirmation {
+        None => waiting_for_setup(verdict(), Says::unknown),
+        Some(confirmation) => confirmed(
+            picture.world,
+            confirmation,
+            &messages::no_link_seen(),
+            || waiting_for_setup(verdict(), Says::no),
         ),
-        SetupMethod::Manual => {
-            let text = messages::awaiting_manual_setup(
-                desired,
-                &needed.missing,
-                with,
-                environment.integration_kind(),
-            );
-            awaiting(Reason::AwaitingManualSetup, text)
-        }
-        SetupMethod::Install => awaiting(
-            Reason::TermsNotAccepted,
-            messages::terms_not_accepted(&needed.missing, with),
-        ),
-    }
-}
-
-fn not_linked(world: &World<'_>) -> Option<Outcome> {
-    let (Integration::Spec(environment), Link::Absent) = (world.integration(), world.link()) else {
-        return None;
-    };
-    Some(confirmed(
-        world,
-        Absence::NotLinked,
-        &messages::no_link_seen(),
-        || link_verdict(world, environment),
-    ))
-}
-
-fn link_verdict(world: &World<'_>, environment: &Environment) -> Verdict {
-    let desired = world.desired;
-    let with = messages::environment(environment);
-    let awaiting = |text| {
-        Verdict::reconciling(Reason::AwaitingManualLink, Reason::AwaitingPerson, text)
-            .with_same(ConditionType::Linked)
-            .waiting_for(Reason::AwaitingManualLink, desired.manual_timeout)
-    };
-    match desired.link_method {
-        LinkMethod::Manual => awaiting(messages::awaiting_manual_link(
-            desired,
-            &with,
-            environment.integration_kind(),
-        )),
-        LinkMethod::Service if !world.may_act() => awaiting(messages::would_link(desired, &with)),
-        LinkMethod::Service => {
-            let plan = operation::link(world, environment);
-            let text = messages::starting(Action::Link, &operation::name(world, &plan));
-            Verdict::reconciling(Reason::Linking, Reason::Linking, text)
-                .with_same(ConditionType::Linked)
-                .wanting(plan)
-        }
-    }
-}
-
-fn link_not_observed(world: &World<'_>) -> Option<Outcome> {
-    let desired = world.desired;
-    match world.link() {
-        Link::Refused(problem) => Some(
-            Verdict::stalled(Reason::LinkNotObservable, messages::link_refused(problem))
-                .keeping_plans()
-                .into(),
-        ),
-        Link::NotObserved if desired.link_observation == LinkObservation::Never => {
-            let says = Says::yes(Reason::ConnectedLinkUnverified, messages::link_unverified());
-            Some(Verdict::new(says, Progress::Settled).into())
-        }
-        Link::NotObserved => Some(
-            Verdict::stalled(
-                Reason::LinkNotObservable,
-                messages::link_not_observable(desired),
-            )
-            .into(),
-        ),
-        Link::Unknown(_) | Link::NotSeen(_) | Link::Absent | Link::To(_) => None,
-    }
-}
-
-fn link_unknown(world: &World<'_>) -> Option<Outcome> {
-    match world.link() {
-        Link::Unknown(problem) => {
-            let says = Says::unknown(Reason::LinkNotSeen, messages::link_unknown(problem));
-            let mut last = LastKnown::new(says.clone(), OBSERVING);
-            last.first_overrides = without_seeing_the_link(says);
-            Some(last.into())
-        }
-        Link::NotSeen(why) => {
-            let says = Says::unknown(Reason::LinkNotSeen, judge::not_seen(world, &why));
-            let mut last = LastKnown::new(says.clone(), Progress::Settled);
-            last.first_overrides = without_seeing_the_link(says.clone());
-            last.stale = Some(says);
-            last.settling = Some((Absence::LinkNotSeen, world.settling(Absence::LinkNotSeen).0));
-            Some(last.into())
-        }
-        Link::NotObserved | Link::Refused(_) | Link::Absent | Link::To(_) => None,
-    }
-}
-
-fn without_seeing_the_link(linked: Says) -> Vec<(ConditionType, Says)> {
-    let mismatch = Says::unknown(Reason::NotObservable, messages::mismatch_not_observable());
-    vec![
-        (ConditionType::Linked, linked),
-        (ConditionType::LinkingMismatch, mismatch),
-    ]
-}
-
-fn connected(world: &World<'_>) -> Option<Outcome> {
-    let Integration::Spec(environment) = world.integration() else {
-        return None;
-    };
-    world.is_linked_to_spec().then(|| {
-        let text = messages::connected(
-            world.desired,
-            &messages::environment(environment),
-            world.observed.maps.known().map(Vec::as_slice),
-        );
-        Verdict::new(Says::yes(Reason::Connected, text), Progress::Settled).into()
     })
 }
 
-fn linked_elsewhere(world: &World<'_>) -> Option<Outcome> {
-    let (Integration::Spec(environment), Link::To(link)) = (world.integration(), world.link())
+fn setup_verdict(
+    picture: &Picture<'_>,
+    environment: &Environment,
+    needed: &[Needed<'_>],
+    stage: Stage,
+) -> Verdict {
+    let desired = picture.world.desired;
+    let with = messages::environment(environment);
+    let by_operator = desired.setup_method == SetupMethod::Install && desired.accept_terms;
+    if by_operator && picture.world.may_act() {
+        return installing(picture, environment, needed);
+    }
+    if stage == Stage::InProgress {
+        return installing_elsewhere(picture.world, needed, &with);
+    }
+    let (reason, text) = match desired.setup_method {
+        SetupMethod::Install if by_operator => {
+            (Reason::NotInstalled, messages::would_install(needed, &with))
+        }
+        SetupMethod::Install => {
+            let text = messages::terms_not_accepted(needed, &with);
+            (Reason::TermsNotAccepted, text)
+        }
+        SetupMethod::Manual if stage == Stage::Failed => {
+            let text = messages::install_failed(needed, &with);
+            return Verdict::stalled(Reason::InstallFailed, text);
+        }
+        SetupMethod::Manual => {
+            let kind = environment.integration_kind();
+            let text = messages::awaiting_manual_setup(desired, needed, &with, kind);
+            (Reason::AwaitingManualSetup, text)
+        }
+    };
+    Verdict::reconciling(reason, Reason::AwaitingPerson, text)
+        .with_same(ConditionType::SetupComplete)
+        .waiting_for(reason, desired.manual_timeout)
+}
+
+/// The operator installs what is missing or not yet finished.
+fn installing(picture: &Picture<'_>, environment: &Environment, needed: &[Needed<'_>]) -> Verdict {
+    let unfinished = needed.iter().filter(|needed| !needed.is_installed());
+    let unfinished = unfinished.map(|needed| needed.name.to_owned()).collect();
+    let plan = operation::setup(picture, environment, unfinished);
+    let text = messages::starting(Action::Setup, &operation::name(picture.world, &plan));
+    Verdict::reconciling(Reason::Installing, Reason::Installing, text)
+        .with_same(ConditionType::SetupComplete)
+        .wanting(plan)
+}
+
+fn installing_elsewhere(world: &World<'_>, needed: &[Needed<'_>], with: &str) -> Verdict {
+    let reason = Reason::Installing;
+    let text = messages::installing_elsewhere(needed, with);
+    Verdict::reconciling(reason, reason, text)
+        .waiting_for(reason, world.desired.setup_timeout)
+        .looking_again(after(world.now, world.settings.poll))
+}
+
+fn not_linked(picture: &Picture<'_>) -> Option<Verdict> {
+    let (Integration::Spec(environment), Link::Absent(confirmation)) =
+        (&picture.integration, picture.link)
     else {
         return None;
     };
+    let what = messages::no_link_seen();
+    Some(confirmed(picture.world, confirmation, &what, || {
+        link_verdict(picture, environment)
+    }))
+}
+
+fn link_verdict(picture: &Picture<'_>, environment: &Environment) -> Verdict {
+    let world = picture.world;
+    let desired = world.desired;
+    let with = messages::environment(environment);
+    let text = match desired.link_method {
+        LinkMethod::Manual => {
+            messages::awaiting_manual_link(desired, &with, environment.integration_kind())
+        }
+        LinkMethod::Service if !world.may_act() => messages::would_link(desired, &with),
+        LinkMethod::Service => {
+            let plan = operation::link(picture, environment);
+            let text = messages::starting(Action::Link, &operation::name(world, &plan));
+            return Verdict::reconciling(Reason::Linking, Reason::Linking, text)
+                .with_same(ConditionType::Linked)
+                .wanting(plan);
+        }
+    };
+    let reason = Reason::AwaitingManualLink;
+    Verdict::reconciling(reason, Reason::AwaitingPerson, text)
+        .with_same(ConditionType::Linked)
+        .waiting_for(reason, desired.manual_timeout)
+}
+
+fn link_not_observed(picture: &Picture<'_>) -> Option<Verdict> {
+    let desired = picture.world.desired;
+    let reason = Reason::LinkNotObservable;
+    match picture.link {
+        Link::Refused(problem) => {
+            Some(Verdict::stalled(reason, messages::link_refused(problem)).keeping_plans())
+        }
+        Link::NotObserved if desired.link_observation == LinkObservation::Never => {
+            let says = Says::yes(Reason::ConnectedLinkUnverified, messages::link_unverified());
+            Some(Verdict::new(says, Progress::Settled))
+        }
+        Link::NotObserved => {
+            let text = messages::link_not_observable(desired);
+            Some(Verdict::stalled(reason, text))
+        }
+        Link::Unknown(_) | Link::NotSeen(..) | Link::Absent(_) | Link::To(_) => None,
+    }
+}
+
+fn link_unknown(picture: &Picture<'_>) -> Option<Verdict> {
+    match picture.link {
+        Link::Unknown(problem) => {
+            let text = messages::link_unknown(problem);
+            Some(without_seeing_the_link(text, OBSERVING))
+        }
+        Link::NotSeen(why, confirmation) => Some(link_not_seen(picture.world, why, confirmation)),
+        Link::NotObserved | Link::Refused(_) | Link::Absent(_) | Link::To(_) => None,
+    }
+}
+
+fn link_not_seen(world: &World<'_>, why: NotSeen<'_>, confirmation: Confirmation) -> Verdict {
+    let text = match why {
+        NotSeen::HostDown(why) => messages::host_down(world.desired, why),
+        NotSeen::SeenBefore(id) => messages::link_vanished(world.desired, id),
+    };
+    let verdict = without_seeing_the_link(text, Progress::Settled).resting_on(confirmation);
+    Verdict {
+        basis: Basis::LastKnownSince(confirmation.since),
+        ..verdict
+    }
+}
+
+fn without_seeing_the_link(text: String, progress: Progress) -> Verdict {
+    let says = Says::unknown(Reason::LinkNotSeen, text);
+    let mismatch = Says::unknown(Reason::NotObservable, messages::mismatch_not_observable());
+    Verdict::last_known(says, progress)
+        .with_same(ConditionType::Linked)
+        .with(ConditionType::LinkingMismatch, mismatch)
+}
+
+fn connected(picture: &Picture<'_>) -> Option<Verdict> {
+    let Integration::Spec(environment) = picture.integration else {
+        return None;
+    };
+    let world = picture.world;
+    picture.is_linked_to_spec().then(|| {
+        let with = messages::environment(environment);
+        let maps = world.observed.maps.known().map(Vec::as_slice);
+        let text = messages::connected(world.desired, &with, maps);
+        Verdict::new(Says::yes(Reason::Connected, text), Progress::Settled)
+    })
+}
+
+fn linked_elsewhere(picture: &Picture<'_>) -> Option<Verdict> {
+    let (Integration::Spec(environment), Link::To(link)) = (&picture.integration, picture.link)
+    else {
+        return None;
+    };
+    let world = picture.world;
+    let from = world.visible_environment(&link.environment_id);
+    let from = messages::environment_or_id(from, &link.environment_id);
+    let to = messages::environment(environment);
     if world.desired.mismatch.policy == MismatchPolicy::Reset {
-        return Some(reset::outcome(world, environment, link));
+        return Some(reset::verdict(picture, environment, link, &from, &to));
     }
-    let (from, to) = reset::ends(world, environment, link);
-    let text = messages::remedy_reset(world.desired, &from, &to);
-    let says = Says::yes(Reason::DifferentDestination, text.clone());
-    let verdict = Verdict::stalled(Reason::DifferentDestination, text);
+    let reason = Reason::DifferentDestination;
+    let verdict = Verdict::stalled(reason, messages::remedy_reset(world.desired, &from, &to));
     // A mix is worse news than the difference, and has already been said of this condition.
-    if mix::is_there(world) {
-        return Some(verdict.into());
+    if picture.mix.is_there() {
+        return Some(verdict);
     }
-    Some(verdict.with(ConditionType::LinkingMismatch, says).into())
+    let says = Says::yes(reason, verdict.ready.message.clone());
+    Some(verdict.with(ConditionType::LinkingMismatch, says))
 }

@@ -14,11 +14,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    assemble::Event,
+    decision::Event,
     desired::Desired,
     messages,
     operation::{self, DELETION_PATIENCE},
-    world::{Link, World, after},
+    picture::{Link, Picture},
+    world::{World, after},
 };
 use dualwrite_api::{
     DualWriteOperationSpec, Reason,
@@ -74,22 +75,26 @@ pub fn decide(world: &World<'_>, deleted: Timestamp) -> Deletion {
     }
     let until = after(deleted, DELETION_PATIENCE);
     let is_over = world.now >= until;
-    match (world.link(), &world.observed.maps.known()) {
-        (Link::To(link), Some(maps)) => {
-            if maps.iter().all(|map| map.state.is_stopped()) {
-                return left(false, messages::NOTHING_TO_STOP.into());
-            }
-            let spec = operation::stop_maps(world, link, maps, true);
+    let picture = Picture::of(world);
+    match (picture.link, world.observed.maps.known()) {
+        (Link::To(link), Some(maps)) if picture.are_maps_stopped() == Some(false) => {
+            let spec = operation::stop_maps(&picture, link, maps, true);
             Deletion::Stop {
                 name: operation::name(world, &spec),
                 spec: Box::new(spec),
             }
         }
-        (Link::Absent, _) => left(false, messages::NOTHING_TO_STOP.into()),
-        _ if is_over || is_shut_out(world, deleted) => {
-            left(true, messages::maps_left(&why_unseen(world)))
+        (Link::To(_), Some(_)) | (Link::Absent(_), _) => {
+            left(false, messages::NOTHING_TO_STOP.into())
         }
-        _ => Deletion::Wait(after(world.now, world.settings.poll).min(until)),
+        (Link::To(_), None)
+        | (Link::NotObserved | Link::Refused(_) | Link::Unknown(_) | Link::NotSeen(..), _) => {
+            if is_over || is_shut_out(world, deleted) {
+                left(true, messages::maps_left(&why_unseen(world)))
+            } else {
+                Deletion::Wait(after(world.now, world.settings.poll).min(until))
+            }
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::observed::{Fact, Problem};
+use super::fact::{Fact, Problem};
 use dualwrite_api::operation::{IntegrationKey, MapState, PlannedMap};
 
 /// A table map, as the dual-write service shows it.

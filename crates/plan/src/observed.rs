@@ -3,83 +3,11 @@
 //! Unknown is not absent: whatever was not read, or could not be, is [`Fact::Unknown`] with the reason, and no
 //! absence that an effect or an alarm rests on is taken from a single read.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
-use super::checks::Preflight;
+pub use super::fact::{Fact, Problem};
 use super::maps::{LinkDetails, TableMap};
-use dualwrite_api::{
-    Reason,
-    connection::{FailureClass, IntegrationKind},
-};
-
-/// Something that is known, or not, and then why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fact<T> {
-    /// It was read.
-    Known(T),
-    /// It was not, or could not be.
-    Unknown(Problem),
-}
-
-impl<T> Fact<T> {
-    /// What is known, if it is.
-    pub const fn known(&self) -> Option<&T> {
-        match self {
-            Self::Known(value) => Some(value),
-            Self::Unknown(_) => None,
-        }
-    }
-
-    /// Why it is not known, if it is not.
-    pub const fn problem(&self) -> Option<&Problem> {
-        match self {
-            Self::Known(_) => None,
-            Self::Unknown(problem) => Some(problem),
-        }
-    }
-}
-
-/// Why something is not known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// What it asks of us.
-    pub class: FailureClass,
-    /// The reason that a condition should name, where one fits.
-    pub reason: Option<Reason>,
-    /// What happened and what to do, in words; never a secret.
-    pub message: String,
-    /// How long Microsoft asks us to wait.
-    pub retry_after: Option<Duration>,
-}
-
-impl Problem {
-    /// A problem that a person has to mend.
-    pub fn needs_person(reason: Reason, message: impl Into<String>) -> Self {
-        Self {
-            class: FailureClass::NeedsPerson,
-            reason: Some(reason),
-            message: message.into(),
-            retry_after: None,
-        }
-    }
-
-    /// A problem that heals by itself.
-    pub fn transient(message: impl Into<String>) -> Self {
-        Self {
-            class: FailureClass::Transient,
-            reason: None,
-            message: message.into(),
-            retry_after: None,
-        }
-    }
-
-    /// Whether only a person can mend it.
-    pub fn is_for_a_person(&self) -> bool {
-        self.class == FailureClass::NeedsPerson
-    }
-}
+use dualwrite_api::connection::IntegrationKind;
 
 /// Everything that one pass has read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,6 +95,11 @@ impl Environment {
             .as_ref()
             .map(|named| named.kind)
             .unwrap_or_default()
+    }
+
+    /// The finance and operations host that it names, if it names one.
+    pub fn named_host(&self) -> Option<&str> {
+        self.finance_operations.as_ref()?.host.as_deref()
     }
 }
 
@@ -259,6 +192,55 @@ impl PackageState {
             Self::InProgress(word) => word,
         }
     }
+}
+
+/// What was read for the checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preflight {
+    /// The users of dual-write's applications in the Dataverse of the spec; those that do not exist are missing.
+    pub users: Fact<Vec<ApplicationUser>>,
+    /// The companies in the Dataverse of the spec.
+    pub companies: Fact<Companies>,
+    /// The account that uses the dual-write service now.
+    pub account: Option<String>,
+}
+
+impl Preflight {
+    /// Nothing of it was read.
+    pub fn unread(problem: &Problem) -> Self {
+        Self {
+            users: Fact::Unknown(problem.clone()),
+            companies: Fact::Unknown(problem.clone()),
+            account: None,
+        }
+    }
+}
+
+/// An application user of a Dataverse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplicationUser {
+    /// The id of its application.
+    pub application_id: String,
+    /// Whether it is disabled.
+    pub disabled: bool,
+}
+
+/// The companies of a Dataverse.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Companies {
+    /// Those that were read.
+    pub rows: Vec<Company>,
+    /// Whether these are all.
+    pub complete: bool,
+}
+
+/// A company.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Company {
+    /// Its code; a blank one is none.
+    pub code: Option<String>,
+    /// Its name; a blank one is none.
+    pub name: Option<String>,
 }
 
 /// L, as far as it is known.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::world::Absence;
+use super::world::Confirmation;
 use dualwrite_api::{
     DualWriteOperationSpec, Reason,
     conditions::{ConditionType, Says},
@@ -53,51 +53,47 @@ pub enum Row {
     LinkedElsewhere,
 }
 
-/// What a row makes of the truth.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Outcome {
-    /// This.
-    Says(Box<Verdict>),
-    /// Nothing new: what was known last stays, and no operation is made. With what to say where nothing was known yet.
-    LastKnown(Box<LastKnown>),
-}
-
-/// A row's result.
+/// What a row says.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
     /// The condition `Ready`.
     pub ready: Says,
     /// Whether anything is on its way, or wrong.
     pub progress: Progress,
-    /// What this row knows better than the plain observation.
-    pub overrides: Vec<(ConditionType, Says)>,
-    /// The operation that this row asks for.
-    pub wants: Option<DualWriteOperationSpec>,
-    /// What a plan would rely on could not be read: one that waits goes on waiting.
-    pub keeps_plans: bool,
+    /// What this row knows better than the picture alone, under other conditions.
+    pub conditions: Vec<(ConditionType, Says)>,
+    /// What it stands on.
+    pub basis: Basis,
+    /// What becomes of plans.
+    pub plans: Plans,
     /// What is waited for, and how long that is normal.
     pub waiting: Option<Waiting>,
-    /// The absence that this rests on, and since when it is seen.
-    pub settling: Option<(Absence, Timestamp)>,
+    /// What has to be confirmed, or was and still holds.
+    pub settling: Option<Confirmation>,
     /// When to look again, if that is before the interval.
     pub look_again: Option<Timestamp>,
 }
 
-/// A result that leaves things as they are.
+/// What a verdict stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// This pass has seen it.
+    Seen,
+    /// This pass could not see what decides: what was known stays, and the verdict is said only where nothing was known.
+    LastKnown,
+    /// The same, and also where what was known was last seen too long before this time.
+    LastKnownSince(Timestamp),
+}
+
+/// What becomes of plans that have not started.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LastKnown {
-    /// What to say where nothing was known yet.
-    pub first: Says,
-    /// The same for single conditions.
-    pub first_overrides: Vec<(ConditionType, Says)>,
-    /// The reason to go on with, where nothing was known yet.
-    pub first_progress: Progress,
-    /// What to say once what was known last is too old.
-    pub stale: Option<Says>,
-    /// The absence that is being confirmed.
-    pub settling: Option<(Absence, Timestamp)>,
-    /// When to look again, if that is before the interval.
-    pub look_again: Option<Timestamp>,
+pub enum Plans {
+    /// None is asked for: one that waits is given up.
+    Void,
+    /// One that waits goes on waiting, because what it relies on could not be read just now.
+    Keep,
+    /// This one is asked for, and no other.
+    Want(Box<DualWriteOperationSpec>),
 }
 
 /// Whether anything is on its way, or wrong.
@@ -121,17 +117,26 @@ pub struct Waiting {
 }
 
 impl Verdict {
-    /// A row that is content, or says only that it is not.
+    /// What this pass has seen.
     pub const fn new(ready: Says, progress: Progress) -> Self {
         Self {
             ready,
             progress,
-            overrides: Vec::new(),
-            wants: None,
-            keeps_plans: false,
+            conditions: Vec::new(),
+            basis: Basis::Seen,
+            plans: Plans::Void,
             waiting: None,
             settling: None,
             look_again: None,
+        }
+    }
+
+    /// What was known stays, and so does a plan that waits; where nothing was known, `ready` is said.
+    pub fn last_known(ready: Says, progress: Progress) -> Self {
+        Self {
+            basis: Basis::LastKnown,
+            plans: Plans::Keep,
+            ..Self::new(ready, progress)
         }
     }
 
@@ -145,10 +150,10 @@ impl Verdict {
         Self::new(Says::no(reason, message), Progress::Reconciling(why))
     }
 
-    /// Adds what this row knows better than the plain observation.
+    /// Adds what this row knows better than the picture alone.
     #[must_use]
     pub fn with(mut self, kind: ConditionType, says: Says) -> Self {
-        self.overrides.push((kind, says));
+        self.conditions.push((kind, says));
         self
     }
 
@@ -159,10 +164,10 @@ impl Verdict {
         self.with(kind, says)
     }
 
-    /// Adds the absence that this rests on.
+    /// Adds what it takes for confirmed.
     #[must_use]
-    pub const fn resting_on(mut self, absence: Absence, since: Timestamp) -> Self {
-        self.settling = Some((absence, since));
+    pub const fn resting_on(mut self, confirmation: Confirmation) -> Self {
+        self.settling = Some(confirmation);
         self
     }
 
@@ -173,43 +178,24 @@ impl Verdict {
         self
     }
 
+    /// Adds when to look again.
+    #[must_use]
+    pub const fn looking_again(mut self, at: Timestamp) -> Self {
+        self.look_again = Some(at);
+        self
+    }
+
     /// Lets a plan that waits go on waiting, although nothing is asked for just now.
     #[must_use]
-    pub const fn keeping_plans(mut self) -> Self {
-        self.keeps_plans = true;
+    pub fn keeping_plans(mut self) -> Self {
+        self.plans = Plans::Keep;
         self
     }
 
     /// Adds the operation that this row asks for.
     #[must_use]
     pub fn wanting(mut self, operation: DualWriteOperationSpec) -> Self {
-        self.wants = Some(operation);
+        self.plans = Plans::Want(Box::new(operation));
         self
-    }
-}
-
-impl From<Verdict> for Outcome {
-    fn from(verdict: Verdict) -> Self {
-        Self::Says(Box::new(verdict))
-    }
-}
-
-impl LastKnown {
-    /// Keeps what is known; where nothing is, `first` is said and looked at again soon.
-    pub const fn new(first: Says, first_progress: Progress) -> Self {
-        Self {
-            first,
-            first_overrides: Vec::new(),
-            first_progress,
-            stale: None,
-            settling: None,
-            look_again: None,
-        }
-    }
-}
-
-impl From<LastKnown> for Outcome {
-    fn from(last: LastKnown) -> Self {
-        Self::LastKnown(Box::new(last))
     }
 }

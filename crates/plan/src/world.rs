@@ -1,7 +1,4 @@
-//! Everything that one decision looks at, and the names that the design gives to parts of it.
-//!
-//! S is the environment of the spec, P the integration per Power Platform, D what S's own Dataverse says, L the link,
-//! and the host that of the finance and operations environment.
+//! Everything that one decision looks at. What it comes to is in [`super::picture`].
 
 use std::time::Duration;
 
@@ -9,19 +6,18 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     desired::Desired,
-    maps::TableMap,
-    observed::{
-        DataverseSays, Environment, Fact, LinkFacts, LinkView, Observed, PackageState, Problem,
-        Readiness, SpecEnvironment, Tier,
-    },
+    observed::{Environment, Fact, LinkFacts, Observed, SpecEnvironment},
 };
 use dualwrite_api::{
     DualWriteConnection, DualWriteConnectionStatus, DualWriteOperationSpec,
     DualWriteOperationStatus, Reason,
     conditions::{self, ConditionType, Status},
-    connection::{IntegrationKind, Mode, ObservedLink},
+    connection::{CredentialStatus, Mode, ObservedLink},
     operation::{Approved, Phase},
 };
+
+/// The longest time for which something old is still shown as it was.
+const STALE_AFTER: Duration = Duration::from_mins(15);
 
 /// Everything that one decision looks at.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +26,8 @@ pub struct World<'a> {
     pub desired: &'a Desired,
     /// What this pass has read.
     pub observed: &'a Observed,
+    /// The credentials that this pass has used, and until when they are good.
+    pub credentials: &'a [CredentialStatus],
     /// The operations of this connection and of this host, of whichever connection.
     pub operations: &'a [KnownOperation],
     /// The other connections of this host.
@@ -157,67 +155,9 @@ impl Claim {
     }
 }
 
-/// P, as far as it is known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Integration<'a> {
-    /// P = S.
-    Spec(&'a Environment),
-    /// P = E, which is not S.
-    Other(&'a Environment),
-    /// Nothing is integrated: the list is complete, S names nothing, and its Dataverse says so too. One read.
-    None,
-    /// The sources contradict each other.
-    Disagree(Disagreement),
-    /// No integration is visible, which does not prove that there is none; with what kept it from being proven.
-    NotVisible(Option<&'a Problem>),
-    /// It could not be read.
-    Unknown(&'a Problem),
-    /// The environment that names the host is being worked on.
-    Busy(&'a Environment),
-}
-
-/// How sources contradict each other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Disagreement {
-    /// Several environments name the host.
-    SeveralEnvironments(Vec<String>),
-    /// The Power Platform says S, and S's Dataverse says something else.
-    DataverseDenies(Option<String>),
-    /// The Power Platform does not say S, and S's Dataverse says that it is.
-    DataverseClaims,
-    /// S's Dataverse names another finance and operations environment than this one, and the Power Platform none.
-    DataverseNamesOther(String),
-}
-
-/// L, with what this resource remembers taken into account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Link<'a> {
-    /// It is not looked at.
-    NotObserved,
-    /// The service refuses to show it, and only a person can change that.
-    Refused(&'a Problem),
-    /// It could not be read.
-    Unknown(&'a Problem),
-    /// None is seen, and that proves nothing: the environment is stopped, or a link was seen before.
-    NotSeen(NotSeen<'a>),
-    /// None is seen, by one read.
-    Absent,
-    /// It is there.
-    To(&'a LinkFacts),
-}
-
-/// Why an unseen link proves nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotSeen<'a> {
-    /// The finance and operations host does not answer.
-    HostDown(&'a str),
-    /// A link was seen before.
-    SeenBefore(&'a str),
-}
-
-/// What an absence is, for `status.settling`.
+/// What one read shows and a second one has to confirm, as `status.settling` names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::AsRefStr)]
-pub enum Absence {
+pub enum Settling {
     /// No link.
     NotLinked,
     /// No integration.
@@ -232,8 +172,19 @@ pub enum Absence {
     EnvironmentNotFound,
     /// No link where one was seen, or while the environment is stopped.
     LinkNotSeen,
-    /// No link to the environment that Power Platform integration names, but one to another: before a reset is planned.
+    /// A link to another environment than Power Platform integration names: before a reset is planned.
     LinkedElsewhere,
+}
+
+/// How far something that has to be confirmed is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Confirmation {
+    /// What has to be confirmed.
+    pub what: Settling,
+    /// Since when it is seen.
+    pub since: Timestamp,
+    /// Whether a second read agrees.
+    pub confirmed: bool,
 }
 
 impl World<'_> {
@@ -245,151 +196,6 @@ impl World<'_> {
         }
     }
 
-    /// P.
-    pub fn integration(&self) -> Integration<'_> {
-        if let Fact::Unknown(problem) = &self.observed.environment {
-            return Integration::Unknown(problem);
-        }
-        match self.environments_naming_host().as_slice() {
-            [] => self.without_integration(),
-            [only] if self.desired.is_spec_environment(&only.id) => self.integrated_with_spec(only),
-            [only] => self.integrated_with_other(only),
-            several => Integration::Disagree(Disagreement::SeveralEnvironments(
-                several
-                    .iter()
-                    .map(|environment| super::messages::environment(environment))
-                    .collect(),
-            )),
-        }
-    }
-
-    /// Whether this resource's own credentials show the host, now or earlier.
-    pub fn sees_host(&self) -> bool {
-        let remembered = &self.memory.observed;
-        remembered.integration.is_some()
-            || remembered.link.is_some()
-            || matches!(self.observed.link, LinkView::To(_))
-            || !self.environments_naming_host().is_empty()
-            || self.dataverse_names_host()
-    }
-
-    /// Every visible environment with a Dataverse that names the host, each once. One without a Dataverse is Lifecycle
-    /// Services' placeholder, not an integration.
-    fn environments_naming_host(&self) -> Vec<&Environment> {
-        let own = self.environment().filter(|environment| {
-            environment.has_dataverse
-                && environment
-                    .finance_operations
-                    .as_ref()
-                    .and_then(|named| named.host.as_deref())
-                    == Some(self.desired.host.as_str())
-        });
-        let listed = self
-            .observed
-            .tenant
-            .known()
-            .map(|tenant| tenant.naming_host.as_slice())
-            .unwrap_or_default();
-        let others = listed
-            .iter()
-            .filter(|listed| !self.desired.is_spec_environment(&listed.id));
-        own.into_iter().chain(others).collect()
-    }
-
-    fn integrated_with_spec<'a>(&'a self, environment: &'a Environment) -> Integration<'a> {
-        match &self.observed.dataverse {
-            Fact::Known(DataverseSays::NotIntegrated) => {
-                Integration::Disagree(Disagreement::DataverseDenies(None))
-            }
-            Fact::Known(DataverseSays::IntegratedWith { url, host })
-                if host.as_deref() != Some(self.desired.host.as_str()) =>
-            {
-                Integration::Disagree(Disagreement::DataverseDenies(Some(url.clone())))
-            }
-            Fact::Known(DataverseSays::IntegratedWith { .. }) | Fact::Unknown(_) => {
-                Integration::Spec(environment)
-            }
-        }
-    }
-
-    fn integrated_with_other<'a>(&'a self, environment: &'a Environment) -> Integration<'a> {
-        if self.dataverse_names_host() {
-            return Integration::Disagree(Disagreement::DataverseClaims);
-        }
-        match environment.readiness {
-            Readiness::Ready => Integration::Other(environment),
-            Readiness::AdministrationMode | Readiness::Disabled | Readiness::Busy(_) => {
-                Integration::Busy(environment)
-            }
-        }
-    }
-
-    fn without_integration(&self) -> Integration<'_> {
-        let tenant = match &self.observed.tenant {
-            Fact::Known(tenant) => tenant,
-            Fact::Unknown(problem) => return Integration::Unknown(problem),
-        };
-        match &self.observed.dataverse {
-            Fact::Known(DataverseSays::IntegratedWith { .. }) if self.dataverse_names_host() => {
-                Integration::Disagree(Disagreement::DataverseClaims)
-            }
-            Fact::Known(DataverseSays::IntegratedWith { url, .. }) => {
-                Integration::Disagree(Disagreement::DataverseNamesOther(url.clone()))
-            }
-            Fact::Known(DataverseSays::NotIntegrated)
-                if tenant.complete
-                    && self
-                        .environment()
-                        .is_some_and(|environment| environment.finance_operations.is_none()) =>
-            {
-                Integration::None
-            }
-            Fact::Known(DataverseSays::NotIntegrated) => Integration::NotVisible(None),
-            Fact::Unknown(problem) => Integration::NotVisible(Some(problem)),
-        }
-    }
-
-    /// Whether what is said of P counts: where it rests on an absence or a contradiction, only once a second read agrees.
-    pub fn integration_counts(&self) -> bool {
-        let confirmed = |absence| self.settling(absence).1;
-        let here = match &self.observed.environment {
-            Fact::Known(SpecEnvironment::NotFound) => confirmed(Absence::EnvironmentNotFound),
-            _ => true,
-        };
-        here && match self.integration() {
-            Integration::Disagree(_) => confirmed(Absence::SourcesDisagree),
-            Integration::None if matches!(self.link(), Link::To(_)) => {
-                confirmed(Absence::IntegrationNotSetUp)
-            }
-            Integration::None => confirmed(Absence::NotIntegrated),
-            Integration::NotVisible(_) => confirmed(Absence::IntegrationNotVisible),
-            Integration::Spec(_)
-            | Integration::Other(_)
-            | Integration::Unknown(_)
-            | Integration::Busy(_) => true,
-        }
-    }
-
-    fn dataverse_names_host(&self) -> bool {
-        matches!(&self.observed.dataverse, Fact::Known(DataverseSays::IntegratedWith { host: Some(host), .. })
-            if *host == self.desired.host)
-    }
-
-    /// L.
-    pub fn link(&self) -> Link<'_> {
-        match &self.observed.link {
-            LinkView::NotObserved => Link::NotObserved,
-            LinkView::Unknown(problem) if problem.is_for_a_person() => Link::Refused(problem),
-            LinkView::Unknown(problem) => Link::Unknown(problem),
-            LinkView::HostDown(why) => Link::NotSeen(NotSeen::HostDown(why)),
-            LinkView::Absent => match &self.memory.observed.link {
-                Some(seen) => Link::NotSeen(NotSeen::SeenBefore(&seen.environment_id)),
-                None => Link::Absent,
-            },
-            LinkView::To(link) => Link::To(link),
-        }
-    }
-
     /// What is remembered of this very link, if it was seen before.
     pub fn seen_before(&self, link: &LinkFacts) -> Option<&ObservedLink> {
         let seen = self.memory.observed.link.as_ref();
@@ -397,58 +203,6 @@ impl World<'_> {
             seen.connection_set_id == link.connection_set_id
                 && super::desired::same_id(&seen.environment_id, &link.environment_id)
         })
-    }
-
-    /// Whether L = S.
-    pub fn is_linked_to_spec(&self) -> bool {
-        matches!(self.link(), Link::To(link) if self.desired.is_spec_environment(&link.environment_id))
-    }
-
-    /// Whether L = S, as far as was ever seen: nobody is advised otherwise because the link is not seen just now.
-    pub fn was_linked_to_spec(&self) -> bool {
-        if let Link::To(link) = self.link() {
-            return self.desired.is_spec_environment(&link.environment_id);
-        }
-        let seen = self.memory.observed.link.as_ref();
-        seen.is_some_and(|seen| self.desired.is_spec_environment(&seen.environment_id))
-    }
-
-    /// Whether every package that must be installed is; `None` when that is not known.
-    pub fn setup_complete(&self) -> Option<bool> {
-        let packages = self.observed.applications.known()?;
-        Some(self.desired.applications.iter().all(|name| {
-            packages.iter().any(|package| {
-                package.name.eq_ignore_ascii_case(name) && package.state == PackageState::Installed
-            })
-        }))
-    }
-
-    /// The tier of the finance and operations environment. The host of a unified one does not tell it: while nobody
-    /// says that the environment is not unified, a host that looks like production is no proof of it.
-    pub fn host_tier(&self) -> Tier {
-        let by_host = Tier::of_finance_operations(&self.desired.host, None);
-        let seen = self.memory.observed.integration.as_ref();
-        match self.integration() {
-            Integration::Spec(environment)
-            | Integration::Other(environment)
-            | Integration::Busy(environment) => {
-                let named = environment.finance_operations.as_ref();
-                let unified = named
-                    .is_some_and(|named| named.kind == IntegrationKind::Unified)
-                    .then_some(environment);
-                Tier::of_finance_operations(&self.desired.host, unified)
-            }
-            _ if by_host != Tier::Production => by_host,
-            Integration::None
-                if seen.is_none_or(|seen| seen.kind == IntegrationKind::LifecycleServices) =>
-            {
-                by_host
-            }
-            Integration::None
-            | Integration::Disagree(_)
-            | Integration::NotVisible(_)
-            | Integration::Unknown(_) => Tier::Unknown,
-        }
     }
 
     /// A visible environment, by its id.
@@ -505,43 +259,51 @@ impl World<'_> {
             .max()
     }
 
-    /// Since when an absence has been seen, and whether a second read has confirmed it.
-    pub fn settling(&self, absence: Absence) -> (Timestamp, bool) {
+    /// How far `what` is confirmed, given that this pass sees it.
+    pub fn confirmation(&self, what: Settling) -> Confirmation {
         let began = self.observed.began;
         let remembered = self
             .memory
             .settling
             .as_ref()
-            .filter(|settling| settling.what == absence.as_ref())
+            .filter(|settling| settling.what == what.as_ref())
             .map(|settling| settling.since)
             .filter(|since| self.last_effect().is_none_or(|effect| *since >= effect));
-        match remembered {
+        let (since, confirmed) = match remembered {
             Some(since) => (since, began >= after(since, self.settings.settle)),
             // A pass may rest on a list that is older than its other reads, so the first sight counts from now on; but
             // a read from before the last effect is no first sight, and its time keeps it from becoming one.
             None if self.last_effect().is_some_and(|effect| began < effect) => (began, false),
             None => (self.now, false),
+        };
+        Confirmation {
+            what,
+            since,
+            confirmed,
         }
     }
 
     /// The same before a plan: after an earlier plan was given up it is waited for anew.
-    pub fn settling_for_a_plan(&self, absence: Absence) -> (Timestamp, bool) {
-        let (since, confirmed) = self.settling(absence);
+    pub fn confirmation_for_a_plan(&self, what: Settling) -> Confirmation {
+        let confirmation = self.confirmation(what);
         let ended = self
             .own_operations()
             .into_iter()
             .filter_map(|operation| operation.status.finished_at)
             .max();
-        match ended.filter(|ended| since < *ended) {
-            Some(_) => (self.now, false),
-            None => (since, confirmed),
+        match ended.filter(|ended| confirmation.since < *ended) {
+            Some(_) => Confirmation {
+                what,
+                since: self.now,
+                confirmed: false,
+            },
+            None => confirmation,
         }
     }
 
-    /// The maps that are not stopped: they pass changes on, or queue them.
-    pub fn maps_that_pass_on(&self) -> Option<Vec<&TableMap>> {
-        let maps = self.observed.maps.known()?;
-        Some(maps.iter().filter(|map| !map.state.is_stopped()).collect())
+    /// Whether something last seen at `since` is too old to be shown as it was.
+    pub fn is_too_old(&self, since: Timestamp) -> bool {
+        self.now >= after(since, (self.desired.interval * 3).max(STALE_AFTER))
     }
 
     /// Whether the operator would act for this resource.

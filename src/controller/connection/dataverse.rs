@@ -5,10 +5,7 @@ use super::observe::{Pass, usable};
 use crate::controller::reader::{self, facts, problem};
 use dualwrite_api::{Reason, connection::FailureClass, values};
 use dualwrite_microsoft::{AllowedHost, HostKind, dataverse};
-use dualwrite_plan::{
-    checks::Preflight,
-    observed::{DataverseSays, Fact, Problem, SpecEnvironment},
-};
+use dualwrite_plan::observed::{DataverseSays, Fact, Preflight, Problem, SpecEnvironment};
 
 impl Pass<'_> {
     /// What S's Dataverse says, and what the checks look at there if it answers.

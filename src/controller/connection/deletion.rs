@@ -13,7 +13,7 @@ use crate::controller::{
 };
 use dualwrite_api::{DualWriteConnection, DualWriteOperationSpec, Reason, STOP_MAPS_FINALIZER};
 use dualwrite_plan::{
-    assemble::Event,
+    decision::Event,
     deletion::{self, Deletion},
     desired::Desired,
     messages,
@@ -88,6 +88,7 @@ async fn decide(
     let world = World {
         desired,
         observed: &observed,
+        credentials: &memory.credentials,
         operations: &operations,
         rivals: &rivals,
         memory: &memory,

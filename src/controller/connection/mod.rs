@@ -28,10 +28,10 @@ use dualwrite_api::{
     operation::Phase,
 };
 use dualwrite_plan::{
-    assemble::{Decision, Effect, Event},
     decide,
+    decision::{Decision, Effect, Event},
     desired::Desired,
-    lifetimes, messages, operation,
+    messages, operation,
     world::{KnownOperation, World, between},
 };
 
@@ -121,27 +121,21 @@ async fn pass(connection: &DualWriteConnection, context: &Context) -> Result<Act
         return Ok(Action::requeue(Duration::from_millis(200)));
     }
     let (observed, credentials) = if desired.suspend {
-        (None, None)
+        (observe::suspended(super::now()), memory.credentials.clone())
     } else {
-        let (observed, credentials) = observe::connection(context, &desired, &memory).await;
-        (Some(observed), Some(credentials))
+        observe::connection(context, &desired, &memory).await
     };
     let (operations, rivals) = watch::neighbours(context, &desired);
-    let mut decision = {
-        let nothing = observe::suspended(super::now());
-        decide::decide(&World {
-            desired: &desired,
-            observed: observed.as_ref().unwrap_or(&nothing),
-            operations: &operations,
-            rivals: &rivals,
-            memory: &memory,
-            now: super::now(),
-            settings: &context.options.settings,
-        })
-    };
-    if let Some(credentials) = credentials {
-        lifetimes::note(&mut decision.status, credentials, super::now());
-    }
+    let decision = decide::decide(&World {
+        desired: &desired,
+        observed: &observed,
+        credentials: &credentials,
+        operations: &operations,
+        rivals: &rivals,
+        memory: &memory,
+        now: super::now(),
+        settings: &context.options.settings,
+    });
     carry_out(connection, context, &memory, &operations, decision).await
 }
 

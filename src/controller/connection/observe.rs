@@ -25,12 +25,11 @@ use dualwrite_microsoft::{
     power_platform::{self, EnvironmentList},
 };
 use dualwrite_plan::{
-    checks::Preflight,
     desired::Desired,
     maps::{LinkDetails, TableMap},
     observed::{
-        DataverseSays, Environment, Fact, LinkFacts, LinkView, Observed, Package, Problem,
-        Readiness, SpecEnvironment, Tenant,
+        DataverseSays, Environment, Fact, LinkFacts, LinkView, Observed, Package, Preflight,
+        Problem, Readiness, SpecEnvironment, Tenant,
     },
 };
 

@@ -7,7 +7,7 @@ use dualwrite_api::{
     DualWriteOperation, DualWriteOperationStatus, Reason,
     operation::{Action, Phase},
 };
-use dualwrite_plan::{assemble::Event, messages, world::between};
+use dualwrite_plan::{decision::Event, messages, world::between};
 
 /// A change of phase is worth an event and a measurement, and so is an approval.
 pub async fn tell(

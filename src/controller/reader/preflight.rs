@@ -7,11 +7,8 @@ use dualwrite_microsoft::{
     error::CallError,
 };
 use dualwrite_plan::{
-    checks::{
-        ApplicationUser, Companies, Company, DATA_INTEGRATOR, DUAL_WRITE, FINANCE_AND_OPERATIONS,
-        Preflight,
-    },
-    observed::Fact,
+    checks::{DATA_INTEGRATOR, DUAL_WRITE, FINANCE_AND_OPERATIONS},
+    observed::{ApplicationUser, Companies, Company, Fact, Preflight},
 };
 
 /// What the checks look at in one Dataverse.

@@ -2,16 +2,55 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    ApplicationUser, Companies, Company, DATA_INTEGRATOR, DUAL_WRITE, FINANCE_AND_OPERATIONS,
-    Finding, MOST_COMPANIES,
-};
 use crate::{
-    desired::same_id,
     messages,
-    observed::{DataverseSays, Fact, PackageState, Tier},
-    world::{Link, World},
+    observed::{ApplicationUser, Companies, Company, DataverseSays, Fact, Problem, Tier},
+    picture::{Link, Picture, Setup},
+    world::World,
 };
+
+use dualwrite_api::connection::FailureClass;
+
+/// More companies than these cannot be linked [D].
+pub const MOST_COMPANIES: usize = 250;
+
+/// The application of finance and operations; not needed by cloud-hosted development environments [D].
+pub const FINANCE_AND_OPERATIONS: &str = "00000015-0000-0000-c000-000000000000";
+
+/// The Data Integrator.
+pub const DATA_INTEGRATOR: &str = "2e49aa60-1bd3-43b6-8ab6-03ada3d9f08b";
+
+/// Dual-write's own applications. Microsoft's pages ask for them in finance and operations, and the health check has
+/// been seen to look for them in Dataverse too: so one that is there has to be enabled, and one that is not is no fault.
+pub const DUAL_WRITE: [&str; 2] = [
+    "6f7d0213-62b1-43a8-b7f4-ff2bb8b7b452",
+    "33976c19-1db5-4c02-810e-c243db79efde",
+];
+
+/// What one check finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// As it should be.
+    Passed(String),
+    /// Not as it should be, and how to mend it.
+    Failed(String),
+    /// It cannot be said, and why.
+    Open(String),
+    /// It was not read in this pass.
+    Unread,
+}
+
+impl Finding {
+    /// Why nothing can be said. What heals by itself says nothing, so that what was known stays.
+    pub(super) fn unknown(problem: &Problem) -> Self {
+        match problem.class {
+            FailureClass::Transient | FailureClass::Busy => Self::Unread,
+            FailureClass::NeedsPerson | FailureClass::Unexpected => {
+                Self::Open(problem.message.clone())
+            }
+        }
+    }
+}
 
 pub(super) fn reachable(world: &World<'_>) -> Finding {
     match &world.observed.dataverse {
@@ -25,11 +64,12 @@ pub(super) fn reachable(world: &World<'_>) -> Finding {
     }
 }
 
-pub(super) fn application_users(world: &World<'_>) -> Finding {
-    match &world.observed.preflight.users {
+pub(super) fn application_users(picture: &Picture<'_>) -> Finding {
+    match &picture.world.observed.preflight.users {
         Fact::Known(users) => {
-            let is_development = world.host_tier() == Tier::Development;
-            users_in_place(users, is_development, world.setup_complete() == Some(true))
+            let is_development = picture.host_tier == Tier::Development;
+            let is_set_up = picture.setup.is_complete() == Some(true);
+            users_in_place(users, is_development, is_set_up)
         }
         Fact::Unknown(problem) => Finding::unknown(problem),
     }
@@ -140,26 +180,19 @@ pub(super) fn legal_entities(companies: &Companies, wanted: &[String]) -> Findin
     }
 }
 
-pub(super) fn package_versions(world: &World<'_>) -> Finding {
-    let packages = match &world.observed.applications {
-        Fact::Known(packages) => packages,
-        Fact::Unknown(problem) => return Finding::unknown(problem),
+pub(super) fn package_versions(setup: &Setup<'_>) -> Finding {
+    let needed = match setup {
+        Setup::Known(needed) => needed,
+        Setup::Unknown(problem) => return Finding::unknown(problem),
     };
-    let needed = world.desired.applications.iter().map(|name| {
-        packages
-            .iter()
-            .find(|package| package.name.eq_ignore_ascii_case(name))
-    });
     let mut outdated = Vec::new();
-    for package in needed {
-        match package {
-            Some(package) if package.state == PackageState::Installed => {
-                if let Some(newer) = &package.available_version {
-                    let version = package.version.as_deref().unwrap_or("?");
-                    outdated.push(format!("{} {version}, offered {newer}", package.name));
-                }
-            }
-            _ => return Finding::Open(messages::check_packages_not_installed()),
+    for needed in needed {
+        let Some(package) = needed.package.filter(|_| needed.is_installed()) else {
+            return Finding::Open(messages::check_packages_not_installed());
+        };
+        if let Some(newer) = &package.available_version {
+            let version = package.version.as_deref().unwrap_or("?");
+            outdated.push(format!("{} {version}, offered {newer}", package.name));
         }
     }
     if outdated.is_empty() {
@@ -170,15 +203,17 @@ pub(super) fn package_versions(world: &World<'_>) -> Finding {
 }
 
 /// Only the account that made the link may add maps [D]. Who made it is known only where this operator did.
-pub(super) fn linking_identity(world: &World<'_>) -> Option<Finding> {
+pub(super) fn linking_identity(picture: &Picture<'_>) -> Option<Finding> {
+    let world = picture.world;
     let seen = world.memory.observed.link.as_ref()?;
     let linked_by = seen.linked_by.as_deref()?;
-    let still_there = match world.link() {
-        Link::To(link) => {
-            link.connection_set_id == seen.connection_set_id
-                && same_id(&link.environment_id, &seen.environment_id)
-        }
-        _ => true,
+    let still_there = match picture.link {
+        Link::To(link) => world.seen_before(link).is_some(),
+        Link::NotObserved
+        | Link::Refused(_)
+        | Link::Unknown(_)
+        | Link::NotSeen(..)
+        | Link::Absent(_) => true,
     };
     let finding = match world.observed.preflight.account.as_deref() {
         None => Finding::Unread,

@@ -2,6 +2,7 @@ use super::{
     findings::{company_count, company_names, legal_entities, users_in_place},
     *,
 };
+use crate::observed::{ApplicationUser, Company, Problem};
 use dualwrite_api::Reason;
 
 fn user(id: &str, disabled: bool) -> ApplicationUser {
@@ -147,7 +148,7 @@ fn what_is_not_read_stays_and_another_correlation_id_is_no_news() {
         status: CheckStatus::Failed,
         message: "Double. (correlation id 1)".into(),
     }];
-    let of = |finding| placed(CheckName::CompanyNames, finding, &known);
+    let of = |finding| kept(CheckName::CompanyNames, finding, &known);
     assert_eq!(of(Finding::Unread), known[0]);
     assert_eq!(
         of(Finding::Failed("Double. (correlation id 2)".into())),
@@ -157,7 +158,7 @@ fn what_is_not_read_stays_and_another_correlation_id_is_no_news() {
         of(Finding::Passed("Fine.".into())).status,
         CheckStatus::Passed
     );
-    let first = placed(CheckName::CompanyNames, Finding::Unread, &[]);
+    let first = kept(CheckName::CompanyNames, Finding::Unread, &[]);
     assert_eq!(first.status, CheckStatus::Unknown);
     assert_eq!(
         Finding::unknown(&Problem::transient("503")),

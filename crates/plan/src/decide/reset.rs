@@ -8,93 +8,80 @@
 //! ```
 
 use crate::{
-    assemble, messages,
+    messages,
     observed::{Environment, LinkFacts, Problem},
     operation::{self, ResetFacts},
-    verdict::{LastKnown, Outcome, Progress, Verdict},
-    world::{Absence, KnownOperation, World, after},
+    picture::Picture,
+    verdict::{Progress, Verdict},
+    world::{KnownOperation, Settling, World, after},
 };
 use dualwrite_api::{
     DualWriteOperationSpec, Reason, conditions::Says, connection::ApprovalPolicy,
     operation::Approval,
 };
 
-/// Where dual-write is linked to, and where it should be, in words.
-pub(super) fn ends(
-    world: &World<'_>,
+/// What to say of a link to `link` that should go to `environment`: `from` and `to` in words.
+pub(super) fn verdict(
+    picture: &Picture<'_>,
     environment: &Environment,
     link: &LinkFacts,
-) -> (String, String) {
-    let linked = world.visible_environment(&link.environment_id);
-    let from = messages::environment_or_id(linked, &link.environment_id);
-    (from, messages::environment(environment))
-}
-
-pub(super) fn outcome(world: &World<'_>, environment: &Environment, link: &LinkFacts) -> Outcome {
-    match ResetFacts::of(world) {
-        Ok(facts) => verdict(world, environment, link, &facts).into(),
-        Err(problem) => needs(world, environment, link, &problem),
+    from: &str,
+    to: &str,
+) -> Verdict {
+    match ResetFacts::of(picture) {
+        Ok(facts) => {
+            let plan = operation::reset(picture, environment, link, &facts);
+            planned(picture.world, plan, from, to)
+        }
+        Err(problem) => unreadable(picture.world, &problem, from, to),
     }
 }
 
 /// What a plan relies on cannot be read: one that waits goes on waiting, and a blip shows nothing.
-fn needs(
-    world: &World<'_>,
-    environment: &Environment,
-    link: &LinkFacts,
-    problem: &Problem,
-) -> Outcome {
+fn unreadable(world: &World<'_>, problem: &Problem, from: &str, to: &str) -> Verdict {
     let reason = Reason::DifferentDestination;
-    let (from, to) = ends(world, environment, link);
     if problem.is_for_a_person() {
-        let text = messages::plan_needs(&from, &to, &problem.message);
-        return Verdict::stalled(reason, text).keeping_plans().into();
+        let text = messages::plan_needs(from, to, &problem.message);
+        return Verdict::stalled(reason, text).keeping_plans();
     }
-    let text = messages::plan_needs(&from, &to, messages::TRIED_AGAIN);
+    let says = Says::no(
+        reason,
+        messages::plan_needs(from, to, messages::TRIED_AGAIN),
+    );
     let is_said = matches!(
         world.remembered_ready(),
         Some(Reason::DifferentDestination | Reason::PlanRejected)
     );
-    let failing_since = world.memory.failure.as_ref().map(|failure| failure.since);
-    if is_said && !failing_since.is_some_and(|since| assemble::is_stale(world, since)) {
-        return LastKnown::new(Says::no(reason, text), PLANNING).into();
+    let failure = world.memory.failure.as_ref();
+    if is_said && !failure.is_some_and(|failure| world.is_too_old(failure.since)) {
+        return Verdict::last_known(says, PLANNING);
     }
-    Verdict::new(Says::no(reason, text), PLANNING)
-        .keeping_plans()
-        .into()
+    Verdict::new(says, PLANNING).keeping_plans()
 }
 
 const PLANNING: Progress = Progress::Reconciling(Reason::AwaitingApproval);
 
-fn verdict(
-    world: &World<'_>,
-    environment: &Environment,
-    link: &LinkFacts,
-    facts: &ResetFacts<'_>,
-) -> Verdict {
+fn planned(world: &World<'_>, plan: DualWriteOperationSpec, from: &str, to: &str) -> Verdict {
     let reason = Reason::DifferentDestination;
-    let (from, to) = ends(world, environment, link);
-    let plan = operation::reset(world, environment, link, facts);
     if !world.may_act() {
-        let text = messages::would_reset(world.settings, &from, &to, &plan);
+        let text = messages::would_reset(world.settings, from, to, &plan);
         return Verdict::stalled(reason, text);
     }
     if let Some(rejected) = rejected(world, &plan) {
-        let text = messages::plan_rejected(rejected, &from, &to);
+        let text = messages::plan_rejected(rejected, from, to);
         return Verdict::stalled(Reason::PlanRejected, text);
     }
-    let (since, confirmed) = world.settling_for_a_plan(Absence::LinkedElsewhere);
+    let confirmation = world.confirmation_for_a_plan(Settling::LinkedElsewhere);
     // What is planned already was seen twice before that.
-    if !confirmed && !is_planned(world, &plan) {
-        let due = after(since, world.settings.settle);
-        let text = messages::reset_is_being_planned(&from, &to, due);
-        let mut verdict = Verdict::new(Says::no(reason, text), PLANNING)
-            .resting_on(Absence::LinkedElsewhere, since)
-            .keeping_plans();
-        verdict.look_again = Some(due);
-        return verdict;
+    if confirmation.confirmed || is_planned(world, &plan) {
+        return wanted(world, plan, from, to).resting_on(confirmation);
     }
-    wanted(world, plan, &from, &to).resting_on(Absence::LinkedElsewhere, since)
+    let due = after(confirmation.since, world.settings.settle);
+    let text = messages::reset_is_being_planned(from, to, due);
+    Verdict::new(Says::no(reason, text), PLANNING)
+        .resting_on(confirmation)
+        .keeping_plans()
+        .looking_again(due)
 }
 
 /// Whether this very plan exists and waits.

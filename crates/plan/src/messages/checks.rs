@@ -1,6 +1,6 @@
 //! Sentences about what can be seen from outside before a link is made. Each that is bad news says where to press.
 
-use super::list;
+use super::words::list;
 
 /// How many companies or applications a sentence names.
 const NAMED: usize = 5;
@@ -8,7 +8,7 @@ const NAMED: usize = 5;
 const APPLICATION_USERS: &str = "in the Power Platform admin center, the environment, Settings, Users + permissions, Application users";
 
 /// What is to be mended first.
-pub fn mend_first(failed: &[String]) -> String {
+pub fn mend_first(failed: &[&str]) -> String {
     format!("To be mended first: {}", failed.join(" "))
 }
 

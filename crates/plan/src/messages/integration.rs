@@ -1,10 +1,11 @@
 //! Sentences about Power Platform integration.
 
-use super::{LCS_MISMATCH, PERMANENT, environment};
+use super::words::{LCS_MISMATCH, PERMANENT, environment};
 use crate::{
     desired::Desired,
     observed::{Environment, Problem, Readiness, Tier},
-    world::Disagreement,
+    picture::Disagreement,
+    world::World,
 };
 
 /// P = S.
@@ -85,13 +86,16 @@ pub fn integrated_with_other(desired: &Desired, with: &Environment, other: &str)
 }
 
 /// The sources contradict each other.
-pub fn sources_disagree(desired: &Desired, how: &Disagreement) -> String {
+pub fn sources_disagree(desired: &Desired, how: &Disagreement<'_>) -> String {
     let how = match how {
-        Disagreement::SeveralEnvironments(names) => format!(
-            "several Power Platform environments name {}: {}",
-            desired.host,
-            names.join(", ")
-        ),
+        Disagreement::SeveralEnvironments(several) => {
+            let named: Vec<String> = several.iter().map(|one| environment(one)).collect();
+            format!(
+                "several Power Platform environments name {}: {}",
+                desired.host,
+                named.join(", ")
+            )
+        }
         Disagreement::DataverseDenies(None) => format!(
             "the Power Platform says that environment {} is integrated with {}, and its Dataverse says that it is not \
              integrated",
@@ -101,7 +105,7 @@ pub fn sources_disagree(desired: &Desired, how: &Disagreement) -> String {
             "the Power Platform says that environment {} is integrated with {}, and its Dataverse names {url}",
             desired.environment_id, desired.host
         ),
-        Disagreement::DataverseClaims => format!(
+        Disagreement::DataverseAffirms => format!(
             "the Dataverse of environment {} says that it is integrated with {}, and the Power Platform does not",
             desired.environment_id, desired.host
         ),
@@ -139,12 +143,10 @@ pub fn integrated_elsewhere(desired: &Desired, with: &Environment, linked_to_spe
 }
 
 /// No integration is visible, which proves nothing.
-pub fn integration_not_visible(
-    desired: &Desired,
-    visible: usize,
-    complete: bool,
-    why: Option<&Problem>,
-) -> String {
+pub fn integration_not_visible(world: &World<'_>, why: Option<&Problem>) -> String {
+    let desired = world.desired;
+    let tenant = world.observed.tenant.known();
+    let (visible, complete) = tenant.map_or((0, false), |tenant| (tenant.visible, tenant.complete));
     let mut text = format!(
         "This application sees {visible} Power Platform environment{}{}, and none of them names {}. That does not prove that \
          there is no integration: check in LCS ({}) under Power Platform integration before you integrate; it is permanent.",

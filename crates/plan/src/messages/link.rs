@@ -85,6 +85,9 @@ pub fn link_unverified() -> String {
     "Integrated and set up. The link is not looked at, because spec.link.observe is Never.".into()
 }
 
+/// The link is not looked at.
+pub const LINK_NOT_OBSERVED: &str = "The link is not looked at; see the condition Ready.";
+
 /// Nobody can sign in to look at the link.
 pub const LINK_NEEDS_CREDENTIALS: &str = "The link cannot be looked at until the credentials are accepted again; see the condition \
                                           CredentialsValid.";
@@ -153,7 +156,7 @@ fn of_maps(maps: &[TableMap]) -> String {
     } else {
         format!(
             " These should run and do not; look at them on the Dual-write page: {}.",
-            super::list(&broken, 10)
+            super::words::list(&broken, 10)
         )
     };
     match running {

@@ -1,9 +1,9 @@
 //! Sentences about a link that is not where it should be.
 
-use super::LCS_MISMATCH;
+use super::words::{LCS_MISMATCH, environment};
 use crate::{
     desired::{self, Desired},
-    observed::Tier,
+    observed::{Environment, Tier},
 };
 use dualwrite_api::connection::MixPolicy;
 
@@ -43,7 +43,8 @@ pub fn remedy_reset(desired: &Desired, linked: &str, integration: &str) -> Strin
 }
 
 /// A sandbox is linked with a production environment.
-pub fn mix(desired: &Desired, host: Tier, linked: &str) -> String {
+pub fn mix(desired: &Desired, host: Tier, linked: &Environment) -> String {
+    let linked = environment(linked);
     let (this, other) = if host == Tier::Production {
         ("a production", "not a production")
     } else {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::clock;
+use super::words::clock;
 use crate::observed::Problem;
 
 /// A second read will confirm.
@@ -19,7 +19,7 @@ pub fn first_look() -> String {
 }
 
 /// Something else comes first.
-pub fn not_judged() -> String {
+pub fn not_evaluated() -> String {
     "Not known yet: the condition Ready says what comes first.".into()
 }
 
@@ -66,7 +66,11 @@ pub fn defect() -> String {
         .into()
 }
 
-/// Entra accepts the credentials.
-pub fn authenticated() -> String {
-    "Microsoft Entra ID accepts the credentials.".into()
+/// Entra accepts the credentials; with those that end soon.
+pub fn authenticated(warnings: &[String]) -> String {
+    let accepted = std::iter::once("Microsoft Entra ID accepts the credentials.");
+    let all: Vec<&str> = accepted
+        .chain(warnings.iter().map(String::as_str))
+        .collect();
+    all.join(" ")
 }

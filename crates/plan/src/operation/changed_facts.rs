@@ -92,7 +92,7 @@ fn wishes(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<
         start(old.start_maps),
         start(new.start_maps),
     ));
-    if !before.access.is_same_way(&now.access) {
+    if !before.access.reaches_the_same(&now.access) {
         changed.push("how it is reached has changed".into());
     }
     changed.extend(text(

@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 
 use super::steps::{self, Step};
 use crate::{
-    conditions::Needed,
     desired::Desired,
     messages::PlanWords,
     observed::Environment,
-    world::{Link, World},
+    picture::{Link, Picture},
+    world::World,
 };
 use dualwrite_api::{
     DualWriteOperationSpec,
@@ -28,39 +28,33 @@ use dualwrite_api::{
 /// How much of the connection's name an operation's name carries, in bytes.
 const NAME_LIMIT: usize = 200;
 
-/// The plan to install what is missing or not yet finished, one package after the other, because only one operation
-/// runs in an environment at a time.
+/// The plan to install `applications`, one package after the other, because only one operation runs in an environment at a
+/// time.
 pub fn setup(
-    world: &World<'_>,
+    picture: &Picture<'_>,
     environment: &Environment,
-    needed: &Needed,
+    applications: Vec<String>,
 ) -> DualWriteOperationSpec {
-    let unfinished = world.desired.applications.iter().filter(|name| {
-        needed.missing.contains(name)
-            || needed
-                .in_progress
-                .iter()
-                .any(|word| word.starts_with(&format!("{name} (")))
-    });
-    let applications: Vec<String> = unfinished.cloned().collect();
-    let words = words(world, environment);
+    let desired = picture.world.desired;
+    let words = words(picture.world, environment);
     let step = |name: &String| planned_step(&steps::Package(name.clone()), &words, Vec::new());
     let steps = applications.iter().map(step).collect();
-    let mut spec = frame(world, environment, Action::Setup, steps);
+    let mut spec = frame(picture, environment, Action::Setup, steps);
     spec.relies_on.applications = applications;
-    spec.timeout = format!("{}s", world.desired.setup_timeout.as_secs());
+    spec.timeout = format!("{}s", desired.setup_timeout.as_secs());
     spec.access.dual_write_service = None;
     spec
 }
 
 /// The plan to link dual-write to S.
-pub fn link(world: &World<'_>, environment: &Environment) -> DualWriteOperationSpec {
-    let step = planned_step(&steps::Link, &words(world, environment), Vec::new());
-    let mut spec = frame(world, environment, Action::Link, vec![step]);
+pub fn link(picture: &Picture<'_>, environment: &Environment) -> DualWriteOperationSpec {
+    let desired = picture.world.desired;
+    let step = planned_step(&steps::Link, &words(picture.world, environment), Vec::new());
+    let mut spec = frame(picture, environment, Action::Link, vec![step]);
     spec.relies_on
         .legal_entities
-        .clone_from(&world.desired.legal_entities);
-    spec.timeout = format!("{}s", world.desired.link_timeout.as_secs());
+        .clone_from(&desired.legal_entities);
+    spec.timeout = format!("{}s", desired.link_timeout.as_secs());
     spec
 }
 
@@ -86,12 +80,12 @@ fn planned_step(step: &dyn Step, words: &PlanWords<'_>, maps: Vec<String>) -> Pl
 }
 
 fn frame(
-    world: &World<'_>,
+    picture: &Picture<'_>,
     environment: &Environment,
     action: Action,
     steps: Vec<PlannedStep>,
 ) -> DualWriteOperationSpec {
-    let desired = world.desired;
+    let desired = picture.world.desired;
     DualWriteOperationSpec {
         action,
         connection: ConnectionReference {
@@ -119,10 +113,12 @@ fn frame(
         },
         relies_on: ReliesOn {
             integration: environment.id.clone(),
-            link: match world.link() {
+            link: match picture.link {
                 Link::NotObserved => "NotObserved".into(),
                 Link::To(link) => link.environment_id.clone(),
-                _ => "NotLinked".into(),
+                Link::Refused(_) | Link::Unknown(_) | Link::NotSeen(..) | Link::Absent(_) => {
+                    "NotLinked".into()
+                }
             },
             ..ReliesOn::default()
         },
@@ -175,7 +171,7 @@ pub fn does_the_same(one: &DualWriteOperationSpec, other: &DualWriteOperationSpe
         },
         ..spec.clone()
     };
-    one.access.is_same_way(&other.access) && comparable(one) == comparable(other)
+    one.access.reaches_the_same(&other.access) && comparable(one) == comparable(other)
 }
 
 /// Whether a connection still asks for an operation, by its spec alone.

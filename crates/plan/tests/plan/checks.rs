@@ -6,9 +6,9 @@ use dualwrite_api::{
     connection::{CheckName, CheckStatus, LinkMethod},
 };
 use dualwrite_plan::{
-    assemble::Decision,
-    checks::{ApplicationUser, Companies, Company, DATA_INTEGRATOR, Preflight},
-    observed::Fact,
+    checks::DATA_INTEGRATOR,
+    decision::Decision,
+    observed::{ApplicationUser, Companies, Company, Fact, Preflight},
     verdict::Row,
 };
 

@@ -28,6 +28,7 @@ fn decide_since(case: &Case, deleted: Timestamp) -> Deletion {
         &World {
             desired: &case.desired,
             observed: &case.observed,
+            credentials: &case.credentials,
             operations: &case.operations,
             rivals: &case.rivals,
             memory: &case.memory,

@@ -20,6 +20,7 @@ mod advance;
 mod advance_ends;
 mod checks;
 mod deletion;
+mod lifetimes;
 mod maps;
 mod properties;
 mod rows_absence;

@@ -9,7 +9,7 @@ use dualwrite_api::{
     operation::Phase,
 };
 use dualwrite_plan::{
-    assemble::Effect,
+    decision::Effect,
     observed::{Environment, LinkView},
     verdict::Row,
 };

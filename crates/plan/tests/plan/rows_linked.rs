@@ -10,7 +10,7 @@ use dualwrite_api::{
     operation::Phase,
 };
 use dualwrite_plan::{
-    assemble::Effect,
+    decision::Effect,
     observed::{
         Environment, Fact, FinanceOperationsReference, LinkView, PackageState, SpecEnvironment,
     },

@@ -8,7 +8,7 @@ use dualwrite_api::{
     operation::{Action, Approval, MapState, Phase},
 };
 use dualwrite_plan::{
-    assemble::{Decision, Effect},
+    decision::{Decision, Effect},
     observed::{Environment, Fact, LinkView, SpecEnvironment},
     verdict::Row,
     world::KnownOperation,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::support::*;
 use dualwrite_api::{
     conditions::ConditionType::{
-        CredentialsValid, Linked, PowerPlatformIntegrated, Ready, Reconciling, SetupComplete,
-        Stalled,
+        CredentialsValid, Linked, LinkingMismatch, PowerPlatformIntegrated, Ready, Reconciling,
+        SetupComplete, Stalled,
     },
     connection::FailureClass,
     operation::Phase,
@@ -200,6 +200,23 @@ fn what_is_older_than_three_intervals_and_fifteen_minutes_is_stale() {
         );
     }
     insta::assert_snapshot!("stale", show(&outage(minutes(15)).decide(), start()));
+}
+
+/// That nothing is known yet, or that no link is seen, claims nothing that could be too old.
+#[test]
+fn what_claims_nothing_does_not_grow_old() {
+    let unseen = Case::happy().link(LinkView::Unknown(down()));
+    let decision = unseen.later(minutes(15)).decide();
+    expect(
+        &decision,
+        Row::LinkUnknown,
+        &[
+            (Ready, "Unknown/ObservationStale"),
+            (Linked, "Unknown/LinkNotSeen"),
+            (LinkingMismatch, "Unknown/NotObservable"),
+            (PowerPlatformIntegrated, "True/Integrated"),
+        ],
+    );
 }
 
 /// What the operator said of an error of its own is over with the first pass that ends, also where it sees nothing.

@@ -11,7 +11,8 @@ use crate::{
     messages::{self, PlanWords},
     observed::{Environment, Fact, LinkFacts, Problem, Readiness, Tier},
     operation::steps::{self, Step},
-    world::{KnownOperation, Link, World},
+    picture::{Link, Picture},
+    world::{KnownOperation, World},
 };
 use dualwrite_api::{
     DualWriteOperationSpec,
@@ -44,16 +45,17 @@ impl<'a> ResetFacts<'a> {
     ///
     /// # Errors
     /// The first thing that could not be read.
-    pub fn of(world: &World<'a>) -> Result<Self, Problem> {
+    pub fn of(picture: &Picture<'a>) -> Result<Self, Problem> {
         fn read<T>(fact: &Fact<T>) -> Result<&T, Problem> {
             match fact {
                 Fact::Known(value) => Ok(value),
                 Fact::Unknown(problem) => Err(problem.clone()),
             }
         }
+        let world = picture.world;
         let details = &world.observed.details;
         // While the list of environments is unread, nobody can say that the linked one is not visible.
-        if let Link::To(link) = world.link()
+        if let Link::To(link) = picture.link
             && world.visible_environment(&link.environment_id).is_none()
         {
             read(&world.observed.tenant)?;
@@ -93,11 +95,12 @@ impl<'a> ResetFacts<'a> {
 
 /// The plan to reset the link, so that it ends at the environment that Power Platform integration names.
 pub fn reset(
-    world: &World<'_>,
+    picture: &Picture<'_>,
     environment: &Environment,
     link: &LinkFacts,
     facts: &ResetFacts<'_>,
 ) -> DualWriteOperationSpec {
+    let world = picture.world;
     let desired = world.desired;
     // Row 16 resets only a link that goes elsewhere, so the destination always changes.
     let starts = desired.mismatch.start_maps == StartMaps::AsBefore;
@@ -107,7 +110,7 @@ pub fn reset(
     let planned = maps::planned(facts.maps, facts.prerequisites, &brought_by);
     let words = Words::of(world, environment, link);
     let steps = steps_of(&planned, facts, starts, &words.get());
-    let mut spec = frame(world, environment, Action::Reset, Vec::new());
+    let mut spec = frame(picture, environment, Action::Reset, Vec::new());
     let companies = facts.set.companies();
     spec.losses = messages::losses(desired, &words.get(), &planned, &companies);
     spec.timeout = seconds(
@@ -130,7 +133,7 @@ pub fn reset(
         on_deletion: false,
         step_timeout: seconds(desired.link_timeout),
     };
-    spec.approval = if is_automatic(world) {
+    spec.approval = if is_automatic(picture) {
         Approval::NotRequired
     } else {
         Approval::Pending
@@ -140,24 +143,25 @@ pub fn reset(
 
 /// Whether a reset of this connection needs nobody's approval. What may be production needs one, unless the spec says so
 /// twice.
-pub fn is_automatic(world: &World<'_>) -> bool {
-    let mismatch = &world.desired.mismatch;
-    let is_safe = matches!(world.host_tier(), Tier::Sandbox | Tier::Development);
+pub fn is_automatic(picture: &Picture<'_>) -> bool {
+    let mismatch = &picture.world.desired.mismatch;
+    let is_safe = matches!(picture.host_tier, Tier::Sandbox | Tier::Development);
     mismatch.approval == ApprovalPolicy::Automatic && (is_safe || mismatch.allow_production)
 }
 
 /// The plan to stop every table map.
 pub fn stop_maps(
-    world: &World<'_>,
+    picture: &Picture<'_>,
     link: &LinkFacts,
     found: &[TableMap],
     on_deletion: bool,
 ) -> DualWriteOperationSpec {
+    let world = picture.world;
     let planned = maps::planned(found, &BTreeMap::new(), &BTreeMap::new());
     let linked = linked_environment(world, link);
     let words = Words::of(world, &linked, link);
     let step = planned_step(&steps::StopMaps, &words.get(), to_stop(&planned));
-    let mut spec = frame(world, &linked, Action::StopMaps, vec![step]);
+    let mut spec = frame(picture, &linked, Action::StopMaps, vec![step]);
     spec.losses = vec![format!(
         "Why: {}. Changes on either side from the stop of the maps until somebody starts them are not passed on, then or later.",
         messages::stop_cause(on_deletion)

@@ -11,18 +11,17 @@ use dualwrite_api::{
     DualWriteConnection, DualWriteConnectionStatus, DualWriteOperationSpec,
     DualWriteOperationStatus, Reason,
     conditions::{self, ConditionType},
-    connection::{FailureClass, IntegrationKind, MismatchPolicy, MixPolicy},
+    connection::{CredentialStatus, FailureClass, IntegrationKind, MismatchPolicy, MixPolicy},
     operation::{Action, IntegrationKey, MapState, Phase, PlannedStep, StepState, StepStatus},
 };
 use dualwrite_plan::{
-    assemble::{Decision, Effect},
-    checks::Preflight,
     decide::decide,
+    decision::{Decision, Effect},
     desired::Desired,
     maps::{ConnectionSetDetails, LinkDetails, MapVersion, TableMap},
     observed::{
         DataverseSays, Environment, Fact, FinanceOperationsReference, LinkFacts, LinkView,
-        Observed, Package, PackageState, Problem, Readiness, SpecEnvironment, Tenant,
+        Observed, Package, PackageState, Preflight, Problem, Readiness, SpecEnvironment, Tenant,
     },
     operation::{BackupView, Observations},
     verdict::Row,
@@ -68,6 +67,7 @@ pub fn start() -> Timestamp {
 pub struct Case {
     pub desired: Desired,
     pub observed: Observed,
+    pub credentials: Vec<CredentialStatus>,
     pub operations: Vec<KnownOperation>,
     pub rivals: Vec<Claim>,
     pub memory: DualWriteConnectionStatus,
@@ -295,6 +295,7 @@ impl Case {
                 details: no_details(),
                 preflight: Preflight::unread(&busy()),
             },
+            credentials: Vec::new(),
             operations: Vec::new(),
             rivals: Vec::new(),
             memory: DualWriteConnectionStatus::default(),
@@ -450,6 +451,7 @@ impl Case {
         let decision = decide(&World {
             desired: &self.desired,
             observed: &self.observed,
+            credentials: &self.credentials,
             operations: &self.operations,
             rivals: &self.rivals,
             memory: &self.memory,

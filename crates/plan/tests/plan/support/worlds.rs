@@ -9,11 +9,10 @@ use dualwrite_api::{
     operation::{Approval, MapState, Phase},
 };
 use dualwrite_plan::{
-    checks::Preflight,
     maps::{ConnectionSetDetails, LinkDetails, TableMap},
     observed::{
         DataverseSays, Environment, Fact, FinanceOperationsReference, LinkFacts, LinkView,
-        Observed, Package, PackageState, Problem, Readiness, SpecEnvironment, Tenant,
+        Observed, Package, PackageState, Preflight, Problem, Readiness, SpecEnvironment, Tenant,
     },
     world::{Claim, KnownOperation, after},
 };

@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::placing::carry_generation;
 use crate::{
-    checks,
     maps::TableMap,
-    mix,
+    messages,
     observed::{DataverseSays, Environment, Fact, Problem},
-    world::{Integration, Link, World, after},
+    picture::{Integration, Link, Mix, Picture, Setup},
+    world::{World, after},
 };
 use dualwrite_api::{
-    DualWriteConnectionStatus, conditions,
+    DualWriteConnectionStatus, Reason,
+    conditions::{self, ConditionType},
     connection::{
-        Application, Failure, FailureClass, MapAttention, Maps, ObservedDataverse,
+        Application, Check, Failure, FailureClass, MapAttention, Maps, ObservedDataverse,
         ObservedIntegration, ObservedLink, OperationSummary,
     },
     operation::{Action, MapState, Phase},
@@ -32,36 +32,35 @@ const LONGEST_ERROR: usize = 800;
 
 const DAY: Duration = Duration::from_hours(24);
 
-/// The parts of the status that say what was seen.
-pub(super) fn remember(world: &World<'_>) -> DualWriteConnectionStatus {
+/// The parts of the status that say what was seen. What was not seen in this pass stays as it was.
+pub(super) fn remember(picture: &Picture<'_>, checks: Vec<Check>) -> DualWriteConnectionStatus {
+    let world = picture.world;
     let mut status = world.memory.clone();
     status.observed_generation = Some(world.desired.generation);
     status
         .last_handled_reconcile_at
         .clone_from(&world.desired.reconcile_at);
+    status.credentials = world.credentials.to_vec();
     status.operation = newest(world);
-    remember_integration(world, &mut status);
+    status.checks = checks;
+    remember_integration(picture, &mut status);
     remember_dataverse(world, &mut status);
-    remember_link(world, &mut status);
-    remember_maps(world, &mut status);
-    remember_mix(world, &mut status);
-    remember_applications(world, &mut status);
-    status.checks = checks::judge(world);
-    carry_generation(&mut status.conditions, world.desired.generation);
+    remember_link(picture, &mut status);
+    remember_maps(picture, &mut status);
+    remember_mix(picture, &mut status);
+    remember_applications(picture, &mut status);
     status
 }
 
-fn remember_integration(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
-    let (Integration::Spec(environment) | Integration::Other(environment)) = world.integration()
+fn remember_integration(picture: &Picture<'_>, status: &mut DualWriteConnectionStatus) {
+    let (Integration::Spec(environment) | Integration::Other(environment)) = picture.integration
     else {
         return;
     };
-    let since = status
-        .observed
-        .integration
-        .as_ref()
+    let old = status.observed.integration.as_ref();
+    let since = old
         .filter(|old| crate::desired::same_id(&old.environment_id, &environment.id))
-        .map_or(world.now, |old| old.since);
+        .map_or(picture.world.now, |old| old.since);
     status.observed.integration = Some(integration_of(environment, since));
 }
 
@@ -98,8 +97,9 @@ fn remember_dataverse(world: &World<'_>, status: &mut DualWriteConnectionStatus)
 }
 
 /// A link that was seen stays in memory when it is seen no more: it is never made again by itself.
-fn remember_link(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
-    let Link::To(link) = world.link() else { return };
+fn remember_link(picture: &Picture<'_>, status: &mut DualWriteConnectionStatus) {
+    let Link::To(link) = picture.link else { return };
+    let world = picture.world;
     let old = world.memory.observed.link.as_ref();
     let same = world.seen_before(link);
     status.observed.link = Some(ObservedLink {
@@ -145,15 +145,15 @@ fn linked_by(world: &World<'_>, to: &str, same: Option<&ObservedLink>) -> Option
 }
 
 /// What the maps do. Of a link that is not there, or of which nothing is read, nothing is shown.
-fn remember_maps(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
-    match (world.link(), &world.observed.maps) {
+fn remember_maps(picture: &Picture<'_>, status: &mut DualWriteConnectionStatus) {
+    match (picture.link, &picture.world.observed.maps) {
         (Link::To(_), Fact::Known(maps)) => status.maps = Some(counted(maps)),
         // What was counted belongs to the link that was seen then.
-        (Link::To(link), Fact::Unknown(_)) if world.seen_before(link).is_none() => {
+        (Link::To(link), Fact::Unknown(_)) if picture.world.seen_before(link).is_none() => {
             status.maps = None;
         }
-        (Link::To(_) | Link::Unknown(_) | Link::NotSeen(_), _) => {}
-        (Link::NotObserved | Link::Refused(_) | Link::Absent, _) => status.maps = None,
+        (Link::To(_) | Link::Unknown(_) | Link::NotSeen(..), _) => {}
+        (Link::NotObserved | Link::Refused(_) | Link::Absent(_), _) => status.maps = None,
     }
 }
 
@@ -190,39 +190,35 @@ fn counted(maps: &[TableMap]) -> Maps {
 }
 
 /// When a mix of sandbox and production was told last; it is told again every day.
-fn remember_mix(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
-    let told = world.memory.mix_told_at;
-    status.mix_told_at = match (mix::says(world), told) {
-        (Some(_), Some(told)) if world.now < after(told, DAY) => Some(told),
-        (Some(_), _) => Some(world.now),
-        (None, told) => told.filter(|_| mix::may_hold_on(world)),
+fn remember_mix(picture: &Picture<'_>, status: &mut DualWriteConnectionStatus) {
+    let now = picture.world.now;
+    let told = status.mix_told_at;
+    status.mix_told_at = match picture.mix {
+        Mix::Seen { .. } => told.filter(|told| now < after(*told, DAY)).or(Some(now)),
+        Mix::Remembered => told,
+        Mix::None => None,
     };
 }
 
-fn remember_applications(world: &World<'_>, status: &mut DualWriteConnectionStatus) {
-    let Fact::Known(packages) = &world.observed.applications else {
+fn remember_applications(picture: &Picture<'_>, status: &mut DualWriteConnectionStatus) {
+    let Setup::Known(needed) = &picture.setup else {
         return;
     };
-    let needed = world.desired.applications.iter();
+    let needed = needed.iter();
     status.applications = needed
-        .map(|name| {
-            match packages
-                .iter()
-                .find(|package| package.name.eq_ignore_ascii_case(name))
-            {
-                Some(package) => Application {
-                    name: name.clone(),
-                    state: package.state.word().to_owned(),
-                    version: package.version.clone(),
-                    available_version: package.available_version.clone(),
-                    error: package.error.clone(),
-                },
-                None => Application {
-                    name: name.clone(),
-                    state: "NotListed".into(),
-                    ..Application::default()
-                },
-            }
+        .map(|needed| match needed.package {
+            Some(package) => Application {
+                name: needed.name.to_owned(),
+                state: package.state.word().to_owned(),
+                version: package.version.clone(),
+                available_version: package.available_version.clone(),
+                error: package.error.clone(),
+            },
+            None => Application {
+                name: needed.name.to_owned(),
+                state: "NotListed".into(),
+                ..Application::default()
+            },
         })
         .collect();
 }
@@ -237,28 +233,51 @@ pub(super) fn newest(world: &World<'_>) -> Option<OperationSummary> {
     })
 }
 
-/// The outage of reads, if there is one; its beginning is kept, so that an outage is one write.
-pub(super) fn failure(world: &World<'_>) -> Option<Failure> {
-    let problem = outage(world)?;
-    let generation = world.desired.generation;
-    let old = world
-        .memory
-        .failure
-        .as_ref()
-        .filter(|old| old.generation == generation);
-    Some(Failure {
-        since: old.map_or(world.now, |old| old.since),
-        class: problem.class,
-        generation,
-    })
+/// Reads that fail and heal by themselves. What a person must mend is said by its row instead.
+pub(super) struct Outage<'a> {
+    /// Since when, and in which generation; its beginning is kept, so that an outage is one write.
+    pub(super) failure: Failure,
+    /// The first read of this pass that failed.
+    problem: &'a Problem,
+    /// Whether it has lasted long enough to be said.
+    pub(super) is_said: bool,
+    /// Whether nothing that was seen before it is claimed any more.
+    pub(super) is_too_old: bool,
 }
 
-/// The first read of this pass that failed and heals by itself. What a person must mend is said by its row instead.
-pub(super) fn outage<'a>(world: &World<'a>) -> Option<&'a Problem> {
-    world.observed.problems().find(|problem| {
-        matches!(
-            problem.class,
-            FailureClass::Transient | FailureClass::Unexpected
-        )
-    })
+impl<'a> Outage<'a> {
+    pub(super) fn of(world: &World<'a>) -> Option<Self> {
+        let problem = world.observed.problems().find(|problem| {
+            matches!(
+                problem.class,
+                FailureClass::Transient | FailureClass::Unexpected
+            )
+        })?;
+        let generation = world.desired.generation;
+        let old = world.memory.failure.as_ref();
+        let since = old
+            .filter(|old| old.generation == generation)
+            .map_or(world.now, |old| old.since);
+        Some(Self {
+            failure: Failure {
+                since,
+                class: problem.class,
+                generation,
+            },
+            problem,
+            is_said: world.now >= after(since, world.desired.interval),
+            is_too_old: world.is_too_old(since),
+        })
+    }
+
+    /// The first error's message stays for as long as the outage lasts, so that an outage is one write.
+    pub(super) fn message(&self, world: &World<'_>) -> String {
+        let said = conditions::find(&world.memory.conditions, ConditionType::Reconciling);
+        let is_same = world.memory.failure.as_ref() == Some(&self.failure);
+        said.filter(|said| is_same && said.reason == Reason::Retrying.as_ref())
+            .map_or_else(
+                || messages::retrying(self.failure.since, self.problem),
+                |said| said.message.clone(),
+            )
+    }
 }

@@ -2,11 +2,11 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::{Effect, Event};
 use crate::{
+    decision::{Effect, Event},
     messages,
     operation::{self, changed_facts},
-    verdict::{Row, Verdict},
+    verdict::{Plans, Verdict},
     world::{KnownOperation, World},
 };
 use dualwrite_api::{
@@ -19,21 +19,19 @@ use dualwrite_api::{
 const HISTORY: usize = 10;
 
 /// At most one thing: create the operation that is asked for, or give up one that is not asked for any more.
-pub(super) fn effect(world: &World<'_>, row: Row, verdict: &Verdict) -> Option<Effect> {
-    // While somebody else's act is under way, or nothing can be read, a plan that waits goes on waiting.
-    if matches!(row, Row::Occupied | Row::CredentialsRefused) || verdict.keeps_plans {
-        return None;
-    }
+pub(super) fn effect(world: &World<'_>, verdict: &Verdict) -> Option<Effect> {
+    // Of a resource that is being deleted nothing is asked any more.
+    let wanted = match &verdict.plans {
+        Plans::Keep => return None,
+        Plans::Void => None,
+        Plans::Want(spec) => {
+            Some((operation::name(world, spec), spec.as_ref())).filter(|_| !world.desired.deleting)
+        }
+    };
     let own = world.own_operations();
     let unstarted = own
         .iter()
         .filter(|operation| operation.is_unstarted() && operation.deleted.is_none());
-    // Of a resource that is being deleted nothing is asked any more.
-    let wanted = verdict
-        .wants
-        .as_ref()
-        .filter(|_| !world.desired.deleting)
-        .map(|spec| (operation::name(world, spec), spec));
     let mut obsolete = unstarted.filter(|operation| {
         wanted.as_ref().is_none_or(|(name, spec)| {
             *name != operation.name
@@ -45,7 +43,7 @@ pub(super) fn effect(world: &World<'_>, row: Row, verdict: &Verdict) -> Option<E
         let message = messages::void(&why_void(
             world,
             operation,
-            wanted.map(|(_, spec)| spec),
+            wanted.as_ref().map(|(_, spec)| *spec),
             verdict.ready.reason,
         ));
         return Some(Effect::Void {
