@@ -30,7 +30,7 @@ impl Operator {
             .is_some_and(|kind| wanted(&kind))
     }
 
-    pub fn read(&self) -> ActObserved {
+    pub fn observe(&self) -> ActObserved {
         let is_reset = self.api.stored.spec.action == Action::Reset;
         let is_first = self.api.stored.is_unstarted();
         let integrated = if is_first || self.is_at(|kind| *kind == StepKind::Reset) {
