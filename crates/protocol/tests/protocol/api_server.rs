@@ -1,9 +1,4 @@
-//! An API server that holds one operation, in memory, and what it takes to run a pass against it.
-
-use std::{
-    pin::pin,
-    task::{Context, Poll, Waker},
-};
+//! An API server that holds one operation, in memory.
 
 use dualwrite_api::{
     ACT_FINALIZER, DualWriteOperation, DualWriteOperationStatus, operation::StepState,
@@ -32,29 +27,9 @@ impl CallError for Refused {
     }
 }
 
-/// What a call comes to. A process that has died never hears of it.
-pub async fn heard<T>(called: Result<T, Stop>) -> Result<T, Refused> {
-    match called {
-        Ok(answer) => Ok(answer),
-        Err(Stop::Refused(failure)) => Err(Refused(failure)),
-        Err(Stop::Died) => std::future::pending().await,
-    }
-}
-
-/// Runs a pass to its end, or to where its process dies: what is in memory is there at once, so only the dead wait.
-pub fn run<T>(pass: impl Future<Output = T>) -> Option<T> {
-    let mut context = Context::from_waker(Waker::noop());
-    match pin!(pass).poll(&mut context) {
-        Poll::Ready(outcome) => Some(outcome),
-        Poll::Pending => None,
-    }
-}
-
-/// What Microsoft's side answers. A process that has died never hears of it.
-pub async fn answer<T>(sent: Result<T, Stop>) -> T {
-    match heard(sent).await {
-        Ok(sent) => sent,
-        Err(refused) => panic!("{refused} is no answer of Microsoft's"),
+impl From<Refused> for Stop {
+    fn from(Refused(failure): Refused) -> Self {
+        Self::Refused(failure)
     }
 }
 

@@ -9,6 +9,7 @@
 )]
 
 mod api_server;
+mod in_memory;
 mod model;
 mod reset_support;
 #[path = "../../../plan/tests/plan/support/mod.rs"]
@@ -19,3 +20,4 @@ mod reset_act;
 mod reset_cells;
 mod reset_properties;
 mod stop_maps;
+mod trouble;

@@ -1,13 +1,12 @@
 //! A small model of Microsoft's side and of the API server, and an operator that dies in it.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use crate::api_server::{self, ApiServer, Refused, Stop, answer, heard};
-use crate::support::*;
+use crate::{
+    api_server::{ApiServer, Refused, Stop, new_intent},
+    in_memory::{self, World},
+    support::*,
+};
 use dualwrite_api::{
     DualWriteOperation, DualWriteOperationStatus,
     connection::FailureClass,
@@ -16,12 +15,9 @@ use dualwrite_api::{
 use dualwrite_plan::{
     observed::{Fact, LinkView, PackageState, Problem},
     operation::{Observations, Owner, RemoteState, Send, Sent, needs_finalizer},
-    world::{KnownOperation, Settings, after, between},
+    world::{KnownOperation, Settings, after},
 };
-use dualwrite_protocol::{
-    self as protocol, Again, Process,
-    shell::{Cluster, Runtime, Service},
-};
+use dualwrite_protocol::{Again, Process};
 use jiff::Timestamp;
 
 /// Where the process dies.
@@ -148,96 +144,83 @@ pub enum Flow {
     Dead,
 }
 
-struct InMemory<'a>(Mutex<&'a mut Model>);
-
-impl<'a> InMemory<'a> {
-    fn model(&self) -> MutexGuard<'_, &'a mut Model> {
-        self.0.lock().unwrap()
+impl World for Model {
+    fn now(&mut self) -> &mut Timestamp {
+        &mut self.now
     }
-}
 
-impl Cluster for InMemory<'_> {
-    type Error = Refused;
+    fn api(&self) -> &ApiServer {
+        &self.api
+    }
 
-    fn watched_owner(&self, _: &KnownOperation) -> Owner {
+    fn owner(&self) -> Owner {
         Owner::Present {
             suspended: false,
             reconcile_at: Some("then".into()),
         }
     }
 
-    fn watched_others(&self, _: &KnownOperation) -> Vec<KnownOperation> {
+    fn others(&self) -> Vec<KnownOperation> {
         Vec::new()
     }
 
-    async fn live_owner(&self, operation: &KnownOperation) -> Result<Owner, Refused> {
-        Ok(self.watched_owner(operation))
+    fn reach_api(&self) -> Result<(), Refused> {
+        Ok(())
     }
 
-    async fn live_operations(&self) -> Result<Vec<KnownOperation>, Refused> {
-        Ok(vec![self.model().api.stored.clone()])
-    }
-
-    async fn live_operation(
-        &self,
-        _: &KnownOperation,
-    ) -> Result<Option<DualWriteOperation>, Refused> {
-        Ok(self.model().api.get())
-    }
-
-    async fn hold(
-        &self,
+    fn hold(
+        &mut self,
         operation: &DualWriteOperation,
         held: bool,
-    ) -> Result<DualWriteOperation, Refused> {
-        let written = self.model().api.hold(operation, held);
-        heard(written).await
+    ) -> Result<DualWriteOperation, Stop> {
+        self.api.hold(operation, held)
     }
 
-    async fn write_status(
-        &self,
-        operation: &DualWriteOperation,
+    fn write_status(
+        &mut self,
+        read: &DualWriteOperation,
         status: &DualWriteOperationStatus,
-    ) -> Result<DualWriteOperation, Refused> {
-        let written = self.model().write_status(operation, status);
-        heard(written).await
+    ) -> Result<DualWriteOperation, Stop> {
+        let intent = new_intent(&self.api.stored.status, status);
+        let is_intent = intent.is_some();
+        self.begun = intent.or_else(|| self.begun.take());
+        let dies = match (is_intent, &self.begun) {
+            (true, _) => self.is_here() && self.dies(Crash::BeforeIntent),
+            (false, Some(_)) => self.is_here() && self.dies(Crash::AfterAnswer),
+            (false, None) => self.dies_polling(),
+        };
+        let is_final = status.phase.is_some_and(Phase::is_finished);
+        if dies || is_final && self.dies(Crash::BeforeFinalWrite) {
+            return Err(Stop::Died);
+        }
+        assert!(
+            !is_intent || self.api.finalizer,
+            "an intent without a finalizer"
+        );
+        let written = self.api.write_status(read, status)?;
+        if is_intent && self.is_here() && self.dies(Crash::AfterIntent) {
+            return Err(Stop::Died);
+        }
+        Ok(written)
     }
 
-    async fn tell(&self, _: &DualWriteOperation, _: &DualWriteOperationStatus) {}
-}
-
-impl Service for InMemory<'_> {
-    type Reach = ();
-
-    async fn read(&self, _: &KnownOperation) -> (Observations, Option<()>) {
-        (self.model().read(), Some(()))
+    fn read(&mut self) -> Observations {
+        let observed = self.observe();
+        self.looks = self.passes;
+        self.passes = self.passes.map(|passes| passes + 1);
+        observed
     }
 
-    async fn send(&self, (): &(), _: &KnownOperation, send: &Send) -> Sent {
-        let sent = self.model().send(send);
-        answer(sent).await
-    }
-}
-
-impl Runtime for InMemory<'_> {
-    fn now(&self) -> Timestamp {
-        self.model().now
-    }
-
-    fn uptime(&self) -> Duration {
-        between(start(), self.model().now)
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        let mut model = self.model();
-        model.now = after(model.now, duration);
-    }
-
-    async fn alone<T: std::marker::Send>(
-        &self,
-        work: impl Future<Output = T> + std::marker::Send,
-    ) -> T {
-        work.await
+    fn send(&mut self, send: &Send) -> Result<Sent, Stop> {
+        assert!(self.now < send.before);
+        let sent = self.receive(&send.step, send.before);
+        if self.is_here() {
+            self.passes = Some(0);
+            if self.dies(Crash::AfterReceipt) {
+                return Err(Stop::Died);
+            }
+        }
+        Ok(sent)
     }
 }
 
@@ -281,7 +264,7 @@ impl Model {
         }
     }
 
-    pub fn read(&self) -> Observations {
+    pub fn observe(&self) -> Observations {
         let failing = matches!((self.cell.reads, self.passes), (Reads::Fail(most), Some(passes)) if passes < most);
         let lag = match self.cell.reads {
             Reads::Lag(lag) => seconds(lag),
@@ -422,52 +405,11 @@ impl Model {
         self.begun.as_ref().is_some_and(|step| self.targets(step))
     }
 
-    fn write_status(
-        &mut self,
-        read: &DualWriteOperation,
-        status: &DualWriteOperationStatus,
-    ) -> Result<DualWriteOperation, Stop> {
-        let intent = api_server::new_intent(&self.api.stored.status, status);
-        let is_intent = intent.is_some();
-        self.begun = intent.or_else(|| self.begun.take());
-        let dies = match (is_intent, &self.begun) {
-            (true, _) => self.is_here() && self.dies(Crash::BeforeIntent),
-            (false, Some(_)) => self.is_here() && self.dies(Crash::AfterAnswer),
-            (false, None) => self.dies_polling(),
-        };
-        let is_final = status.phase.is_some_and(Phase::is_finished);
-        if dies || is_final && self.dies(Crash::BeforeFinalWrite) {
-            return Err(Stop::Died);
-        }
-        assert!(
-            !is_intent || self.api.finalizer,
-            "an intent without a finalizer"
-        );
-        let written = self.api.write_status(read, status)?;
-        if is_intent && self.is_here() && self.dies(Crash::AfterIntent) {
-            return Err(Stop::Died);
-        }
-        Ok(written)
-    }
-
-    fn send(&mut self, send: &Send) -> Result<Sent, Stop> {
-        assert!(self.now < send.before);
-        let sent = self.receive(&send.step, send.before);
-        if self.is_here() {
-            self.passes = Some(0);
-            if self.dies(Crash::AfterReceipt) {
-                return Err(Stop::Died);
-            }
-        }
-        Ok(sent)
-    }
-
     pub fn pass(&mut self) -> Flow {
         let began = self.deaths;
-        self.looks = self.passes;
-        self.passes = self.passes.map(|passes| passes + 1);
         self.begun = None;
-        let again = self.attempt();
+        let (process, settings) = (Arc::clone(&self.process), self.settings.clone());
+        let again = in_memory::pass(self, &process, &settings);
         // A pass that writes nothing can be died in as well.
         let is_dead = self.deaths > began || self.begun.is_none() && self.dies_polling();
         if is_dead {
@@ -479,15 +421,6 @@ impl Model {
             Some(Again::OnTrigger) | None => panic!("nothing wakes it: {:#?}", self.api.stored),
         }
         Flow::On
-    }
-
-    fn attempt(&mut self) -> Option<Again> {
-        let operation = self.api.get()?;
-        let process = Arc::clone(&self.process);
-        let settings = self.settings.clone();
-        let shell = InMemory(Mutex::new(self));
-        let pass = protocol::pass(&shell, &process, &settings, &operation);
-        api_server::run(pass)?.ok()
     }
 
     pub fn phase(&self) -> Option<Phase> {

@@ -5,7 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
 };
 
-use super::{ANSWERS, Answer, Behaviour, Event, Operator, When, hours, minutes, seconds};
+use super::{ANSWERS, Answer, Behaviour, Event, Operator, TROUBLE, When, hours, minutes, seconds};
 use dualwrite_plan::{operation::Owner, world::KnownOperation};
 
 /// What is run through every cell.
@@ -87,6 +87,18 @@ impl Scenario {
             }
         }
         cells
+    }
+
+    /// Each write, and whatever the API server may do with it.
+    pub fn trouble(&self) -> Vec<Cell> {
+        let (writes, _) = self.size();
+        let each = (0..writes).flat_map(|number| {
+            TROUBLE.map(|(when, event)| Cell {
+                answers: Vec::new(),
+                events: vec![(when(number), event)],
+            })
+        });
+        each.collect()
     }
 
     /// Each of these events before and after each write, alone and with a request whose answer is lost.

@@ -47,6 +47,8 @@ pub enum Event {
     Delayed,
     /// The API server does not answer for so long. After a write: that was taken.
     Away(Duration),
+    /// The operator's copy of the operation stays for so long what it is now.
+    Stale(Duration),
 }
 
 /// Whatever becomes of the connection and of the operation.
@@ -78,16 +80,17 @@ pub const MOVES: [Event; 13] = [
 ];
 
 /// Whatever the API server does with a write that may be tried again.
-pub const TROUBLE: [(bool, Event); 9] = [
-    (false, Event::Answered(Failure::Conflict)),
-    (true, Event::Answered(Failure::Conflict)),
-    (false, Event::Answered(Failure::RefusedForNow)),
-    (false, Event::Answered(Failure::Uncertain)),
-    (true, Event::Answered(Failure::Uncertain)),
-    (false, Event::Delayed),
-    (false, Event::Away(seconds(4))),
-    (true, Event::Away(seconds(4))),
-    (false, Event::Away(minutes(5))),
+pub const TROUBLE: [(fn(usize) -> When, Event); 10] = [
+    (When::Before, Event::Answered(Failure::Conflict)),
+    (When::After, Event::Answered(Failure::Conflict)),
+    (When::Before, Event::Answered(Failure::RefusedForNow)),
+    (When::Before, Event::Answered(Failure::Uncertain)),
+    (When::After, Event::Answered(Failure::Uncertain)),
+    (When::Before, Event::Delayed),
+    (When::Before, Event::Away(seconds(4))),
+    (When::After, Event::Away(seconds(4))),
+    (When::Before, Event::Stale(minutes(4))),
+    (When::After, Event::Stale(minutes(4))),
 ];
 
 /// When: before or after this write, counted from 0.
@@ -178,6 +181,10 @@ impl Operator {
             }
             Event::BackupAltered => {}
             Event::Blind(long) => self.service.behaviour.blind = Some((now, after(now, long))),
+            Event::Stale(long) => {
+                let copy = self.api.get();
+                self.stale = copy.map(|copy| (after(now, long), copy));
+            }
             Event::Answered(failure) => return Err(Stop::Refused(failure)),
             Event::Delayed => {
                 self.is_delaying = true;

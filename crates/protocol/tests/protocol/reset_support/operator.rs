@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
-    Answer, Begun, Behaviour, Change, Event, InMemory, Mutation, Service, When, Write, after,
-    hours, minutes, present, start,
+    Answer, Begun, Behaviour, Change, Event, Mutation, Service, When, Write, after, hours, minutes,
+    present, start,
 };
-use crate::api_server::{self, ApiServer};
+use crate::{api_server::ApiServer, in_memory};
 use dualwrite_api::{
     DualWriteOperation,
     operation::{Phase, StepState},
@@ -16,7 +16,7 @@ use dualwrite_plan::{
     operation::{BackupView, Owner, needs_finalizer},
     world::{KnownOperation, Settings},
 };
-use dualwrite_protocol::{self as protocol, Again, Process};
+use dualwrite_protocol::{Again, Process};
 use jiff::Timestamp;
 
 pub struct Operator {
@@ -25,6 +25,10 @@ pub struct Operator {
     pub api: ApiServer,
     /// Another operation that the watches have not shown yet.
     pub unwatched: Option<KnownOperation>,
+    /// What the watches still show of the connection.
+    pub shown_owner: Option<Owner>,
+    /// What they still show of the operation, and how long.
+    pub stale: Option<(Timestamp, DualWriteOperation)>,
     pub backup: BackupView,
     pub owner: Owner,
     pub suspended_until: Option<Timestamp>,
@@ -54,6 +58,8 @@ impl Operator {
             now: start(),
             api: ApiServer::new(operation, finalizer),
             unwatched: None,
+            shown_owner: None,
+            stale: None,
             backup: BackupView::Missing,
             owner: present(),
             suspended_until: None,
@@ -104,7 +110,8 @@ impl Operator {
         self.service.settle(self.now);
         self.surprised = false;
         let begun = self.begun.take();
-        let again = self.attempt();
+        let (process, settings) = (Arc::clone(&self.process), self.settings.clone());
+        let again = in_memory::pass(self, &process, &settings);
         self.begun = begun;
         self.now = match again {
             Some(Again::OnChange) => self.now,
@@ -112,16 +119,6 @@ impl Operator {
             Some(Again::OnTrigger) => after(self.now, minutes(1)),
             None => after(self.now, Duration::from_millis(200)),
         };
-    }
-
-    /// One pass of the protocol; `None`: it was dropped, or its process has died.
-    fn attempt(&mut self) -> Option<Again> {
-        let operation = self.api.get()?;
-        let process = Arc::clone(&self.process);
-        let settings = self.settings.clone();
-        let shell = InMemory::new(self);
-        let pass = protocol::pass(&shell, &process, &settings, &operation);
-        api_server::run(pass)?.ok()
     }
 
     /// Until it has ended, is gone, or time is up.

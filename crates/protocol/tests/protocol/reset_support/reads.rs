@@ -18,7 +18,7 @@ fn not_read() -> Problem {
 }
 
 impl Operator {
-    pub fn read(&self) -> Observations {
+    pub fn observe(&self) -> Observations {
         let reads = reads(&self.api.stored);
         let mut observed = Observations {
             began: self.now,

@@ -1,18 +1,16 @@
-//! What the protocol meets: the operator's own state, as an API server, as Microsoft's side and as the time.
+//! What the protocol meets: the operator's own state, with whatever happens before and after each write.
 
-use std::{
-    sync::{Mutex, MutexGuard},
-    time::Duration,
+use super::{Answer, Operator, When, answered};
+use crate::{
+    api_server::{ApiServer, Refused, Stop, new_intent},
+    in_memory::World,
 };
-
-use super::{Answer, Operator, When, after, answered, start};
-use crate::api_server::{Refused, Stop, answer, heard, new_intent};
 use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus};
 use dualwrite_plan::{
     operation::{Observations, Owner, Send, Sent, needs_finalizer},
-    world::{KnownOperation, between},
+    world::KnownOperation,
 };
-use dualwrite_protocol::shell::{Cluster, Failure, Runtime, Service};
+use dualwrite_protocol::shell::Failure;
 use jiff::Timestamp;
 
 /// One thing that was written.
@@ -38,110 +36,34 @@ pub struct Begun {
     request: Option<usize>,
 }
 
-pub struct InMemory<'a>(Mutex<&'a mut Operator>);
-
-impl<'a> InMemory<'a> {
-    pub const fn new(operator: &'a mut Operator) -> Self {
-        Self(Mutex::new(operator))
+impl World for Operator {
+    fn now(&mut self) -> &mut Timestamp {
+        &mut self.now
     }
 
-    fn operator(&self) -> MutexGuard<'_, &'a mut Operator> {
-        self.0.lock().unwrap()
-    }
-}
-
-impl Cluster for InMemory<'_> {
-    type Error = Refused;
-
-    fn watched_owner(&self, _: &KnownOperation) -> Owner {
-        self.operator().owner.clone()
+    fn api(&self) -> &ApiServer {
+        &self.api
     }
 
-    fn watched_others(&self, _: &KnownOperation) -> Vec<KnownOperation> {
-        Vec::new()
+    fn owner(&self) -> Owner {
+        self.owner.clone()
     }
 
-    async fn live_owner(&self, _: &KnownOperation) -> Result<Owner, Refused> {
-        let operator = self.operator();
-        operator.reach_api()?;
-        Ok(operator.owner.clone())
+    fn watched(&self) -> Option<DualWriteOperation> {
+        match &self.stale {
+            Some((until, copy)) if self.now < *until => Some(copy.clone()),
+            _ => self.api.get(),
+        }
     }
 
-    async fn live_operations(&self) -> Result<Vec<KnownOperation>, Refused> {
-        let operator = self.operator();
-        operator.reach_api()?;
-        let others = operator.unwatched.iter().cloned();
-        Ok(others.chain([operator.api.stored.clone()]).collect())
+    fn watched_owner(&self) -> Owner {
+        self.shown_owner.as_ref().unwrap_or(&self.owner).clone()
     }
 
-    async fn live_operation(
-        &self,
-        _: &KnownOperation,
-    ) -> Result<Option<DualWriteOperation>, Refused> {
-        let operator = self.operator();
-        operator.reach_api()?;
-        Ok(operator.api.get())
+    fn others(&self) -> Vec<KnownOperation> {
+        self.unwatched.iter().cloned().collect()
     }
 
-    async fn hold(
-        &self,
-        operation: &DualWriteOperation,
-        held: bool,
-    ) -> Result<DualWriteOperation, Refused> {
-        let change = Change::Finalizer(held);
-        let written = self.operator().write(operation, &change);
-        heard(written).await
-    }
-
-    async fn write_status(
-        &self,
-        operation: &DualWriteOperation,
-        status: &DualWriteOperationStatus,
-    ) -> Result<DualWriteOperation, Refused> {
-        let change = Change::Status(Box::new(status.clone()));
-        let written = self.operator().write(operation, &change);
-        heard(written).await
-    }
-
-    async fn tell(&self, _: &DualWriteOperation, _: &DualWriteOperationStatus) {}
-}
-
-impl Service for InMemory<'_> {
-    type Reach = ();
-
-    async fn read(&self, _: &KnownOperation) -> (Observations, Option<()>) {
-        (self.operator().read(), Some(()))
-    }
-
-    async fn send(&self, (): &(), _: &KnownOperation, send: &Send) -> Sent {
-        let sent = self.operator().send(send);
-        answer(sent).await
-    }
-}
-
-impl Runtime for InMemory<'_> {
-    fn now(&self) -> Timestamp {
-        self.operator().now
-    }
-
-    fn uptime(&self) -> Duration {
-        between(start(), self.operator().now)
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        let mut operator = self.operator();
-        operator.now = after(operator.now, duration);
-    }
-
-    async fn alone<T: std::marker::Send>(
-        &self,
-        work: impl Future<Output = T> + std::marker::Send,
-    ) -> T {
-        work.await
-    }
-}
-
-impl Operator {
     fn reach_api(&self) -> Result<(), Refused> {
         match self.away_until {
             Some(until) if self.now < until => Err(Refused(Failure::Uncertain)),
@@ -149,20 +71,55 @@ impl Operator {
         }
     }
 
+    fn hold(
+        &mut self,
+        operation: &DualWriteOperation,
+        held: bool,
+    ) -> Result<DualWriteOperation, Stop> {
+        self.write(operation, &Change::Finalizer(held))
+    }
+
+    fn write_status(
+        &mut self,
+        operation: &DualWriteOperation,
+        status: &DualWriteOperationStatus,
+    ) -> Result<DualWriteOperation, Stop> {
+        self.write(operation, &Change::Status(Box::new(status.clone())))
+    }
+
+    fn read(&mut self) -> Observations {
+        self.observe()
+    }
+
+    /// Sends a request, unless its time is over.
+    fn send(&mut self, send: &Send) -> Result<Sent, Stop> {
+        if self.now >= send.before {
+            return Ok(answered(Answer::NotSent, None));
+        }
+        let number = self.journal.len();
+        let begun = self.begun.as_mut().expect("no intent was written");
+        assert_eq!(begun.step, send.step, "another intent was written");
+        begun.request = Some(number);
+        let sent = self.receive(send);
+        self.happen(When::Received(number))?;
+        Ok(sent)
+    }
+}
+
+impl Operator {
     fn write(
         &mut self,
         read: &DualWriteOperation,
         change: &Change,
     ) -> Result<DualWriteOperation, Stop> {
-        self.reach_api()
-            .map_err(|Refused(failure)| Stop::Refused(failure))?;
+        self.reach_api()?;
+        let number = self.writes.len();
+        let what = self.name(change);
+        self.writes.push(what);
         if let Some((read, change)) = self.delayed.take() {
             // It may come too late; nobody hears what becomes of it.
             let _ = self.apply(&read, &change);
         }
-        let number = self.writes.len();
-        let what = self.name(change);
-        self.writes.push(what);
         let happened = self.happen(When::Before(number));
         if std::mem::take(&mut self.is_delaying) {
             self.delayed = Some((read.clone(), change.clone()));
@@ -210,19 +167,5 @@ impl Operator {
             Some(begun) => Write::Outcome(begun.step.clone()),
             None => Write::Status,
         }
-    }
-
-    /// Sends a request, unless its time is over.
-    fn send(&mut self, send: &Send) -> Result<Sent, Stop> {
-        if self.now >= send.before {
-            return Ok(answered(Answer::NotSent, None));
-        }
-        let number = self.journal.len();
-        let begun = self.begun.as_mut().expect("no intent was written");
-        assert_eq!(begun.step, send.step, "another intent was written");
-        begun.request = Some(number);
-        let sent = self.receive(send);
-        self.happen(When::Received(number))?;
-        Ok(sent)
     }
 }
