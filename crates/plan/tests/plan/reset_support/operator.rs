@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::transitions;
+
 use super::{Behaviour, OLD, SET, Service, THIRD, hours, minutes, seconds, start};
 use dualwrite_api::{
     DualWriteOperationStatus, Reason,
@@ -387,6 +389,7 @@ impl Operator {
             settings: &settings,
         };
         let mut next = advance(&act);
+        transitions::check(&self.stored.status, &next);
         if let Some(send) = next.send.clone() {
             next = self.send(&act, version, &next, &send)?;
         } else {
@@ -443,6 +446,7 @@ impl Operator {
             answered(Answer::NotSent, None)
         };
         let outcome = after_sending(act, next.status.clone(), send, &sent);
+        transitions::check(&next.status, &outcome);
         // Whatever else has changed does not matter, as long as the intent is still ours.
         if self.stored.status == next.status {
             let what = Write::Outcome(send.step.clone());

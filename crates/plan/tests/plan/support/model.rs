@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::support::*;
+use crate::transitions;
 use dualwrite_api::{
     connection::FailureClass,
     operation::{Action, Phase, StepState},
@@ -323,6 +324,7 @@ impl Model {
             settings: &settings,
         };
         let mut next = advance(&act);
+        transitions::check(&self.stored.status, &next);
         let passes = self.passes;
         self.passes = passes.map(|passes| passes + 1);
         if let Some(send) = next.send.clone() {
@@ -346,7 +348,9 @@ impl Model {
                     return Flow::Dead;
                 }
             }
-            next = after_sending(&act, next.status, &send, &sent);
+            let outcome = after_sending(&act, next.status.clone(), &send, &sent);
+            transitions::check(&next.status, &outcome);
+            next = outcome;
             if here && self.dies(Crash::AfterAnswer) {
                 return Flow::Dead;
             }

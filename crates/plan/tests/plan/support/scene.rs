@@ -1,6 +1,7 @@
 //! One act, and what it sees.
 
 use crate::support::*;
+use crate::transitions;
 use dualwrite_api::operation::Phase;
 use dualwrite_plan::{
     observed::{Fact, LinkView, Package, PackageState},
@@ -74,7 +75,9 @@ impl Scene {
     }
 
     pub fn next(&self) -> Next {
-        advance(&self.act())
+        let next = advance(&self.act());
+        transitions::check(&self.operation.status, &next);
+        next
     }
 
     pub fn wait(&self) -> Option<u64> {
@@ -86,7 +89,9 @@ impl Scene {
     pub fn sent(mut self, sent: &Sent) -> Self {
         let next = self.next();
         let send = next.send.expect("it wants to send");
-        self.operation.status = after_sending(&self.act(), next.status, &send, sent).status;
+        let sent = after_sending(&self.act(), next.status.clone(), &send, sent);
+        transitions::check(&next.status, &sent);
+        self.operation.status = sent.status;
         self
     }
 
