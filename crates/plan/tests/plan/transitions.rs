@@ -167,7 +167,7 @@ fn an_answer_to_a_request_that_was_not_intended_changes_nothing() {
     let send = intended.send.unwrap();
     let mut pending = intended.status;
     pending.steps[0].state = StepState::Pending;
-    let situation = scene.act();
+    let situation = scene.situation();
     for sent in [
         Sent::Accepted { remote_id: None },
         Sent::Lost(down()),

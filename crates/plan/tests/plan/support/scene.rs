@@ -62,7 +62,7 @@ impl Scene {
         self.with(|scene| scene.observed.link = link)
     }
 
-    pub fn act(&self) -> Situation<'_> {
+    pub fn situation(&self) -> Situation<'_> {
         Situation {
             operation: &self.operation,
             observed: &self.observed,
@@ -75,7 +75,7 @@ impl Scene {
     }
 
     pub fn next(&self) -> Next {
-        let next = advance(&self.act());
+        let next = advance(&self.situation());
         transitions::check(&self.operation.status, &next);
         next
     }
@@ -89,7 +89,7 @@ impl Scene {
     pub fn sent(mut self, sent: &Sent) -> Self {
         let next = self.next();
         let send = next.send.expect("it wants to send");
-        let sent = after_sending(&self.act(), next.status.clone(), &send, sent);
+        let sent = after_sending(&self.situation(), next.status.clone(), &send, sent);
         transitions::check(&next.status, &sent);
         self.operation.status = sent.status;
         self
