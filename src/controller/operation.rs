@@ -20,11 +20,13 @@ use super::{
     report::{self, WriteError},
     watch,
 };
-use dualwrite_api::{DualWriteConnection, DualWriteOperation, Reason, operation::Access};
+use dualwrite_api::{
+    DualWriteConnection, DualWriteOperation, DualWriteOperationStatus, Reason, operation::Access,
+};
 use dualwrite_plan::{
     decision::Event,
     messages,
-    operation::{Observations, Send, Sent, reads},
+    operation::{Next, Observations, Send, Sent, reads},
     world::{KnownOperation, between},
 };
 use dualwrite_protocol::{
@@ -128,6 +130,20 @@ impl Service for Context {
 impl Runtime for Context {
     fn now(&self) -> Timestamp {
         super::now()
+    }
+
+    fn worked_out(&self, operation: &KnownOperation, _: &DualWriteOperationStatus, next: &Next) {
+        for told in &next.transitions {
+            let (step, from, event) = (&told.step, told.from, told.event);
+            match told.to {
+                Some(to) => {
+                    tracing::info!(operation = operation.name, step, %from, %event, %to, "a step goes on")
+                }
+                None => {
+                    tracing::error!(operation = operation.name, step, %from, %event, "this must not happen to a step")
+                }
+            }
+        }
     }
 
     fn uptime(&self) -> Duration {

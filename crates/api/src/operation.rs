@@ -587,7 +587,7 @@ impl StepStatus {
 }
 
 /// How far a step is.
-#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Copy, Debug, PartialEq, Eq, strum::Display)]
 pub enum StepState {
     /// Nothing was done yet.
     Pending,

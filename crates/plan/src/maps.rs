@@ -122,6 +122,14 @@ fn key(map: &PlannedMap) -> impl Ord + '_ {
     )
 }
 
+/// The names of maps, each once, in order.
+pub fn names<'m>(maps: impl Iterator<Item = &'m TableMap>) -> Vec<String> {
+    let mut names: Vec<String> = maps.map(|map| map.name.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// The maps in the order in which they are started, each name once: each wave needs only maps of earlier ones. Maps that wait for each
 /// other in a circle come last, together: somebody has to be first.
 pub fn waves<'a>(maps: impl IntoIterator<Item = &'a PlannedMap>) -> Vec<Vec<&'a PlannedMap>> {

@@ -72,6 +72,7 @@ pub async fn pass<S: Shell>(
         others: &shell.watched_others(&known),
     };
     let next = operation::advance(&pass.situation());
+    shell.worked_out(&known, &known.status, &next);
     match (next.send.clone(), reach) {
         (Some(send), Some(reach)) => Box::pin(pass.begin(operation, &reach, next, &send)).await,
         // Nothing is sent without having been read, so without a reach there is no request.
@@ -135,6 +136,7 @@ impl<S: Shell> Pass<'_, S> {
             .note_sending(&self.known.uid, &step.name, step.attempt);
         let sent = self.shell.send(reach, self.known, send).await;
         let next = operation::after_sending(&self.situation(), intent.clone(), send, &sent);
+        self.shell.worked_out(self.known, &intent, &next);
         let written = self.record_outcome(written, &intent, &next.status).await;
         // Only now, so that nothing stands between an intent and its request; compared with what was before the intent,
         // which itself may be the beginning of the operation.

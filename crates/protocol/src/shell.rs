@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus};
 use dualwrite_plan::{
-    operation::{Observations, Owner, Send as Sending, Sent},
+    operation::{Next, Observations, Owner, Send as Sending, Sent},
     world::KnownOperation,
 };
 use jiff::Timestamp;
@@ -125,6 +125,14 @@ pub trait Runtime: Sync {
 
     /// How long the process runs; nothing that is done to the clock of the machine changes it.
     fn uptime(&self) -> Duration;
+
+    /// Is told what has happened to the steps of an operation. Nothing is decided by it.
+    fn worked_out(
+        &self,
+        operation: &KnownOperation,
+        before: &DualWriteOperationStatus,
+        next: &Next,
+    );
 
     /// Waits.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;

@@ -248,6 +248,10 @@ pub enum Sent {
 // ---- what is to be read ----
 
 /// What a pass has to read. Whatever is not asked for is unknown to it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "it is a set: each says whether one thing is read"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
     /// Whether Power Platform integration still joins host and target.

@@ -1,27 +1,23 @@
 //! The plans of operations, the names that make them one operation, and whether they are still asked for.
 
+mod frame;
 mod reset;
 
 pub use reset::{ResetFacts, is_automatic, reset, stop_maps};
 
+use frame::{frame, planned_step};
 use sha2::{Digest, Sha256};
 
-use super::steps::{self, Step};
+use super::steps;
 use crate::{
-    desired::Desired,
-    messages::PlanWords,
-    observed::Environment,
-    picture::{Link, Picture},
-    world::World,
+    desired::Desired, messages::PlanWords, observed::Environment, picture::Picture, world::World,
 };
 use dualwrite_api::{
     DualWriteOperationSpec,
     connection::{
         ApprovalPolicy, LinkMethod, MismatchPolicy, MixPolicy, Mode, SetupMethod, StartMaps,
     },
-    operation::{
-        Access, Action, Approval, ConnectionReference, Options, PlannedStep, ReliesOn, Target,
-    },
+    operation::{Action, Approval, ConnectionReference},
     values,
 };
 
@@ -64,69 +60,6 @@ fn words<'a>(world: &World<'a>, environment: &'a Environment) -> PlanWords<'a> {
         host: &world.desired.host,
         to_name: &environment.name,
         ..PlanWords::default()
-    }
-}
-
-fn planned_step(step: &dyn Step, words: &PlanWords<'_>, maps: Vec<String>) -> PlannedStep {
-    let (what, usually_takes) = step.words(words, maps.len());
-    PlannedStep {
-        name: step.name(),
-        what,
-        maps,
-        destructive: step.is_point_of_no_return(),
-        needs_person: step.is_by_person(),
-        usually_takes: usually_takes.into(),
-    }
-}
-
-fn frame(
-    picture: &Picture<'_>,
-    environment: &Environment,
-    action: Action,
-    steps: Vec<PlannedStep>,
-) -> DualWriteOperationSpec {
-    let desired = picture.world.desired;
-    DualWriteOperationSpec {
-        action,
-        connection: ConnectionReference {
-            name: desired.name.clone(),
-            uid: desired.uid.clone(),
-            generation: desired.generation,
-        },
-        finance_operations_host: desired.host.clone(),
-        target: Target {
-            environment_id: environment.id.clone(),
-            environment_name: environment.name.clone(),
-            dataverse_url: environment
-                .dataverse_url
-                .clone()
-                .unwrap_or_default()
-                .trim_end_matches('/')
-                .to_owned(),
-            domain_name: environment.domain_name.clone(),
-        },
-        access: Access {
-            cloud: desired.cloud,
-            finance_operations_url: desired.finance_operations_url.clone(),
-            credentials: desired.credentials.clone(),
-            dual_write_service: desired.dual_write_service.clone(),
-        },
-        relies_on: ReliesOn {
-            integration: environment.id.clone(),
-            link: match picture.link {
-                Link::NotObserved => "NotObserved".into(),
-                Link::To(link) => link.environment_id.clone(),
-                Link::Refused(_) | Link::Unknown(_) | Link::NotSeen(..) | Link::Absent(_) => {
-                    "NotLinked".into()
-                }
-            },
-            ..ReliesOn::default()
-        },
-        steps,
-        losses: Vec::new(),
-        timeout: String::new(),
-        options: Options::default(),
-        approval: Approval::NotRequired,
     }
 }
 

@@ -398,7 +398,7 @@ fn whoever_asks_an_act_to_wait_is_obeyed() {
         let scene = Scene::setup();
         let next = scene.next();
         let next = after_sending(
-            &scene.act(),
+            &scene.situation(),
             next.status,
             &next.send.unwrap(),
             &Sent::Refused(problem),

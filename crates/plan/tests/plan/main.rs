@@ -11,6 +11,9 @@
 
 mod support;
 
+#[path = "support/coverage.rs"]
+#[allow(dead_code)] // the tests of the protocol count the cells
+mod coverage;
 #[path = "support/scene.rs"]
 mod scene;
 #[path = "support/worlds.rs"]
@@ -34,3 +37,4 @@ mod rows_reset;
 mod rows_setup;
 mod rows_sources;
 mod rows_time;
+mod transitions;

@@ -7,10 +7,13 @@ use std::{
     time::Duration,
 };
 
-use crate::api_server::{ApiServer, Refused, Stop};
+use crate::{
+    api_server::{ApiServer, Refused, Stop},
+    coverage,
+};
 use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus};
 use dualwrite_plan::{
-    operation::{Observations, Owner, Send as Sending, Sent},
+    operation::{Next, Observations, Owner, Send as Sending, Sent},
     world::{KnownOperation, Settings, after, between},
 };
 use dualwrite_protocol::{
@@ -171,6 +174,10 @@ impl<W: World> Service for InMemory<'_, W> {
 impl<W: World> Runtime for InMemory<'_, W> {
     fn now(&self) -> Timestamp {
         *self.world().now()
+    }
+
+    fn worked_out(&self, _: &KnownOperation, before: &DualWriteOperationStatus, next: &Next) {
+        coverage::check(before, next);
     }
 
     fn uptime(&self) -> Duration {

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{frame, planned_step};
+use super::frame::{frame, planned_step};
 use crate::{
     maps::{self, ConnectionSetDetails, TableMap},
     messages::{self, PlanWords},

@@ -13,7 +13,7 @@ use crate::{
     operation::{
         event::Event,
         model::{Next, Record},
-        steps::{Solution, Step, Verify, names},
+        steps::{Solution, Step, Verify},
     },
     world::after,
 };
@@ -140,7 +140,7 @@ fn restored(mut pass: Pass<'_>, maps: &[TableMap]) -> Next {
         .filter(|planned| !is_back(planned))
         .partition(|planned| planned.solution.is_some());
     note_promised(&mut pass, &promised);
-    let laggards = names(Verify.unreached(pass.situation, maps).into_iter());
+    let laggards = maps::names(Verify.unreached(pass.situation, maps).into_iter());
     let lost: Vec<&str> = lost.iter().map(|map| map.name.as_str()).collect();
     let head = &pass.progress.head;
     let forced = forced(&pass);

@@ -124,14 +124,12 @@ fn ask(mut at: AtStep<'_>, shown: Option<&str>) -> Next {
         at.pass.tell(obstacle);
         return at.pass.soon();
     }
-    match asking {
-        Some(asking) => intend(at, asking),
-        // There is nothing to ask for yet, or only something to look at.
-        None => {
-            at.pass.begin();
-            at.wait_a_little()
-        }
+    if let Some(asking) = asking {
+        return intend(at, asking);
     }
+    // There is nothing to ask for yet, or only something to look at.
+    at.pass.begin();
+    at.wait_a_little()
 }
 
 /// Whether a step is over without another try: it was refused for now until its time was over, or there is nothing to ask

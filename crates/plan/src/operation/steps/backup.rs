@@ -1,27 +1,19 @@
 //! Writes down what a reset takes away.
 
-use super::{About, Asking, At, Failure, Repeat, Step, Target, named, reads_maps};
+use super::step::{About, Asking, At, Failure, Repeat, Step, Target, reads_maps};
 use crate::{
     backup,
     messages::{self, PlanWords},
     operation::model::{BackupView, Reads, Request},
 };
-use dualwrite_api::{
-    Reason,
-    operation::{Action, Phase},
-};
+use dualwrite_api::{Reason, operation::Phase};
 
 /// How often a backup is written at the most, if it is gone again right before the reset, or its time is over.
 pub(super) const MOST_BACKUPS: u32 = 5;
 
 /// Writes down what a reset takes away.
+#[derive(Default)]
 pub struct Backup;
-
-impl Backup {
-    pub(super) fn parse(action: Action, name: &str) -> Option<Box<dyn Step>> {
-        named(action, name, Self)
-    }
-}
 
 impl Step for Backup {
     fn name(&self) -> String {

@@ -1,17 +1,11 @@
 //! A person does it; it is shown in the plan and never done by the operator.
 
-use super::{At, Step, Target, named, reads_maps};
-use crate::{messages::PlanWords, operation::model::Reads};
-use dualwrite_api::operation::Action;
+use super::step::Step;
+use crate::messages::PlanWords;
 
 /// A person does it.
+#[derive(Default)]
 pub struct ByPerson;
-
-impl ByPerson {
-    pub(super) fn parse(action: Action, name: &str) -> Option<Box<dyn Step>> {
-        named(action, name, Self)
-    }
-}
 
 impl Step for ByPerson {
     fn name(&self) -> String {
@@ -25,15 +19,6 @@ impl Step for ByPerson {
              out; the end of this operation names the order (mismatch.startMaps: Never)"
         );
         (what, "as long as you need")
-    }
-
-    /// What the end of its operation looks at.
-    fn reads(&self) -> Reads {
-        reads_maps()
-    }
-
-    fn target(&self, _: &At<'_>) -> Target {
-        Target::Reached
     }
 
     fn is_by_person(&self) -> bool {

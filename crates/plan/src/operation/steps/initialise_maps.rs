@@ -1,25 +1,18 @@
 //! Initialises the table maps that have no project yet.
 
 use super::{
-    Asking, At, Step, Target,
-    maps::{change, target},
-    named, reads_maps,
+    maps::change,
+    step::{Asking, At, Step},
 };
 use crate::{
     maps::TableMap,
     messages::{self, PlanWords},
-    operation::model::{MapChange, Reads, Situation},
+    operation::model::{MapChange, Situation},
 };
-use dualwrite_api::operation::Action;
 
 /// Initialises the table maps that have no project yet.
+#[derive(Default)]
 pub struct InitialiseMaps;
-
-impl InitialiseMaps {
-    pub(super) fn parse(action: Action, name: &str) -> Option<Box<dyn Step>> {
-        named(action, name, Self)
-    }
-}
 
 impl Step for InitialiseMaps {
     fn name(&self) -> String {
@@ -37,14 +30,6 @@ impl Step for InitialiseMaps {
             maps,
             why,
         ))
-    }
-
-    fn reads(&self) -> Reads {
-        reads_maps()
-    }
-
-    fn target(&self, at: &At<'_>) -> Target {
-        target(self, at)
     }
 
     /// One that had no project before was never used, and gets none now.

@@ -1,21 +1,16 @@
 //! Puts the integration keys back.
 
-use super::{Asking, At, Step, Target, named, reads_maps};
+use super::step::{Asking, At, Step, Target, reads_maps};
 use crate::{
     messages::PlanWords,
     observed::{Fact, Problem},
     operation::model::{Reads, Request, Situation},
 };
-use dualwrite_api::operation::{Action, IntegrationKey};
+use dualwrite_api::operation::IntegrationKey;
 
 /// Puts the integration keys back.
+#[derive(Default)]
 pub struct IntegrationKeys;
-
-impl IntegrationKeys {
-    pub(super) fn parse(action: Action, name: &str) -> Option<Box<dyn Step>> {
-        named(action, name, Self)
-    }
-}
 
 impl Step for IntegrationKeys {
     fn name(&self) -> String {

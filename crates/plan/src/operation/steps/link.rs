@@ -1,6 +1,6 @@
 //! Links dual-write to the target.
 
-use super::{About, Asking, At, Clock, Failure, Repeat, Step, Target};
+use super::step::{About, Asking, At, Clock, Failure, Repeat, Step, Target};
 use crate::{
     messages::{self, PlanWords},
     observed::LinkView,

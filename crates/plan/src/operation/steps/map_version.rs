@@ -1,14 +1,13 @@
 //! Activates the version that a table map had.
 
 use super::{
-    Asking, At, Step, Target,
-    maps::{has_planned_version, planned_version, target},
-    of_kind, reads_maps,
+    maps::{has_planned_version, planned_version},
+    step::{Asking, At, Step, of_kind},
 };
 use crate::{
     maps::TableMap,
     messages::PlanWords,
-    operation::model::{Reads, Request, Situation},
+    operation::model::{Request, Situation},
 };
 use dualwrite_api::operation::Action;
 
@@ -38,14 +37,6 @@ impl Step for MapVersion {
     fn missing(&self, _: &[String], why: &str) -> Option<String> {
         let why = why.trim_end_matches('.');
         Some(format!("the version of map '{}' ({why})", self.0))
-    }
-
-    fn reads(&self) -> Reads {
-        reads_maps()
-    }
-
-    fn target(&self, at: &At<'_>) -> Target {
-        target(self, at)
     }
 
     fn unreached<'m>(&self, situation: &Situation<'_>, maps: &'m [TableMap]) -> Vec<&'m TableMap> {

@@ -1,25 +1,18 @@
 //! Finds the table maps whose active version differs; each becomes a step of its own.
 
 use super::{
-    At, Gate, MapVersion, Step, Target,
+    map_version::MapVersion,
     maps::{has_planned_version, planned_version},
-    named, reads_maps,
+    step::{At, Gate, Step},
 };
 use crate::{
     messages::{self, PlanWords},
     observed::Fact,
-    operation::model::Reads,
 };
-use dualwrite_api::operation::Action;
 
 /// Finds the table maps whose active version differs.
+#[derive(Default)]
 pub struct MapVersions;
-
-impl MapVersions {
-    pub(super) fn parse(action: Action, name: &str) -> Option<Box<dyn Step>> {
-        named(action, name, Self)
-    }
-}
 
 impl Step for MapVersions {
     fn name(&self) -> String {
@@ -29,10 +22,6 @@ impl Step for MapVersions {
     fn words(&self, _: &PlanWords<'_>, _: usize) -> (String, &'static str) {
         let what = "Choosing the version that each table map had, where it differs";
         (what.into(), "seconds for each")
-    }
-
-    fn reads(&self) -> Reads {
-        reads_maps()
     }
 
     /// Every map whose version differs becomes a step; a version that is not there any more is named.
@@ -55,10 +44,5 @@ impl Step for MapVersions {
             }
         }
         Gate::Becomes { steps, missing }
-    }
-
-    /// Its steps take its place as soon as the maps are read.
-    fn target(&self, _: &At<'_>) -> Target {
-        Target::Reached
     }
 }

@@ -1,26 +1,11 @@
 //! What the steps that work on table maps have in common.
 
-use super::{Asking, At, Step, Target};
+use super::step::{Asking, At, Step};
 use crate::{
     maps::{MapVersion, TableMap},
     operation::model::{MapChange, MapTarget, Request, Situation},
 };
 use dualwrite_api::operation::{MapState, PlannedMap};
-
-/// The names of maps, each once, in order.
-pub fn names<'m>(maps: impl Iterator<Item = &'m TableMap>) -> Vec<String> {
-    let mut names: Vec<String> = maps.map(|map| map.name.clone()).collect();
-    names.sort();
-    names.dedup();
-    names
-}
-
-/// Reached when no map is left that is not as the step wants it.
-pub(super) fn target(step: &dyn Step, at: &At<'_>) -> Target {
-    Target::from(&at.situation.observed.maps, |maps| {
-        Target::of(step.unreached(at.situation, maps).is_empty())
-    })
-}
 
 /// A change of state of every map that is not yet as the step wants it and that a request can name.
 pub(super) fn change(step: &dyn Step, at: &At<'_>, change: MapChange) -> Option<Asking> {

@@ -1,6 +1,6 @@
 //! Installs an application package.
 
-use super::{About, Asking, At, Clock, Failure, Step, Target};
+use super::step::{About, Asking, At, Clock, Failure, Step, Target};
 use crate::{
     messages::{self, PlanWords},
     observed::PackageState,

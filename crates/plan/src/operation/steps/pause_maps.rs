@@ -1,14 +1,13 @@
 //! Pauses the table maps that were paused: as the plan is to have them, or because the operation is given up.
 
 use super::{
-    About, Asking, At, Step, Target,
-    maps::{change, has_twin, target},
-    named, reads_maps,
+    maps::{change, has_twin},
+    step::{About, Asking, At, Step, only},
 };
 use crate::{
     maps::TableMap,
     messages::{self, PlanWords},
-    operation::model::{MapChange, Reads, Situation},
+    operation::model::{MapChange, Situation},
 };
 use dualwrite_api::operation::{Action, MapState};
 
@@ -30,11 +29,11 @@ impl PauseMaps {
     }
 
     pub(super) fn parse(action: Action, name: &str) -> Option<Box<dyn Step>> {
-        named(action, name, Self::of_plan())
+        only(action, name, Self::of_plan())
     }
 
     pub(super) fn parse_again(action: Action, name: &str) -> Option<Box<dyn Step>> {
-        named(action, name, Self::again())
+        only(action, name, Self::again())
     }
 }
 
@@ -57,20 +56,12 @@ impl Step for PauseMaps {
         Some(messages::maps_with(what, maps, why))
     }
 
-    fn reads(&self) -> Reads {
-        reads_maps()
-    }
-
     fn link(&self) -> About {
         if self.again {
             About::Plan
         } else {
             About::Target
         }
-    }
-
-    fn target(&self, at: &At<'_>) -> Target {
-        target(self, at)
     }
 
     /// Only what runs can be paused.

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    About, Asking, At, Backup, Clock, Failure, Gate, Repeat, Step, Target,
-    backup::MOST_BACKUPS,
-    maps::{keeps_a_project, names},
-    named, reads_maps,
+    backup::{Backup, MOST_BACKUPS},
+    maps::keeps_a_project,
+    step::{About, Asking, At, Clock, Failure, Gate, Repeat, Step, Target, reads_maps},
 };
 use crate::{
     desired::same_id,
@@ -20,17 +19,12 @@ use crate::{
 };
 use dualwrite_api::{
     Reason,
-    operation::{Action, Phase, PlannedMap},
+    operation::{Phase, PlannedMap},
 };
 
 /// Resets the link.
+#[derive(Default)]
 pub struct Reset;
-
-impl Reset {
-    pub(super) fn parse(action: Action, name: &str) -> Option<Box<dyn Step>> {
-        named(action, name, Self)
-    }
-}
 
 impl Step for Reset {
     fn name(&self) -> String {
@@ -226,7 +220,7 @@ fn holds(at: &At<'_>) -> Result<(), Gate> {
         return Err(Gate::Closed(void(&why)));
     }
     let maps = known(&observed.maps)?;
-    let running = names(maps.iter().filter(|map| !map.state.is_stopped()));
+    let running = maps::names(maps.iter().filter(|map| !map.state.is_stopped()));
     if !running.is_empty() && !spec.options.force {
         return Err(Gate::Closed(Failure::GiveUp {
             error: None,

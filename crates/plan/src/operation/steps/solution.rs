@@ -1,10 +1,10 @@
 //! Applies a solution, which brings table maps.
 
-use super::{Asking, At, Gate, Repeat, Step, Target, of_kind, reads_maps};
+use super::step::{Asking, At, Gate, Repeat, Step, Target, of_kind};
 use crate::{
     messages::PlanWords,
     observed::Fact,
-    operation::model::{Reads, RemoteRequest, RemoteState, Request},
+    operation::model::{RemoteRequest, RemoteState, Request},
 };
 use dualwrite_api::operation::Action;
 
@@ -33,10 +33,6 @@ impl Step for Solution {
         Some(format!(
             "solution {name} ({why}); apply it on the Dual-write page under Apply solution"
         ))
-    }
-
-    fn reads(&self) -> Reads {
-        reads_maps()
     }
 
     fn remote(&self, id: String) -> RemoteRequest {

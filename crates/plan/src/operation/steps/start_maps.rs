@@ -1,14 +1,13 @@
 //! Starts the table maps of a wave: those that the plan is to start, or those that the operation has stopped.
 
 use super::{
-    About, Asking, At, Step, Target,
-    maps::{change, has_twin, target},
-    of_kind, reads_maps,
+    maps::{change, has_twin},
+    step::{About, Asking, At, Step, of_kind},
 };
 use crate::{
     maps::{self, TableMap},
     messages::{self, PlanWords},
-    operation::model::{MapChange, Reads, Situation},
+    operation::model::{MapChange, Situation},
 };
 use dualwrite_api::operation::{Action, MapState};
 
@@ -73,20 +72,12 @@ impl Step for StartMaps {
         Some(messages::maps_with("maps that do not start", maps, why))
     }
 
-    fn reads(&self) -> Reads {
-        reads_maps()
-    }
-
     fn link(&self) -> About {
         if self.again {
             About::Plan
         } else {
             About::Target
         }
-    }
-
-    fn target(&self, at: &At<'_>) -> Target {
-        target(self, at)
     }
 
     fn unreached<'m>(&self, situation: &Situation<'_>, maps: &'m [TableMap]) -> Vec<&'m TableMap> {

@@ -1,17 +1,15 @@
 //! Stops every table map.
 
 use super::{
-    About, Asking, At, Failure, Step, Target,
-    maps::{change, target},
-    named,
+    maps::change,
     pause_maps::PauseMaps,
-    reads_maps,
     start_maps::StartMaps,
+    step::{About, Asking, At, Failure, Step},
 };
 use crate::{
     maps::{self, TableMap},
     messages::{self, PlanWords},
-    operation::model::{MapChange, Reads, Situation},
+    operation::model::{MapChange, Situation},
 };
 use dualwrite_api::{
     DualWriteOperationSpec, Reason,
@@ -19,13 +17,8 @@ use dualwrite_api::{
 };
 
 /// Stops every table map.
+#[derive(Default)]
 pub struct StopMaps;
-
-impl StopMaps {
-    pub(super) fn parse(action: Action, name: &str) -> Option<Box<dyn Step>> {
-        named(action, name, Self)
-    }
-}
 
 impl Step for StopMaps {
     fn name(&self) -> String {
@@ -41,16 +34,8 @@ impl Step for StopMaps {
         (what, "1 to 5 minutes")
     }
 
-    fn reads(&self) -> Reads {
-        reads_maps()
-    }
-
     fn link(&self) -> About {
         About::Plan
-    }
-
-    fn target(&self, at: &At<'_>) -> Target {
-        target(self, at)
     }
 
     fn unreached<'m>(&self, _: &Situation<'_>, maps: &'m [TableMap]) -> Vec<&'m TableMap> {

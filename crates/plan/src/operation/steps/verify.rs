@@ -1,25 +1,12 @@
 //! Looks whether the maps are as they should be.
 
-use super::{
-    At, Step, Target,
-    maps::{has_twin, target},
-    named, reads_maps,
-};
-use crate::{
-    maps::TableMap,
-    messages::PlanWords,
-    operation::model::{Reads, Situation},
-};
-use dualwrite_api::operation::{Action, MapState};
+use super::{maps::has_twin, step::Step};
+use crate::{maps::TableMap, messages::PlanWords, operation::model::Situation};
+use dualwrite_api::operation::MapState;
 
 /// Looks whether the maps are as they should be.
+#[derive(Default)]
 pub struct Verify;
-
-impl Verify {
-    pub(super) fn parse(action: Action, name: &str) -> Option<Box<dyn Step>> {
-        named(action, name, Self)
-    }
-}
 
 impl Step for Verify {
     fn name(&self) -> String {
@@ -34,14 +21,6 @@ impl Step for Verify {
     /// What does not run is named at the end in any case.
     fn missing(&self, _: &[String], _: &str) -> Option<String> {
         None
-    }
-
-    fn reads(&self) -> Reads {
-        reads_maps()
-    }
-
-    fn target(&self, at: &At<'_>) -> Target {
-        target(self, at)
     }
 
     fn unreached<'m>(&self, situation: &Situation<'_>, maps: &'m [TableMap]) -> Vec<&'m TableMap> {

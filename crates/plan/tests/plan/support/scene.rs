@@ -1,5 +1,6 @@
 //! One act, and what it sees.
 
+use crate::coverage;
 use crate::support::*;
 use dualwrite_api::operation::Phase;
 use dualwrite_plan::{
@@ -61,7 +62,7 @@ impl Scene {
         self.with(|scene| scene.observed.link = link)
     }
 
-    pub fn act(&self) -> Situation<'_> {
+    pub fn situation(&self) -> Situation<'_> {
         Situation {
             operation: &self.operation,
             observed: &self.observed,
@@ -74,7 +75,9 @@ impl Scene {
     }
 
     pub fn next(&self) -> Next {
-        advance(&self.act())
+        let next = advance(&self.situation());
+        coverage::check(&self.operation.status, &next);
+        next
     }
 
     pub fn wait(&self) -> Option<u64> {
@@ -86,7 +89,9 @@ impl Scene {
     pub fn sent(mut self, sent: &Sent) -> Self {
         let next = self.next();
         let send = next.send.expect("it wants to send");
-        self.operation.status = after_sending(&self.act(), next.status, &send, sent).status;
+        let sent = after_sending(&self.situation(), next.status.clone(), &send, sent);
+        coverage::check(&next.status, &sent);
+        self.operation.status = sent.status;
         self
     }
 
