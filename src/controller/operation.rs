@@ -78,7 +78,8 @@ pub async fn reconcile(
 
 async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Action, PassError> {
     let settings = &context.options.settings;
-    let again = protocol::pass(context, &context.process, settings, operation).await?;
+    let pass = protocol::pass(context, &context.process, settings, operation);
+    let again = Box::pin(pass).await?;
     Ok(match again {
         Again::OnChange => Action::await_change(),
         Again::At(at) => Action::requeue(watch::with_jitter(between(super::now(), at))),

@@ -63,13 +63,12 @@ impl WriteError {
     pub fn failure(&self) -> Failure {
         match (self, self.status()) {
             (Self::Conflict, _) => Failure::Conflict,
-            (Self::Timeout, _) => Failure::Uncertain,
             (Self::Refused(_), Some(404)) => Failure::Gone,
             (Self::Refused(_), Some(401 | 403)) => Failure::RefusedForNow,
             (Self::Refused(_), Some(code)) if (400..500).contains(&code) && code != 429 => {
                 Failure::Refused
             }
-            (Self::Refused(_), _) => Failure::Uncertain,
+            (Self::Timeout | Self::Refused(_), _) => Failure::Uncertain,
         }
     }
 

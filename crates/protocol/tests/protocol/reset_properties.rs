@@ -62,6 +62,12 @@ fn moments() -> impl Strategy<Value = When> {
     ]
 }
 
+/// What the API server does with some writes.
+fn trouble() -> impl Strategy<Value = (When, Event)> {
+    let some = prop::sample::select(TROUBLE.to_vec());
+    (0_usize..40, some).prop_map(|(number, (when, event))| (when(number), event))
+}
+
 /// The same worlds in each run; with `make matrix` others each time.
 fn seed() -> RngSeed {
     if std::env::var_os("DUALWRITE_MATRIX").is_some() {
@@ -100,6 +106,21 @@ proptest! {
         run.check_words(&run.events);
         let is_used = matches!(approval, Approval::Approved | Approval::NotRequired);
         prop_assert!(is_used || run.journal.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_destroyed_without_it_when_the_api_server_misbehaves(
+        behaviour in behaviours(),
+        answers in prop::collection::vec((0_usize..14, prop::sample::select(ANSWERS.to_vec())), 0..3),
+        events in prop::collection::vec((moments(), events()), 0..3),
+        trouble in prop::collection::vec(trouble(), 1..5),
+    ) {
+        let mut run = Operator::new(planned_reset(true), behaviour);
+        run.answers = answers.into_iter().collect();
+        run.events = [events, trouble].concat();
+        run.run();
+        run.check_journal(&run.events);
+        run.check_words(&run.events);
     }
 
     #[test]

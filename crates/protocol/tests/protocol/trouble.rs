@@ -105,18 +105,18 @@ fn never_begins(with: impl FnOnce(&mut Operator)) -> Operator {
 }
 
 /// Another operation of the same host, which the watches have not shown.
-fn another(phase: Phase, host: &str) -> Option<KnownOperation> {
+fn another(phase: Phase, host: &str) -> KnownOperation {
     let mut other = planned_stop(false);
     other.uid = "uid-of-another".into();
     other.status.phase = Some(phase);
     other.spec.finance_operations_host = host.into();
-    Some(other)
+    other
 }
 
 #[test]
 fn nothing_begins_while_another_operation_of_the_host_is_under_way() {
     for phase in [Phase::Running, Phase::Unknown] {
-        let mut run = never_begins(|run| run.unwatched = another(phase, HOST));
+        let mut run = never_begins(|run| run.unwatched = Some(another(phase, HOST)));
         run.unwatched = None;
         run.run();
         assert_eq!(run.phase(), Some(Phase::Succeeded));
@@ -131,7 +131,7 @@ fn what_has_ended_or_is_of_another_host_holds_nothing_up() {
     ];
     for other in others {
         let mut run = scenario().operator();
-        run.unwatched = other;
+        run.unwatched = Some(other);
         run.pass();
         assert_eq!(sent(&run), ["backup"]);
     }

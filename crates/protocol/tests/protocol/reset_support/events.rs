@@ -79,8 +79,11 @@ pub const MOVES: [Event; 13] = [
     Event::Blind(hours(30)),
 ];
 
+/// Before or after the write of this number.
+pub type OfWrite = fn(usize) -> When;
+
 /// Whatever the API server does with a write that may be tried again.
-pub const TROUBLE: [(fn(usize) -> When, Event); 10] = [
+pub const TROUBLE: [(OfWrite, Event); 10] = [
     (When::Before, Event::Answered(Failure::Conflict)),
     (When::After, Event::Answered(Failure::Conflict)),
     (When::Before, Event::Answered(Failure::RefusedForNow)),
