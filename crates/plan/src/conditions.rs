@@ -25,28 +25,13 @@ pub struct Finding {
 type Find = fn(&Picture<'_>) -> Finding;
 
 /// The conditions that are about what was read: what each finds, and its reason where something else comes first.
+#[rustfmt::skip] // A condition is a line.
 pub const OBSERVED: [(ConditionType, Find, Reason); 5] = [
-    (
-        ConditionType::CredentialsValid,
-        credentials,
-        Reason::Observing,
-    ),
-    (
-        ConditionType::PowerPlatformIntegrated,
-        integrated,
-        Reason::IntegrationNotVisible,
-    ),
-    (
-        ConditionType::SetupComplete,
-        setup,
-        Reason::WaitingForIntegration,
-    ),
+    (ConditionType::CredentialsValid, credentials, Reason::Observing),
+    (ConditionType::PowerPlatformIntegrated, integrated, Reason::IntegrationNotVisible),
+    (ConditionType::SetupComplete, setup, Reason::WaitingForIntegration),
     (ConditionType::Linked, linked, Reason::LinkNotSeen),
-    (
-        ConditionType::LinkingMismatch,
-        mismatch,
-        Reason::NotObservable,
-    ),
+    (ConditionType::LinkingMismatch, mismatch, Reason::NotObservable),
 ];
 
 impl Finding {

@@ -42,45 +42,22 @@ pub enum Overlay {
 }
 
 /// The table, in order.
+#[rustfmt::skip] // A row is a line.
 pub const TABLE: [(Row, Match, Overlay); 19] = [
     (Row::Occupied, occupied, Overlay::Nothing),
     (Row::Conflict, conflict, Overlay::Nothing),
-    (
-        Row::CredentialsRefused,
-        credentials_refused,
-        Overlay::Nothing,
-    ),
+    (Row::CredentialsRefused, credentials_refused, Overlay::Nothing),
     (Row::AccessRefused, access_refused, Overlay::Stop),
     (Row::IntegrationUnknown, environment_unknown, Overlay::Stop),
-    (
-        Row::EnvironmentUnusable,
-        environment_unusable,
-        Overlay::Stop,
-    ),
-    (
-        Row::IntegratedWithOther,
-        integrated_with_other,
-        Overlay::Stop,
-    ),
+    (Row::EnvironmentUnusable, environment_unusable, Overlay::Stop),
+    (Row::IntegratedWithOther, integrated_with_other, Overlay::Stop),
     (Row::SourcesDisagree, sources_disagree, Overlay::Stop),
     (Row::IntegrationUnknown, integration_unknown, Overlay::Stop),
-    (
-        Row::IntegratedElsewhere,
-        integrated_elsewhere,
-        Overlay::Stop,
-    ),
+    (Row::IntegratedElsewhere, integrated_elsewhere, Overlay::Stop),
     (Row::NotIntegrated, not_integrated, Overlay::StopAndChecks),
-    (
-        Row::LinkedWithoutIntegration,
-        linked_without_integration,
-        Overlay::Stop,
-    ),
+    (Row::LinkedWithoutIntegration, linked_without_integration, Overlay::Stop),
     (Row::OperationFailed, operation_failed, Overlay::Nothing),
-    (
-        Row::SetupIncomplete,
-        setup_incomplete,
-        Overlay::StopAndChecks,
-    ),
+    (Row::SetupIncomplete, setup_incomplete, Overlay::StopAndChecks),
     (Row::NotLinked, not_linked, Overlay::StopAndChecks),
     (Row::LinkNotObserved, link_not_observed, Overlay::Stop),
     (Row::LinkUnknown, link_unknown, Overlay::Stop),

@@ -14,6 +14,7 @@ use dualwrite_api::{
     operation::{Action, Approval, MapState, Phase},
 };
 use dualwrite_plan::{
+    conditions::OBSERVED,
     decide::TABLE,
     decision::{Decision, Effect},
     maps::LinkDetails,
@@ -317,7 +318,7 @@ proptest! {
         }
         if !case.desired.suspend {
             prop_assert_eq!(decision.status.conditions.iter()
-                .filter(|condition| !["Reconciling", "Stalled"].contains(&condition.type_.as_str())).count(), 6);
+                .filter(|condition| !["Reconciling", "Stalled"].contains(&condition.type_.as_str())).count(), OBSERVED.len() + 1);
         }
     }
 
