@@ -2,10 +2,9 @@
 //! the real simulator process, and a proxy in between that can place a crash at an
 //! exact boundary. Start at [`world::World`].
 //!
-//! Each test binary says `mod support;`. A program elsewhere (the demo) includes
-//! this file by `#[path]`.
+//! The binary `cluster` says `mod support;`. The demo includes this file by `#[path]`.
 #![allow(
-    // Each binary uses its own part of this.
+    // The demo uses a part of this.
     dead_code, unreachable_pub, unused_imports,
     // A failing test is to stop right where it failed, with a message.
     clippy::unwrap_used, clippy::expect_used, clippy::panic,
@@ -21,6 +20,8 @@ pub mod binaries;
 pub mod contoso;
 pub mod control_plane;
 pub mod crash;
+#[cfg(test)] // the demo has no use for it
+pub mod double;
 pub mod dump;
 pub mod install;
 pub mod keys;
