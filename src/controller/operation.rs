@@ -27,7 +27,7 @@ use dualwrite_api::{
     operation::{Access, Action as OperationAction, Phase, StepState, StepStatus},
 };
 use dualwrite_plan::{
-    advance::{self, Act, ActObserved, Next, Owner, SEND_WINDOW, Send, Sent},
+    advance::{self, Act, ActObserved, Next, Owner, Send, Sent},
     assemble::Event,
     desired::Desired,
     messages,
@@ -269,7 +269,7 @@ async fn find_intent(
     intent: &DualWriteOperationStatus,
     step: &str,
 ) -> Result<Option<DualWriteOperation>, PassError> {
-    let live = patiently(SEND_WINDOW, || {
+    let live = patiently(pass.context.options.settings.send_window, || {
         report::live_operation(pass.context, &pass.known.namespace, &pass.known.name)
     })
     .await

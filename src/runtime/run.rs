@@ -73,7 +73,7 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
     let context = Arc::new(Context::new(Parts {
         recorder: Recorder::new(client.clone(), reporter),
         client,
-        http: http(&flags, &metrics)?,
+        http: http(&flags, &settings(&flags), &metrics)?,
         hosts: HostPolicy {
             extra_suffixes: flags.allow_host_suffix.clone(),
         },
@@ -214,7 +214,7 @@ async fn client() -> anyhow::Result<Client> {
     Client::try_from(config).context("the Kubernetes client cannot be made")
 }
 
-fn http(flags: &cli::Run, metrics: &Metrics) -> anyhow::Result<Http> {
+fn http(flags: &cli::Run, settings: &Settings, metrics: &Metrics) -> anyhow::Result<Http> {
     let extra_ca_pem = match &flags.extra_ca {
         Some(file) => Some(
             std::fs::read(file)
@@ -225,7 +225,8 @@ fn http(flags: &cli::Run, metrics: &Metrics) -> anyhow::Result<Http> {
     let options = HttpOptions {
         connect_to: flags.connect_to,
         extra_ca_pem,
-        request_timeout: flags.request_timeout,
+        request_timeout: settings.request_timeout,
+        slow_factor: settings.slow_factor,
         connect_timeout: HttpOptions::default()
             .connect_timeout
             .min(flags.request_timeout),
@@ -278,14 +279,19 @@ fn template(
     parse(&text).with_context(|| format!("{flag} {}", file.display()))
 }
 
+fn settings(flags: &cli::Run) -> Settings {
+    Settings {
+        settle: flags.settle_time,
+        poll: flags.poll_interval,
+        request_timeout: flags.request_timeout,
+        observe_only: flags.observe_only,
+        ..Settings::default()
+    }
+}
+
 fn options(flags: &cli::Run) -> Options {
     Options {
-        settings: Settings {
-            settle: flags.settle_time,
-            poll: flags.poll_interval,
-            request_timeout: flags.request_timeout,
-            observe_only: flags.observe_only,
-        },
+        settings: settings(flags),
         least_interval: flags.min_interval,
         concurrency: flags.concurrency,
         service_account: flags.service_account.clone(),

@@ -155,6 +155,11 @@ impl Session {
         self.0.http.request_timeout()
     }
 
+    /// The time for one call that makes a link or resets it.
+    pub(super) fn slow_request_timeout(&self) -> Duration {
+        self.0.http.slow_request_timeout()
+    }
+
     /// Read, once more with a new token if the first is not accepted.
     pub(super) async fn read(
         &self,

@@ -22,7 +22,6 @@ pub use link::{Link, LinkAnswer, link};
 pub use map_changes::{MapChange, MapTarget, change_maps, switch_version};
 pub use requests::{RequestState, map_request, solution_request};
 pub use reset::{ResetRequest, reset};
-pub use send::LINK_TIMEOUT_FACTOR;
 pub use solutions::{apply_solution, prerequisites, solutions};
 pub use table_maps::{MapVersion, TableMap, TableMapState, table_maps};
 pub use template::{CallTemplate, TemplateError};

@@ -42,6 +42,9 @@ pub struct HttpOptions {
     pub extra_ca_pem: Option<Vec<u8>>,
     /// The whole of one call, from connecting to the last byte of the body.
     pub request_timeout: Duration,
+    /// How many times longer a link or a reset may take. Whoever judges what became of such a call must count with the same
+    /// time.
+    pub slow_factor: u32,
     /// Connecting, TLS included.
     pub connect_timeout: Duration,
 }
@@ -52,6 +55,7 @@ impl Default for HttpOptions {
             connect_to: None,
             extra_ca_pem: None,
             request_timeout: Duration::from_secs(30),
+            slow_factor: 1,
             connect_timeout: Duration::from_secs(10),
         }
     }
@@ -130,6 +134,11 @@ impl Http {
     /// The time for one call of the usual kind.
     pub(super) fn request_timeout(&self) -> Duration {
         self.0.options.request_timeout
+    }
+
+    /// The time for one call that makes a link or resets it.
+    pub(super) fn slow_request_timeout(&self) -> Duration {
+        self.0.options.request_timeout * self.0.options.slow_factor
     }
 
     /// Send what changes nothing. A status of 400 or more, and a redirect, are errors.

@@ -48,12 +48,6 @@ use dualwrite_api::{
     operation::{Action, Approval, Phase, StepState, StepStatus},
 };
 
-/// How long after its intent a request may still be sent.
-pub const SEND_WINDOW: Duration = Duration::from_secs(30);
-
-/// A link is slow: its request may take so many times longer than others.
-pub const LINK_TIMEOUT_FACTOR: u32 = 10;
-
 /// How long an operation that is being deleted is held to learn the outcome of its request, and how long the deletion of a
 /// connection waits for its maps to be stopped.
 pub const DELETION_PATIENCE: Duration = Duration::from_mins(10);

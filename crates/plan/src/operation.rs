@@ -1,9 +1,11 @@
 //! What an act consists of, and the name that makes it one act.
 
 pub mod moved;
+mod reads;
 mod reset;
 mod step;
 
+pub use reads::{Reads, RemoteRequest, reads};
 pub use reset::{ResetFacts, is_automatic, reset, stop_maps};
 pub use step::StepKind;
 

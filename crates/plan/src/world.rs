@@ -51,9 +51,20 @@ pub struct Settings {
     pub poll: Duration,
     /// How long a request may take (`--request-timeout`).
     pub request_timeout: Duration,
+    /// How many times longer a link or a reset may take. The clients wait as long: an absence that counted sooner could be
+    /// that of a request that is still on its way.
+    pub slow_factor: u32,
+    /// How long after its intent a request may still be sent.
+    pub send_window: Duration,
     /// Create no operation, whatever the resources say (`--observe-only`).
     pub observe_only: bool,
 }
+
+/// How many times longer than others a link or a reset may take: clients of the same service allow 300 s [O].
+pub const SLOW_FACTOR: u32 = 10;
+
+/// How long after its intent a request may still be sent.
+pub const SEND_WINDOW: Duration = Duration::from_secs(30);
 
 impl Default for Settings {
     fn default() -> Self {
@@ -61,6 +72,8 @@ impl Default for Settings {
             settle: Duration::from_mins(2),
             poll: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
+            slow_factor: SLOW_FACTOR,
+            send_window: SEND_WINDOW,
             observe_only: false,
         }
     }

@@ -1,5 +1,7 @@
 //! What all calls of the service have in common: how they are sent, and how an acceptance is understood.
 
+use std::time::Duration;
+
 use http::Method;
 use jiff::Timestamp;
 use serde_json::Value;
@@ -13,9 +15,6 @@ use crate::error::{CallError, Class, MutationError};
 use crate::http::{Answer, Body};
 use crate::json::Fields;
 use crate::text;
-
-/// A link or a reset may take this many times the usual time of a call: clients of the same service allow 300 s \[O\].
-pub const LINK_TIMEOUT_FACTOR: u32 = 10;
 
 /// One call of the service.
 pub(super) struct To<'a> {
@@ -68,7 +67,8 @@ impl To<'_> {
         body: Body,
         send_by: Timestamp,
     ) -> Result<Answer, MutationError> {
-        self.change(Method::POST, path, query, body, 1, send_by)
+        let timeout = self.session.request_timeout();
+        self.change(Method::POST, path, query, body, timeout, send_by)
             .await
     }
 
@@ -88,7 +88,8 @@ impl To<'_> {
             rendered.method,
             rendered.body.map_or(Body::Empty, Body::Json),
         );
-        self.change(method, &path, &query, body, LINK_TIMEOUT_FACTOR, send_by)
+        let timeout = self.session.slow_request_timeout();
+        self.change(method, &path, &query, body, timeout, send_by)
             .await
     }
 
@@ -99,7 +100,7 @@ impl To<'_> {
         path: &[&str],
         query: &[(&str, &str)],
         body: Body,
-        timeout_factor: u32,
+        timeout: Duration,
         send_by: Timestamp,
     ) -> Result<Answer, MutationError> {
         let url = self.url(path, query).map_err(MutationError::NotSent)?;
@@ -109,7 +110,7 @@ impl To<'_> {
             url: &url,
             body,
             send_by,
-            timeout: self.session.request_timeout() * timeout_factor,
+            timeout,
         };
         let answer = self.session.change(&AUDIENCE, &change).await?;
         if answer.is_page() {

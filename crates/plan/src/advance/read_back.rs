@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Act, LINK_TIMEOUT_FACTOR, Next,
+    Act, Next,
     ends::{done, fail, finish, keep},
     failures, follow,
     steps::{adopt, start, unseen, wait_for_step},
@@ -107,7 +107,7 @@ pub(super) fn read_back(
 /// From when on a missing effect says that there will be none.
 pub(super) fn absence_counts_from(act: &Act<'_>, kind: &StepKind, step: &StepStatus) -> Timestamp {
     let timeout = match kind {
-        StepKind::Link | StepKind::Reset => act.settings.request_timeout * LINK_TIMEOUT_FACTOR,
+        StepKind::Link | StepKind::Reset => act.settings.request_timeout * act.settings.slow_factor,
         _ => act.settings.request_timeout,
     };
     after(

@@ -5,8 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Act, DELETION_PATIENCE, NO_LONGER_ASKED_FOR, Next, Owner, SEND_WINDOW, Send, before, conclude,
-    elsewhere,
+    Act, DELETION_PATIENCE, NO_LONGER_ASKED_FOR, Next, Owner, Send, before, conclude, elsewhere,
     ends::{done, finish, keep, settled, succeed, void_with},
     failures, follow, read_back,
     requests::request,
@@ -242,7 +241,7 @@ fn intend(
     let Some((request, maps)) = request(act, kind) else {
         return before::without_request(act, status, index);
     };
-    let before = after(act.now, SEND_WINDOW);
+    let before = after(act.now, act.settings.send_window);
     begin(act, &mut status);
     if reset::has_patience(kind) && follow::is_past_patience(act, &status.steps[index], kind) {
         status.steps[index].began = Some(act.now);

@@ -7,9 +7,9 @@ use dualwrite_api::{
     operation::{Approval, Phase, StepState},
 };
 use dualwrite_plan::{
-    advance::{Owner, RemoteState, SEND_WINDOW, Sent, after_sending, needs_finalizer},
+    advance::{Owner, RemoteState, Sent, after_sending, needs_finalizer},
     observed::{Fact, LinkView, Problem},
-    world::{KnownOperation, after},
+    world::{KnownOperation, SEND_WINDOW, after},
 };
 use jiff::SignedDuration;
 

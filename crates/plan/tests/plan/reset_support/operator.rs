@@ -10,8 +10,7 @@ use dualwrite_api::{
 };
 use dualwrite_plan::{
     advance::{
-        Act, BackupView, LINK_TIMEOUT_FACTOR, Next, Owner, Request, Send, Sent, advance,
-        after_sending, needs_finalizer,
+        Act, BackupView, Next, Owner, Request, Send, Sent, advance, after_sending, needs_finalizer,
     },
     observed::{Fact, Problem},
     operation::StepKind,
@@ -458,7 +457,7 @@ impl Operator {
 
     pub fn request_timeout(&self, request: &Request) -> Duration {
         match request {
-            Request::Reset { .. } => self.settings.request_timeout * LINK_TIMEOUT_FACTOR,
+            Request::Reset { .. } => self.settings.request_timeout * self.settings.slow_factor,
             _ => self.settings.request_timeout,
         }
     }

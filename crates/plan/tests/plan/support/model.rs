@@ -9,8 +9,7 @@ use dualwrite_api::{
 };
 use dualwrite_plan::{
     advance::{
-        Act, ActObserved, LINK_TIMEOUT_FACTOR, Owner, RemoteState, Sent, advance, after_sending,
-        needs_finalizer,
+        Act, ActObserved, Owner, RemoteState, Sent, advance, after_sending, needs_finalizer,
     },
     observed::{Fact, LinkView, PackageState, Problem},
     world::{KnownOperation, Settings, after},
@@ -286,7 +285,9 @@ impl Model {
     pub fn request_timeout(&self) -> Duration {
         match self.cell.action {
             Action::Setup | Action::StopMaps => self.settings.request_timeout,
-            Action::Link | Action::Reset => self.settings.request_timeout * LINK_TIMEOUT_FACTOR,
+            Action::Link | Action::Reset => {
+                self.settings.request_timeout * self.settings.slow_factor
+            }
         }
     }
 
