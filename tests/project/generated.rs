@@ -95,8 +95,9 @@ fn flags_of_run() -> Vec<clap::Arg> {
     let mut command = Cli::command();
     command.build();
     let run = command.find_subcommand("run").expect("there is `run`");
-    let flags = run.get_arguments().filter(|flag| flag.get_env().is_some());
-    flags.cloned().collect()
+    let flags = run.get_arguments();
+    let shown = flags.filter(|flag| flag.get_env().is_some() && !flag.is_hide_set());
+    shown.cloned().collect()
 }
 
 // ---- documents ----
