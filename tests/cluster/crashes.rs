@@ -7,9 +7,6 @@ use crate::support::crash::{self, AFTER_ABSENCE, Act, SOON};
 use crate::support::{Action, Match, Moment, World};
 use futures::FutureExt as _;
 
-/// Two cores carry so many worlds at once.
-const AT_ONCE: usize = 6;
-
 struct Cell {
     name: &'static str,
     place: Place,
@@ -119,12 +116,12 @@ async fn a_crash_at_every_boundary() {
             }
         }
     }
-    crash::all_of(AT_ONCE, all).await;
+    crate::support::cells::all_of(all).await;
 }
 
 async fn run(act: Act, cell: &'static Cell) {
     let mut world = crash::about_to(act).await;
-    crash::start(&mut world).await;
+    world.start_operator(cell.flags()).await;
     die(&mut world, act, cell).await;
     let received = crash::received(&world, act).await;
     assert!(
@@ -132,7 +129,7 @@ async fn run(act: Act, cell: &'static Cell) {
         "{}: sent before the intent was recorded and known",
         cell.name
     );
-    crash::start(&mut world).await;
+    world.start_operator(cell.flags()).await;
     let by_hand = match (act, cell.expect) {
         (Act::Link, Lost(way)) => ask_a_person(&world, way).await,
         (Act::Link | Act::Install, _) => false,
@@ -158,6 +155,13 @@ async fn run(act: Act, cell: &'static Cell) {
 }
 
 impl Cell {
+    const fn flags(&self) -> &'static [&'static str] {
+        match self.expect {
+            Lost(_) => &crash::SHORT,
+            Ready => &crash::FLAGS,
+        }
+    }
+
     const fn is_late(&self) -> bool {
         matches!(self.place, Request(LongBeforeEffect))
     }

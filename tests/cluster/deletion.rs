@@ -1,5 +1,5 @@
 //! Deleting a connection whose deletion is to stop its maps: only where it is asked for twice, by an operation that outlives
-//! it; and whatever is gone already, the deletion does not hang. Without `deletionPolicy: StopMaps`: `cluster_rows/deletion.rs`.
+//! it; and whatever is gone already, the deletion does not hang. Without `deletionPolicy: StopMaps`: `rows/deletion.rs`.
 
 mod gone;
 mod stopping;

@@ -194,7 +194,7 @@ async fn a_reset_ends_as_it_should() {
         "whose answer is lost",
     ];
     let cases = cases.map(|name| (name.to_owned(), name));
-    contoso::side_by_side(cases.into(), 3, |name| async move {
+    contoso::side_by_side(cases.into(), |name| async move {
         match name {
             "with all the moods" => a_reset_with_all_the_moods().await,
             "that starts nothing" => a_reset_that_starts_nothing().await,

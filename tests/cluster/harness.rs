@@ -15,21 +15,26 @@ const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn several_control_planes_run_at_once_and_know_nothing_of_each_other() {
-    let bare = Options {
+    let policy = tempfile::NamedTempFile::new().unwrap();
+    let rules =
+        r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}"#;
+    std::fs::write(policy.path(), rules).unwrap();
+    let options = Options {
         bare: true,
-        ..Options::default()
+        audit_policy: Some(policy.path().to_owned()),
     };
-    let (one, other) = tokio::join!(ControlPlane::start(bare.clone()), ControlPlane::start(bare));
+    let (one, other) = tokio::join!(ControlPlane::start(options), ControlPlane::shared());
     one.admin()
-        .run(&["create", "namespace", "contoso"])
+        .run(&["create", "namespace", "fabrikam"])
         .await
         .ok();
     let refused = other
         .admin()
-        .run(&["get", "namespace", "contoso"])
+        .run(&["get", "namespace", "fabrikam"])
         .await
         .err();
     assert!(refused.contains("NotFound"), "{refused}");
+    has_audit_log(&one);
 
     let folder = one.folder().to_owned();
     let processes = one.process_ids();
@@ -39,23 +44,7 @@ async fn several_control_planes_run_at_once_and_know_nothing_of_each_other() {
     other.admin().run(&["get", "--raw", "/readyz"]).await.ok();
 }
 
-#[tokio::test]
-async fn an_audit_log_can_be_had() {
-    let policy = tempfile::NamedTempFile::new().unwrap();
-    let rules =
-        r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}"#;
-    std::fs::write(policy.path(), rules).unwrap();
-    let audit_policy = Some(policy.path().to_owned());
-    let control_plane = ControlPlane::start(Options {
-        bare: true,
-        audit_policy,
-    })
-    .await;
-    control_plane
-        .admin()
-        .run(&["create", "namespace", "fabrikam"])
-        .await
-        .ok();
+fn has_audit_log(control_plane: &ControlPlane) {
     let log = std::fs::read_to_string(control_plane.folder().join("audit.log")).unwrap();
     assert!(
         log.contains("/api/v1/namespaces") && log.contains("fabrikam"),
@@ -250,6 +239,38 @@ async fn an_operator_that_does_not_start_fails_the_test_with_its_log() {
         why.contains("exit status Some(2)") && why.contains("no such flag"),
         "{why}"
     );
+}
+
+#[tokio::test]
+async fn a_test_fails_whose_operator_has_died_or_has_an_error_of_its_own() {
+    let world = stood_in("operator.sh").await;
+    world.operator().killer().kill();
+    let has_ended = || async { (!world.operator().is_running()).then_some(()) };
+    wait::polling("its end", SOON, has_ended).await;
+    let why = end_of(world).await.unwrap_err();
+    assert!(why.contains("the operator has ended with 137"), "{why}");
+
+    let world = stood_in("erring-operator.sh").await;
+    let why = end_of(world).await.unwrap_err();
+    assert!(why.contains("it has an error"), "{why}");
+
+    let world = stood_in("erring-operator.sh").await;
+    world.operator().expect_error("it has an error");
+    end_of(world).await.unwrap();
+}
+
+/// A world in which a script runs in the operator's place.
+async fn stood_in(name: &str) -> World {
+    let program = stand_in(name);
+    let mut world = World::builder().operator_program(program).start().await;
+    world.start_operator(&[]).await;
+    world
+}
+
+/// What the end of a world says.
+async fn end_of(world: World) -> Result<(), String> {
+    let ended = tokio::task::spawn_blocking(move || drop(world)).await;
+    ended.map_err(|error| *error.into_panic().downcast::<String>().unwrap())
 }
 
 #[tokio::test]

@@ -1,7 +1,5 @@
 //! The main path, with the real operator process: from nothing to Ready, and what follows.
 
-use std::time::Duration;
-
 use crate::support::{World, contoso::quiet};
 use serde_json::json;
 
@@ -39,8 +37,8 @@ async fn from_nothing_to_ready() {
             .ok()
     );
     // Ready comes before the last word: the end of the link is still being written.
-    quiet(&world, Duration::from_secs(4)).await;
-    world.no_writes_during(Duration::from_secs(5)).await;
+    quiet(&world, 2).await;
+    world.no_writes_in_passes(3).await;
 
     world
         .patch_state(

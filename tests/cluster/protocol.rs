@@ -9,7 +9,6 @@ use futures::FutureExt as _;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-const AT_ONCE: usize = 6;
 const BOTH: [Act; 2] = [Act::Install, Act::Link];
 
 /// What the API server does with the write of an intent. None of it may cost a person anything: the intent is recorded
@@ -39,7 +38,7 @@ async fn trouble_with_the_write_of_an_intent() {
             cells.push((format!("{act:?}, {name}"), cell.boxed()));
         }
     }
-    crash::all_of(AT_ONCE, cells).await;
+    crate::support::cells::all_of(cells).await;
 }
 
 async fn trouble(act: Act, moment: Moment, action: Action) {
@@ -130,7 +129,7 @@ async fn stale_unobserved_and_doubled() {
         add("two operators", two_operators(act).boxed());
         add("SIGTERM during the request", terminated(act).boxed());
     }
-    crash::all_of(AT_ONCE, cells).await;
+    crate::support::cells::all_of(cells).await;
 }
 
 async fn ends_well(world: &World) {
@@ -255,7 +254,7 @@ fn signal(pid: i32, signal: Signal) {
 /// has sent, waits; then it installs, or leaves the link to a person. The first must not send any more when it goes on.
 async fn stopped_before_sending(act: Act) {
     let mut world = crash::about_to(act).await;
-    crash::start(&mut world).await;
+    world.start_operator(&crash::SHORT).await;
     let intent = world
         .api
         .when(crash::step(act, "Intended"))
@@ -265,7 +264,7 @@ async fn stopped_before_sending(act: Act) {
     let stopped = world.operator().pid();
     signal(stopped, Signal::STOP);
     intent.release();
-    let _other = world.another_operator(&crash::FLAGS).await;
+    let _other = world.another_operator(&crash::SHORT).await;
     match act {
         Act::Install => {
             let control = world.simulator().control();

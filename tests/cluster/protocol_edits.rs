@@ -8,7 +8,6 @@ use crate::support::{Action, Moment, Seen, World};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 
-const AT_ONCE: usize = 6;
 /// The environment of Contoso's production.
 const OTHER: &str = "c0a8f00d-0000-4000-8000-000000000020";
 
@@ -105,7 +104,7 @@ async fn people_change_their_minds() {
         let cell = between_two_packages(edit).boxed();
         cells.push((format!("{edit:?} between two packages"), cell));
     }
-    crash::all_of(AT_ONCE, cells).await;
+    crate::support::cells::all_of(cells).await;
 }
 
 async fn ends_well(world: &World) {

@@ -9,9 +9,6 @@ use crate::support::crash::{self, SOON};
 use crate::support::{Operator, World, namespace, wait};
 use serde_json::Value;
 
-/// Two cores carry so many worlds at once.
-pub const AT_ONCE: usize = 5;
-
 /// Long enough for a busy machine to renew in time, and short enough to wait for.
 pub const LEASE: Duration = Duration::from_secs(5);
 
@@ -20,16 +17,25 @@ pub const LONG: &str = "120s";
 
 /// The flags of a replica.
 pub fn flags(lease: &'static str) -> Vec<&'static str> {
+    with_election(&crash::FLAGS, lease)
+}
+
+/// These flags, and those of an election.
+pub fn with_election(flags: &[&'static str], lease: &'static str) -> Vec<&'static str> {
     let election = ["--leader-election=true", "--lease-duration", lease];
-    [&crash::FLAGS[..], &election].concat()
+    [flags, &election].concat()
 }
 
 /// The first replica, behind the proxy, leads; the other, past the proxy, stands by.
 pub async fn two(world: &mut World, lease: &'static str) -> Operator {
+    two_with(world, &flags(lease)).await
+}
+
+pub async fn two_with(world: &mut World, flags: &[&str]) -> Operator {
     namespace::let_elect(&world.client(), world.admin(), &world.namespace).await;
-    world.start_operator(&flags(lease)).await;
+    world.start_operator(flags).await;
     leads(world, world.operator(), SOON).await;
-    let other = world.replica(&flags(lease)).await;
+    let other = world.replica(flags).await;
     answers(&other, "/readyz", 200).await;
     other
 }
@@ -63,6 +69,7 @@ pub async fn answers(replica: &Operator, path: &str, status: u16) -> String {
 
 /// The end of a leader that has lost its lease: said clearly, and not with success, so that the kubelet starts it again.
 pub async fn ends_for_its_lease(replica: &Operator, timeout: Duration) {
+    replica.expect_error("the lease is lost");
     assert_eq!(replica.exited(timeout).await, 1);
     let log = replica.log();
     let said = log

@@ -20,5 +20,5 @@ async fn a_reset_in_the_middle_of_which_something_goes_wrong() {
     cells.extend(people::cells(&steps));
     cells.sort_by_key(|cell| !cell.slow);
     let cells = cells.into_iter().map(|cell| (cell.name, cell.run));
-    crate::support::crash::all_of(steps::AT_ONCE, cells.collect()).await;
+    crate::support::cells::all_of(cells.collect()).await;
 }

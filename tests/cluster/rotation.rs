@@ -17,9 +17,6 @@ use strum::IntoEnumIterator as _;
 use acts::Act;
 use forms::Form;
 
-/// Two cores carry so many worlds at once.
-const AT_ONCE: usize = 8;
-
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_change_while_an_operation_runs() {
     let every = std::env::var("DUALWRITE_MATRIX").is_ok_and(|value| value == "1");
@@ -39,5 +36,5 @@ async fn credentials_change_while_an_operation_runs() {
             }
         }
     }
-    crate::support::crash::all_of(AT_ONCE, journeys).await;
+    crate::support::cells::all_of(journeys).await;
 }

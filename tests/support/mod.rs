@@ -11,12 +11,15 @@
     clippy::missing_panics_doc, missing_docs
 )]
 
+use std::sync::OnceLock;
+
 pub mod api_forward;
 pub mod api_proxy;
 pub mod api_rules;
 pub mod api_stale;
 pub mod authority;
 pub mod binaries;
+pub mod cells;
 pub mod contoso;
 pub mod control_plane;
 pub mod crash;
@@ -44,12 +47,18 @@ pub use operator::Operator;
 pub use simulator::Simulator;
 pub use world::World;
 
-/// For plain HTTP on the loopback address, past any proxy of the machine.
-fn http() -> reqwest::Client {
-    // The client wants to be able to do TLS, also where it never does.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("an HTTP client")
+/// For plain HTTP on the loopback address, past any proxy of the machine. One for all: to make one reads the system's
+/// certificates.
+fn http() -> &'static reqwest::Client {
+    static HTTP: OnceLock<reqwest::Client> = OnceLock::new();
+    HTTP.get_or_init(|| {
+        // The client wants to be able to do TLS, also where it never does.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        reqwest::Client::builder()
+            .no_proxy()
+            // A connection that is kept belongs to the runtime of one test.
+            .pool_max_idle_per_host(0)
+            .build()
+            .expect("an HTTP client")
+    })
 }

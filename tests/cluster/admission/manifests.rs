@@ -1,54 +1,20 @@
-//! A control plane with the definitions of the code, manifests, and what the API server says to them.
+//! Manifests, and what the API server says to them.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Mutex, OnceLock},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Mutex};
 
-use crate::support::control_plane::{ControlPlane, Options};
+use crate::support::ControlPlane;
 use dualwrite_api::{DualWriteConnection, DualWriteOperation};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::{
     Api, Client, CustomResourceExt as _,
     api::{DynamicObject, PostParams},
     core::ApiResource,
-    runtime::wait::{await_condition, conditions::is_crd_established},
 };
 use serde_json::{Value, json};
 
-/// One control plane for this binary, with the definitions as the code has them and nothing else.
+/// An admin's client. The definitions are the committed ones, which `generated` holds equal to those of the code.
 pub async fn client() -> Client {
-    static STARTED: OnceLock<ControlPlane> = OnceLock::new();
-    static READY: tokio::sync::Mutex<bool> = tokio::sync::Mutex::const_new(false);
-    let start = || {
-        STARTED.get_or_init(|| {
-            ControlPlane::start_blocking(&Options {
-                bare: true,
-                ..Options::default()
-            })
-        })
-    };
-    let started = tokio::task::spawn_blocking(start).await.unwrap();
-    let client = started.admin_client().await;
-    let mut ready = READY.lock().await;
-    if !*ready {
-        let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
-        for definition in definitions_of_the_code() {
-            definitions
-                .create(&PostParams::default(), &definition)
-                .await
-                .unwrap();
-            let name = definition.metadata.name.unwrap();
-            let established = await_condition(definitions.clone(), &name, is_crd_established());
-            tokio::time::timeout(Duration::from_secs(60), established)
-                .await
-                .unwrap()
-                .unwrap();
-        }
-        *ready = true;
-    }
-    client
+    ControlPlane::shared().await.admin_client().await
 }
 
 pub fn definitions_of_the_code() -> [CustomResourceDefinition; 2] {

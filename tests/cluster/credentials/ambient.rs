@@ -110,7 +110,7 @@ impl Pod {
 
     /// Nothing was called, and no Secret was read, in a whole run of the operator.
     async fn nothing_was_used(&self) {
-        quiet(&self.world, INTERVAL * 2).await;
+        quiet(&self.world, 2).await;
         assert_eq!(self.world.calls().await, json!({"hosts": {}}));
         assert_eq!(Some(self.secrets_read()), self.secrets_before);
     }
@@ -168,7 +168,7 @@ async fn a_namespace_that_is_not_allowed_gets_nothing() {
     // One of a longer name, and one of a shorter.
     let (longer, shorter) = (format!("{own}-2"), own[..own.len() - 1].to_owned());
     pod.start(&[&longer, &shorter]).await;
-    quiet(&pod.world, INTERVAL * 3).await;
+    quiet(&pod.world, 3).await;
     pod.is_refused(reason, &[&flag]).await;
     pod.nothing_was_used().await;
     pod.start(&[&own]).await;
@@ -260,7 +260,7 @@ async fn an_identity_that_does_not_fit_is_not_sent() {
         if !reason.is_empty() {
             pod.start(&[&own]).await;
             pod.is_refused(reason, &[part]).await;
-            quiet(&pod.world, INTERVAL * 2).await;
+            quiet(&pod.world, 2).await;
             assert_eq!(
                 pod.world.calls().await,
                 json!({"hosts": {}}),
@@ -296,7 +296,7 @@ async fn nobody_else_falls_back_on_the_identity_of_the_pod() {
     // Its own subject was presented, not that of the pod.
     let object = pod.is_refused("FederationRefused", &["contoso-erp"]).await;
     assert!(!message(&object, "Ready").contains(POD));
-    quiet(world, INTERVAL * 2).await;
+    quiet(world, 2).await;
     let environments = &world.calls().await["hosts"]["api.powerplatform.com"];
     assert_eq!(environments, &Value::Null, "nobody got a token");
 

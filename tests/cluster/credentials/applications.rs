@@ -1,7 +1,5 @@
 //! The application: certificate and federation.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::nothing_leaked;
@@ -143,5 +141,5 @@ async fn a_service_account_of_another_namespace_is_not_used() {
         &[],
     )
     .await;
-    quiet(&world, Duration::from_secs(3)).await;
+    quiet(&world, 3).await;
 }

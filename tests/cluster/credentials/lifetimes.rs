@@ -48,7 +48,7 @@ async fn a_certificate_that_ends_soon_is_spoken_of_until_it_is_renewed() {
         json!(ends.to_string())
     );
     ready(&world).await;
-    quiet(&world, THREE_INTERVALS).await;
+    quiet(&world, 3).await;
     let sample = expiry(&world, "ClientCertificate").await;
     assert_eq!(sample, Some(ends.as_second().to_string()));
 
@@ -102,7 +102,7 @@ async fn a_refused_password_is_not_tried_again_by_the_next_process() {
             object["status"]["credentials"][1]["refused"].is_object()
         })
         .await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     for round in ["first", "second"] {
         world.restart_operator(&[]).await;
         let spec = json!({"mode": "Observe", "link": {"method": "Manual"}});

@@ -160,7 +160,7 @@ async fn a_refused_token_gives_way_to_the_one_before_and_then_to_the_persons() {
         &parts,
     )
     .await;
-    quiet(&world, THREE_INTERVALS).await;
+    quiet(&world, 3).await;
     // What the person puts in wins, although the store has newer ones.
     world
         .patch_state(account(

@@ -12,7 +12,7 @@ async fn the_finalizer_is_there_only_while_spec_and_annotation_ask_for_it() {
     held(&world, false).await;
     // Copied from another connection, the annotation confirms nothing.
     confirm(&world, json!("contoso-production")).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     held(&world, false).await;
     confirm(&world, json!(NAME)).await;
     held(&world, true).await;
@@ -31,7 +31,7 @@ async fn the_finalizer_is_there_only_while_spec_and_annotation_ask_for_it() {
     confirm(&world, Value::Null).await;
     held(&world, false).await;
     ready(&world).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     nothing_was_stopped(&world).await;
 }
 
@@ -40,7 +40,7 @@ async fn without_the_annotation_the_maps_go_on() {
     let world = unconfirmed(Value::Null).await;
     delete_connection(&world).await;
     is_gone(&world).await;
-    quiet(&world, INTERVAL * 2).await;
+    still(&world, INTERVAL * 2).await;
     nothing_was_stopped(&world).await;
 }
 

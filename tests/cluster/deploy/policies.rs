@@ -65,7 +65,7 @@ fn refused_by_rbac(output: Output) {
 /// The operator's own `ServiceAccount`, by its token.
 fn operator(world: &World) -> Kubectl {
     let name = format!("{}-as-operator", world.namespace);
-    let control_plane = world.control_plane;
+    let control_plane = &world.control_plane;
     control_plane.kubectl(&control_plane.operator_kubeconfig(&name, &world.namespace, None))
 }
 
@@ -73,7 +73,7 @@ fn operator(world: &World) -> Kubectl {
 async fn person_who_may(world: &World, name: &str, verbs: &str, resource: &str) -> Kubectl {
     let user = format!("{name}@{}", world.namespace);
     grant(world, name, verbs, resource, &format!("--user={user}")).await;
-    let control_plane = world.control_plane;
+    let control_plane = &world.control_plane;
     let person = control_plane.kubectl(&control_plane.person_kubeconfig(&user, &world.namespace));
     may(&person, verbs, resource, &[]).await;
     person

@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::contoso::*;
+use crate::support::crash::SHORT;
 
-/// Beyond the half minute in which an intent may be sent.
+/// Until an absence counts, also where the machine is busy.
 const LONG: Duration = Duration::from_mins(2);
 
 enum End {
@@ -40,7 +41,7 @@ async fn ends(case: Case) {
             .await;
     }
     create_secrets(&world).await;
-    world.start_operator(&["--request-timeout", "1s"]).await;
+    world.start_operator(&SHORT).await;
     let fault = json!({"call": case.call, "effect": case.effect});
     let fault = world.fault(fault).await;
     let manual = json!({"link": {"method": "Manual"}});
@@ -78,7 +79,7 @@ async fn ends(case: Case) {
             let parts = ["Check in LCS", "kubectl delete dwo contoso-uat-link-"];
             assert_says(&connection, "Ready", "False", "OutcomeUnknown", &parts);
             assert_says(&connection, "Linked", "Unknown", "OutcomeUnknown", &[]);
-            quiet(&world, INTERVAL * 3).await;
+            quiet(&world, 3).await;
             assert_eq!(mutations(&world).await, [case.call]);
             let operation = world.operations().await.remove(0);
             let name = operation["metadata"]["name"].as_str().unwrap();
@@ -87,7 +88,7 @@ async fn ends(case: Case) {
             2
         }
     };
-    quiet(&world, INTERVAL * 3 / 2).await;
+    quiet(&world, 2).await;
     if matches!(case.end, Says(..)) {
         assert_eq!(applied(&world).await, Vec::<String>::new());
     } else {
@@ -131,7 +132,7 @@ async fn an_installation_is_asked_for_once_unless_it_is_certain_that_none_began(
         install("a redirect", json!({"redirect": "https://attacker.example/"}), Ready(2)),
         install("an answer without an end", json!("endlessBody"), Ready(2)),
     ];
-    side_by_side(cases, 11, ends).await;
+    side_by_side(cases, ends).await;
 }
 
 #[rustfmt::skip]
@@ -157,5 +158,5 @@ async fn a_link_is_asked_for_once() {
         link("a redirect", json!({"redirect": "https://attacker.example/"}), Unknown),
         link("an answer of 20 MB", json!({"hugeBody": 20_000_000}), Unknown),
     ];
-    side_by_side(cases, 11, ends).await;
+    side_by_side(cases, ends).await;
 }

@@ -19,7 +19,7 @@ async fn works(shape: Shape) {
     world.start_operator(&[]).await;
     connect(&world, json!({})).await;
     ready(&world).await;
-    quiet(&world, INTERVAL * 3 / 2).await;
+    quiet(&world, 2).await;
     assert_eq!(
         mutations(&world).await,
         ["installApplication", "installApplication", "createLink"]
@@ -50,5 +50,5 @@ async fn the_shapes_that_were_seen_live_are_understood() {
         shape("lists that lag behind", json!({"settings": {"lag": {"environments": "10m"}}}), Value::Null),
         shape("tokens that live for a second", json!({"settings": {"tokenLifetime": "1s"}}), Value::Null),
     ];
-    side_by_side(cases, 8, works).await;
+    side_by_side(cases, works).await;
 }

@@ -24,7 +24,7 @@ fn list(
 }
 
 async fn nothing_was_used(world: &World) {
-    quiet(world, INTERVAL * 2).await;
+    quiet(world, 2).await;
     assert_eq!(
         world.calls().await,
         json!({"hosts": {}}),
@@ -118,7 +118,7 @@ async fn what_is_under_way_stands_still_without_its_claim_and_goes_on_with_it() 
         &parts,
     )
     .await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(world.calls().await, json!({"hosts": {}}));
 
     list(&folder, &world, &[HOST], &[SPEC]);
@@ -158,7 +158,7 @@ async fn whoever_may_not_claim_a_host_learns_nothing_of_who_does() {
     ready(&first).await;
     connect(&second, json!({})).await;
     refused(&second, HOST).await;
-    quiet(&first, INTERVAL * 2).await;
+    quiet(&first, 2).await;
     ready(&first).await;
     refused(&second, HOST).await;
 }
@@ -171,12 +171,7 @@ async fn maps_are_stopped_at_an_environment_that_nobody_claims() {
     world.patch_state(mixed()).await;
     create_secrets(&world).await;
     let file = list(&folder, &world, &[HOST], &[SPEC]);
-    let flags = [
-        ["--claims", &file],
-        [FLAGS[0], FLAGS[1]],
-        [FLAGS[2], FLAGS[3]],
-    ]
-    .concat();
+    let flags = [&["--claims", &file][..], &FLAGS].concat();
     world.start_operator(&flags).await;
     connect(&world, json!({"mismatch": {"onMix": "StopMaps"}})).await;
     let stopped = |object: &Value| {

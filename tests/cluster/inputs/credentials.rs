@@ -27,7 +27,7 @@ async fn is_said(case: Case) {
     let connection = says(&world, "CredentialsValid", "False", case.reason, case.parts).await;
     assert_says(&connection, "Ready", "False", case.reason, case.parts);
     assert_says(&connection, "Stalled", "True", case.reason, &[]);
-    quiet(&world, INTERVAL * 5 / 2).await;
+    quiet(&world, 3).await;
     assert_eq!(mutations(&world).await, Vec::<String>::new());
     assert_eq!(world.calls().await["unknown"], Value::Null);
 }
@@ -69,7 +69,7 @@ async fn credentials_that_do_not_work_say_why() {
         case("multi-factor", account(json!({"mfa": true})), good(), person(), nothing(), "MfaRequired", &["AADSTS50076", "no multifactor or conditional access policy"]),
         case("a locked account", account(json!({"locked": true})), good(), person(), nothing(), "AccountLocked", &["AADSTS50053"]),
     ];
-    side_by_side(cases, 7, is_said).await;
+    side_by_side(cases, is_said).await;
 }
 
 /// Accounts lock: a refused password is tried once, and again when the Secret has changed.
@@ -81,7 +81,7 @@ async fn a_refused_password_is_tried_once() {
     connect(&world, json!({})).await;
     let parts = ["AADSTS50126", "does not try a refused password again"];
     says(&world, "Ready", "False", "PasswordInvalid", &parts).await;
-    quiet(&world, THREE_INTERVALS).await;
+    quiet(&world, 3).await;
     let failed = |world: &World| {
         let control = world.simulator().control().clone();
         async move {
@@ -96,7 +96,7 @@ async fn a_refused_password_is_tried_once() {
             connection["status"]["lastHandledReconcileAt"] == "again"
         })
         .await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(failed(&world).await, 1);
     let right = json!({"username": ACCOUNT, "password": "contoso-password"});
     secret(&world, "contoso-dual-write-account", right).await;
@@ -120,7 +120,7 @@ async fn a_namespace_that_did_not_opt_in_is_told_how() {
     )
     .await;
     assert_says(&connection, "Stalled", "True", "NamespaceNotGranted", &[]);
-    quiet(&world, THREE_INTERVALS).await;
+    quiet(&world, 3).await;
     let text = message(&connection, "CredentialsValid");
     let at = text.find("kubectl ").unwrap();
     let command: Vec<&str> = text[at..].split_whitespace().skip(1).collect();

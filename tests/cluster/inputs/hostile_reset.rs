@@ -35,7 +35,7 @@ async fn hostile_texts_in_a_reset_are_cut_and_cleaned() {
     let name = plan(&world).await;
     approve(&world, &name).await;
     let operation = ended(&world, &name, &["Succeeded", "Failed"], ACT).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     let shown = operation["spec"].to_string();
     assert!(
         shown.contains("Contoso [31m"),

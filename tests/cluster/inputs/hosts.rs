@@ -43,7 +43,7 @@ async fn a_host_of_the_spec_that_is_not_allowed_gets_nothing() {
             "projectmanagementservice.weu-il107.gateway.prod.island.powerapps.com.attacker.example",
         ),
     ];
-    side_by_side(cases, 6, |spec| async move {
+    side_by_side(cases, |spec| async move {
         let world = world(linked(SPEC)).await;
         connect(&world, spec).await;
         let parts = ["is not allowed", "--allow-host-suffix"];
@@ -57,7 +57,7 @@ async fn a_host_of_the_spec_that_is_not_allowed_gets_nothing() {
         .await;
         assert_says(&connection, "Ready", "False", "HostNotAllowed", &parts);
         assert_says(&connection, "Stalled", "True", "HostNotAllowed", &[]);
-        quiet(&world, INTERVAL * 2).await;
+        quiet(&world, 2).await;
         assert_eq!(
             world.calls().await,
             json!({"hosts": {}}),
@@ -224,12 +224,12 @@ async fn an_answer_that_points_elsewhere_is_not_followed() {
     ]
     .map(|(name, fault)| (name.to_owned(), fault))
     .into();
-    side_by_side(cases, 6, |fault| async move {
+    side_by_side(cases, |fault| async move {
         let world = world(Value::Null).await;
         world.fault(fault).await;
         connect(&world, json!({})).await;
         says(&world, "Reconciling", "True", "Retrying", &[]).await;
-        quiet(&world, INTERVAL * 2).await;
+        quiet(&world, 2).await;
         only_known_hosts(&world).await;
         assert_eq!(mutations(&world).await, Vec::<String>::new());
     })
@@ -254,7 +254,7 @@ async fn an_environment_whose_dataverse_is_elsewhere_gets_no_token() {
         &parts,
     )
     .await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     only_known_hosts(&world).await;
 }
 

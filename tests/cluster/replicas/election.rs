@@ -31,7 +31,7 @@ async fn who_leads() {
         ("no access to leases".to_owned(), no_access().boxed()),
         ("without leader election".to_owned(), without().boxed()),
     ];
-    crash::all_of(AT_ONCE, cells).await;
+    crate::support::cells::all_of(cells).await;
 }
 
 fn leases(world: &World) -> Api<Lease> {

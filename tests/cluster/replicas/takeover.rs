@@ -60,7 +60,7 @@ async fn the_other_goes_on() {
     }
     // Those that wait longest come first.
     cells.sort_by_key(|(name, _)| !name.contains("stopped for long") && !name.contains("cut off"));
-    crash::all_of(AT_ONCE, cells).await;
+    crate::support::cells::all_of(cells).await;
 }
 
 /// Two replicas, the leader of which is at this point of the act, and what is held there.
@@ -153,7 +153,9 @@ async fn stopped(act: Act, at: At) {
 /// It has recorded its intent, and stands still until the other has waited for as long as a request may take. Then the
 /// other installs, or leaves the link to a person. The first one comes back, and must send nothing any more.
 async fn stopped_for_long(act: Act) {
-    let (world, other, held) = two_at(act, At::AfterIntent).await;
+    let mut world = crash::about_to(act).await;
+    let other = two_with(&mut world, &with_election(&crash::SHORT, "5s")).await;
+    let held = arrive(&world, act, At::AfterIntent).await;
     signal(world.operator(), Signal::STOP);
     let_go(&world, &held).await;
     leads(&world, &other, LEASE + SLACK).await;

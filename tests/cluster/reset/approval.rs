@@ -7,7 +7,8 @@ use crate::support::contoso::*;
 use crate::support::reset::*;
 
 /// By the printed command, as a person who may approve.
-pub async fn an_approved_plan_is_carried_out() {
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_plan_is_carried_out() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let connection = world.connection(NAME).await;
     let said = message(&connection, "Ready");
@@ -86,7 +87,8 @@ pub async fn an_approved_plan_is_carried_out() {
 }
 
 /// Editors of connections decide nothing.
-pub async fn an_editor_cannot_approve() {
+#[tokio::test(flavor = "multi_thread")]
+async fn an_editor_cannot_approve() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let editor = world.person(Role::Editor).await;
     let approval = json!({"spec": {"approval": "Approved"}}).to_string();
@@ -96,7 +98,8 @@ pub async fn an_editor_cannot_approve() {
     assert_eq!(requests(&world).await, Vec::<Value>::new());
 }
 
-pub async fn automatic_on_a_sandbox_needs_nobody() {
+#[tokio::test(flavor = "multi_thread")]
+async fn automatic_on_a_sandbox_needs_nobody() {
     let automatic = json!({"mismatch": {"approval": "Automatic"}});
     let world = drifted_world(Value::Null, automatic).await;
     let succeeded = |operation: &Value| operation["status"]["phase"] == "Succeeded";
@@ -109,7 +112,8 @@ pub async fn automatic_on_a_sandbox_needs_nobody() {
 }
 
 /// What may be production waits for a person, whatever the spec says, unless it says it twice.
-pub async fn automatic_on_production_waits_for_a_person() {
+#[tokio::test(flavor = "multi_thread")]
+async fn automatic_on_production_waits_for_a_person() {
     let production = "contoso.operations.dynamics.com";
     let drifted = json!({"financeOperations": {production: {"link": {"environmentId": SANDBOX}}}});
     let world = world_with(both(other_sandbox(), drifted), &FLAGS).await;
@@ -125,7 +129,7 @@ pub async fn automatic_on_production_waits_for_a_person() {
         "mismatch.allowProduction: true",
     ];
     says(&world, "Ready", "False", "DifferentDestination", &parts).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(requests(&world).await, Vec::<Value>::new());
     change(&world, json!({"mismatch": {"allowProduction": true}})).await;
     ended(&world, &plan, &["Void"], ACT).await;
@@ -135,14 +139,15 @@ pub async fn automatic_on_production_waits_for_a_person() {
 }
 
 /// Approved while the connection is suspended: it waits, and is carried out when the connection goes on.
-pub async fn an_approved_plan_waits_while_suspended() {
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_plan_waits_while_suspended() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     change(&world, json!({"suspend": true})).await;
     world
         .wait_condition(NAME, "Ready", "Unknown", Some("Suspended"))
         .await;
     approve(&world, &plan).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(requests(&world).await, Vec::<Value>::new());
     change(&world, json!({"suspend": false})).await;
     // At once, and not when it is looked at the next time.
@@ -153,7 +158,8 @@ pub async fn an_approved_plan_waits_while_suspended() {
 }
 
 /// Deleted before it begins: nothing happens, and the facts are planned again for another approval.
-pub async fn a_plan_that_is_deleted_is_made_again() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_deleted_is_made_again() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let deleted = world.get(&format!("dwo/{plan}")).await;
     delete(&world, &format!("dwo/{plan}")).await;

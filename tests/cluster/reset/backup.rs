@@ -19,7 +19,8 @@ async fn between_stop_and_reset(between: impl AsyncFnOnce(&World, &str)) -> (Wor
     (world, plan)
 }
 
-pub async fn a_backup_that_was_deleted_is_written_again_before_the_reset() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_was_deleted_is_written_again_before_the_reset() {
     let (world, plan) = between_stop_and_reset(async |world: &World, backup: &str| {
         collect(world, &format!("configmap/{backup}")).await;
     })
@@ -30,7 +31,8 @@ pub async fn a_backup_that_was_deleted_is_written_again_before_the_reset() {
 }
 
 /// It cannot be relied on: the maps run again, and nothing was reset.
-pub async fn a_backup_that_was_altered_ends_the_act_before_the_reset() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_that_was_altered_ends_the_act_before_the_reset() {
     let (world, plan) = between_stop_and_reset(async |world: &World, backup: &str| {
         // It is immutable, so somebody has to make another one in its place.
         collect(world, &format!("configmap/{backup}")).await;
@@ -58,7 +60,8 @@ pub async fn a_backup_that_was_altered_ends_the_act_before_the_reset() {
     says(&world, "Stalled", "True", "ResetFailed", &["backup"]).await;
 }
 
-pub async fn a_backup_cannot_be_changed_and_outlives_its_connection() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_cannot_be_changed_and_outlives_its_connection() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     approve(&world, &plan).await;
     ended(&world, &plan, &["Succeeded"], ACT).await;
@@ -78,7 +81,8 @@ pub async fn a_backup_cannot_be_changed_and_outlives_its_connection() {
 }
 
 /// Nothing is touched before it is written: the namespace has no room for it, or does not let the operator.
-pub async fn without_a_backup_nothing_is_stopped() {
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_backup_nothing_is_stopped() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let refused = Action::Answer {
         status: 403,
@@ -101,7 +105,8 @@ pub async fn without_a_backup_nothing_is_stopped() {
 }
 
 /// Seven backups, and the newest five stay; those of another connection are not counted.
-pub async fn the_last_five_backups_are_kept() {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_five_backups_are_kept() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let earlier = |connection: &str, number: usize| {
         let name = format!("{connection}-reset-{number}");

@@ -8,7 +8,8 @@ use crate::support::contoso::*;
 use crate::support::reset::*;
 
 /// Accepted, and the link stays where it was: the maps stay stopped, and the message says what to do.
-pub async fn a_reset_that_stays_is_said_after_its_time() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_that_stays_is_said_after_its_time() {
     let stays = finance_operations(json!({"resetEndsAt": "current"}));
     let (world, plan) = planned_world(stays, json!({"link": {"timeout": "30s"}})).await;
     approve(&world, &plan).await;
@@ -32,13 +33,14 @@ pub async fn a_reset_that_stays_is_said_after_its_time() {
     says(&world, "Ready", "False", "ResetDidNotRetarget", &parts).await;
     says(&world, "Stalled", "True", "ResetDidNotRetarget", &[]).await;
     event(&world, "ResetDidNotRetarget", &[]).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(resets(&world).await, 1);
     nothing_is_asked_too_often(&world).await;
 }
 
 /// The answer is lost and nothing happens: it is never asked for again, and released by deleting it.
-pub async fn a_reset_of_which_nothing_is_known_is_for_a_person() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_of_which_nothing_is_known_is_for_a_person() {
     let (world, first) = planned_world(Value::Null, json!({"link": {"timeout": "30s"}})).await;
     world
         .fault(json!({"call": "resetLink", "effect": "lostBeforeEffect"}))
@@ -61,18 +63,19 @@ pub async fn a_reset_of_which_nothing_is_known_is_for_a_person() {
     // Neither a new look nor an edit sends it again, and no plan is made beside it.
     reconcile_at(&world, "again").await;
     change(&world, json!({"mismatch": {"force": true}})).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(resets(&world).await, 1);
     assert_eq!(world.operations().await.len(), 1);
     // Let go of, it may be planned anew, and that needs an approval of its own.
     self::collect(&world, &format!("dwo/{first}")).await;
     let next = crate::support::reset::plan(&world).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(resets(&world).await, 1, "{next}");
 }
 
 /// Refused: certainly nothing was reset, so the maps are started again.
-pub async fn a_refused_reset_is_taken_back() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_reset_is_taken_back() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let answer = json!({"status": 400, "body": {"error": {"message": "Failed to connect to CRM"}}});
     world
@@ -95,12 +98,13 @@ pub async fn a_refused_reset_is_taken_back() {
     maps_become(&world, as_before()).await;
     assert_eq!(linked_to(&world).await, SANDBOX);
     says(&world, "Stalled", "True", "ResetFailed", &[]).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(resets(&world).await, 1, "not asked for again by itself");
 }
 
 /// It is named; the rest is put back.
-pub async fn a_solution_that_fails_is_named_and_the_rest_is_restored() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_solution_that_fails_is_named_and_the_rest_is_restored() {
     let fails = finance_operations(
         json!({"solutions": {SALES: {"failsWith": "A dependency is missing."}}}),
     );
@@ -134,7 +138,8 @@ pub async fn a_solution_that_fails_is_named_and_the_rest_is_restored() {
 }
 
 /// The linked Dataverse was deleted: nothing can be stopped, so nothing is reset, and only Microsoft can help.
-pub async fn a_linked_dataverse_that_is_gone_ends_the_act_before_the_reset() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linked_dataverse_that_is_gone_ends_the_act_before_the_reset() {
     let gone = json!({"environments": {SANDBOX: null}});
     let world = world_with(drifted(), &FLAGS).await;
     world.patch_state(gone).await;
@@ -160,7 +165,8 @@ pub async fn a_linked_dataverse_that_is_gone_ends_the_act_before_the_reset() {
 }
 
 /// Microsoft's list of maps lags behind what was done.
-pub async fn a_list_of_maps_that_lags_leads_nobody_astray() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_maps_that_lags_leads_nobody_astray() {
     let lags = json!({"settings": {"lag": {"maps": "10m"}}});
     let (world, plan) = planned_world(lags, json!({})).await;
     approve(&world, &plan).await;
@@ -170,7 +176,8 @@ pub async fn a_list_of_maps_that_lags_leads_nobody_astray() {
 }
 
 /// Every form in which the service accepts a change of maps.
-pub async fn every_form_of_acceptance_will_do() {
+#[tokio::test(flavor = "multi_thread")]
+async fn every_form_of_acceptance_will_do() {
     for form in ["bareId", "plainId", "empty"] {
         let answer = finance_operations(json!({"startAnswer": form}));
         let (world, plan) = planned_world(answer, json!({})).await;
@@ -184,7 +191,8 @@ pub async fn every_form_of_acceptance_will_do() {
 }
 
 /// Its answer takes longer than a client usually waits; it is waited for.
-pub async fn a_reset_that_answers_slowly_is_waited_for() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_that_answers_slowly_is_waited_for() {
     // Three seconds, where other requests are given up after one.
     let slow = finance_operations(json!({"resetAnswerTakes": "1h"}));
     let (world, plan) = planned_world(slow, json!({})).await;

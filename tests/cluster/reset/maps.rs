@@ -7,7 +7,8 @@ use crate::support::reset::*;
 use crate::support::{Action, Match, Moment};
 
 /// The destination has changed, so a person looks at the data first; the message has the order.
-pub async fn start_maps_never_leaves_them_stopped_and_says_in_which_order_they_start() {
+#[tokio::test(flavor = "multi_thread")]
+async fn start_maps_never_leaves_them_stopped_and_says_in_which_order_they_start() {
     let never = json!({"mismatch": {"startMaps": "Never"}});
     let (world, plan) = planned_world(Value::Null, never).await;
     approve(&world, &plan).await;
@@ -34,7 +35,8 @@ pub async fn start_maps_never_leaves_them_stopped_and_says_in_which_order_they_s
 }
 
 /// A map fails to start: the reset is made, and the connection is stalled until the map runs.
-pub async fn a_map_that_does_not_start_is_named_until_it_runs() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_map_that_does_not_start_is_named_until_it_runs() {
     // It is waited for until the time of a step is over.
     let (world, plan) = planned_world(Value::Null, json!({"link": {"timeout": "30s"}})).await;
     let ready_to_start = Match::status("dualwriteoperations")
@@ -75,12 +77,13 @@ pub async fn a_map_that_does_not_start_is_named_until_it_runs() {
     let heals = json!({"state": "running", "failsWith": null});
     world.patch_state(map_state(CUSTOMERS_ID, heals)).await;
     ready(&world).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(resets(&world).await, 1);
 }
 
 /// It does not stop: what did stop runs again, and nothing was destroyed.
-pub async fn a_map_that_does_not_stop_ends_the_act_before_the_reset() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_map_that_does_not_stop_ends_the_act_before_the_reset() {
     let stuck = map_state(
         CUSTOMERS_ID,
         json!({"failsWith": "The map is in initial write."}),
@@ -114,7 +117,8 @@ pub async fn a_map_that_does_not_stop_ends_the_act_before_the_reset() {
 }
 
 /// The spec says that it is to be reset all the same, and the request says so too.
-pub async fn force_resets_although_a_map_does_not_stop() {
+#[tokio::test(flavor = "multi_thread")]
+async fn force_resets_although_a_map_does_not_stop() {
     let stuck = map_state(
         CUSTOMERS_ID,
         json!({"failsWith": "The map is in initial write."}),
@@ -137,7 +141,8 @@ pub async fn force_resets_although_a_map_does_not_stop() {
 }
 
 /// Somebody starts a map in the last moment before the reset.
-pub async fn a_map_that_runs_again_ends_the_act_before_the_reset() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_map_that_runs_again_ends_the_act_before_the_reset() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     // The maps are known to be stopped by then; and the intent, which comes too late, is one of an older operation.
     let intent = Match::status("dualwriteoperations")
@@ -160,7 +165,8 @@ pub async fn a_map_that_runs_again_ends_the_act_before_the_reset() {
 }
 
 /// `onMix: StopMaps`: the flow between test and production is stopped first, then the rest is seen to.
-pub async fn the_maps_of_a_mixed_link_are_stopped() {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_maps_of_a_mixed_link_are_stopped() {
     let world = world_with(mixed(), &FLAGS).await;
     let stop = json!({"mismatch": {"onMix": "StopMaps"}});
     connect(&world, stop).await;
@@ -179,7 +185,7 @@ pub async fn the_maps_of_a_mixed_link_are_stopped() {
         &[],
     )
     .await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     for (what, (received, _)) in counted(&world).await {
         assert_eq!(received, 1, "{what}");
     }
@@ -187,7 +193,8 @@ pub async fn the_maps_of_a_mixed_link_are_stopped() {
 }
 
 /// Stopped first, and the plan of the reset that follows knows that they are.
-pub async fn a_mixed_link_is_stopped_before_its_reset_is_planned() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mixed_link_is_stopped_before_its_reset_is_planned() {
     let world = world_with(mixed(), &FLAGS).await;
     let stop = json!({"mismatch": {"onMix": "StopMaps"}});
     connect(&world, both(asks(), stop)).await;

@@ -6,7 +6,8 @@ use crate::support::contoso::*;
 use crate::support::reset::*;
 use crate::support::wait;
 
-pub async fn a_plan_says_what_is_done_and_what_is_lost() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_says_what_is_done_and_what_is_lost() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     let parts = [
         "Microsoft has detected",
@@ -66,11 +67,12 @@ pub async fn a_plan_says_what_is_done_and_what_is_lost() {
         "{table}"
     );
     // It waits, and nothing is asked for.
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(requests(&world).await, Vec::<Value>::new());
 }
 
-pub async fn a_rejected_plan_is_not_made_again_until_somebody_asks() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_plan_is_not_made_again_until_somebody_asks() {
     let (world, plan_name) = planned_world(Value::Null, json!({})).await;
     decide(&world, &plan_name, "Rejected").await;
     let rejected = ended(&world, &plan_name, &["Void"], ACT).await;
@@ -83,7 +85,7 @@ pub async fn a_rejected_plan_is_not_made_again_until_somebody_asks() {
     ];
     says(&world, "Ready", "False", "PlanRejected", &parts).await;
     says(&world, "Stalled", "True", "PlanRejected", &[]).await;
-    quiet(&world, INTERVAL * 3).await;
+    quiet(&world, 3).await;
     assert_eq!(world.operations().await.len(), 1);
     reconcile_at(&world, "again").await;
     let next = plan(&world).await;
@@ -91,7 +93,8 @@ pub async fn a_rejected_plan_is_not_made_again_until_somebody_asks() {
     assert_eq!(requests(&world).await, Vec::<Value>::new());
 }
 
-pub async fn a_rejected_plan_is_made_again_for_a_new_generation() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_plan_is_made_again_for_a_new_generation() {
     let (world, first) = planned_world(Value::Null, json!({})).await;
     decide(&world, &first, "Rejected").await;
     ended(&world, &first, &["Void"], ACT).await;
@@ -101,7 +104,8 @@ pub async fn a_rejected_plan_is_made_again_for_a_new_generation() {
 }
 
 /// Facts that move make a plan fall, and another one follows; the approval of the old one is worth nothing for it.
-pub async fn a_plan_falls_when_what_it_relies_on_moves() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_falls_when_what_it_relies_on_moves() {
     let (world, first) = planned_world(Value::Null, json!({})).await;
     let stopped = map_state(COMPANIES_ID, json!({"state": "stopped"}));
     world.patch_state(stopped).await;
@@ -117,12 +121,13 @@ pub async fn a_plan_falls_when_what_it_relies_on_moves() {
     let too_late = json!({"spec": {"approval": "Approved"}}).to_string();
     let args = ["patch", "dwo", &first, "--type=merge", "-p", &too_late];
     world.kubectl(&args).await.ok();
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(requests(&world).await, Vec::<Value>::new());
 }
 
 /// The facts move in the moment of the approval: the operation's own look sees it, right before its first step.
-pub async fn an_approved_plan_falls_when_its_facts_have_just_moved() {
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_plan_falls_when_its_facts_have_just_moved() {
     // The connection itself does not look in between.
     let (world, name) = planned_world(Value::Null, json!({"interval": "1m"})).await;
     let keys = json!({"integrationKeys": {"accounts": ["accountnumber"]}});
@@ -138,7 +143,8 @@ pub async fn an_approved_plan_falls_when_its_facts_have_just_moved() {
 }
 
 /// The link is mended by hand while the plan waits.
-pub async fn a_plan_falls_when_the_link_is_where_it_should_be() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_falls_when_the_link_is_where_it_should_be() {
     let (world, name) = planned_world(Value::Null, json!({})).await;
     world.patch_state(link(SPEC)).await;
     ended(&world, &name, &["Void"], ACT).await;
@@ -146,7 +152,8 @@ pub async fn a_plan_falls_when_the_link_is_where_it_should_be() {
     assert_eq!(requests(&world).await, Vec::<Value>::new());
 }
 
-pub async fn a_plan_falls_when_nobody_asks_for_it_any_more() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_falls_when_nobody_asks_for_it_any_more() {
     for spec in [
         json!({"mismatch": {"policy": "Report"}}),
         json!({"mode": "Observe"}),
@@ -161,7 +168,8 @@ pub async fn a_plan_falls_when_nobody_asks_for_it_any_more() {
 }
 
 /// No operation exists, and what it would be is said.
-pub async fn observing_shows_the_plan_and_makes_none() {
+#[tokio::test(flavor = "multi_thread")]
+async fn observing_shows_the_plan_and_makes_none() {
     let world = drifted_world(Value::Null, json!({"mode": "Observe"})).await;
     let parts = [
         "only observes",
@@ -170,13 +178,14 @@ pub async fn observing_shows_the_plan_and_makes_none() {
         "The move to",
     ];
     says(&world, "Ready", "False", "DifferentDestination", &parts).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert!(world.operations().await.is_empty());
     assert_eq!(requests(&world).await, Vec::<Value>::new());
 }
 
 /// What a plan relies on cannot be read: one that waits is kept, and does not begin although it is approved.
-pub async fn what_cannot_be_read_spoils_no_plan_and_lets_none_begin() {
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_spoils_no_plan_and_lets_none_begin() {
     let (world, name) = planned_world(Value::Null, json!({})).await;
     let fails = json!({"call": "listSolutions", "times": null, "effect": {"status": 500}});
     world.fault(fails).await;
@@ -202,7 +211,8 @@ pub async fn what_cannot_be_read_spoils_no_plan_and_lets_none_begin() {
 }
 
 /// `kubectl get dwc -o yaml` counts the maps and names those that somebody should look at.
-pub async fn the_status_counts_the_maps() {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_counts_the_maps() {
     let failing = map_state(PRODUCTS_ID, json!({"state": "notRunning"}));
     let (world, _) = planned_world(failing, json!({})).await;
     let text = world

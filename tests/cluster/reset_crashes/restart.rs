@@ -14,7 +14,7 @@ async fn an_api_server_that_restarts_again_and_again_in_a_reset() {
     let mut world = builder().control_plane(control_plane).start().await;
     world.patch_state(drifted()).await;
     create_secrets(&world).await;
-    world.start_operator(&FLAGS).await;
+    world.start_operator(&PATIENT).await;
     connect(&world, asks()).await;
     let plan = plan(&world).await;
     let losses = AT.map(|step| {

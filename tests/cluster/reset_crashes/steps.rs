@@ -8,9 +8,6 @@ use crate::support::contoso::NAME;
 use crate::support::reset::*;
 use crate::support::{Match, World};
 
-/// So many worlds at once are carried by two cores; most of their time is waiting.
-pub const AT_ONCE: usize = 10;
-
 /// One thing that goes wrong, in a world of its own.
 pub struct Cell {
     /// It waits for half a minute or longer, so it is to begin early.
@@ -136,8 +133,8 @@ pub fn fault(step: &Step, effect: &Value) -> Option<Value> {
     }
 }
 
-/// A world with a plan, for a step that has so long as its outcome needs: what is asked for a second time is so after half
-/// a minute, and a reset of which nothing is seen is given up after its time.
+/// A world with a plan, for a step that has so long as its outcome needs: what is asked for a second time is so after some
+/// ten seconds, and a reset of which nothing is seen is given up after its time.
 pub async fn world_for(step: &str) -> (World, String) {
     let timeout = if step == "reset" { "30s" } else { "3m" };
     planned_world(Value::Null, json!({"link": {"timeout": timeout}})).await

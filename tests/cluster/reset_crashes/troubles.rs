@@ -89,7 +89,7 @@ pub fn cells(steps: &[Step]) -> Vec<Cell> {
 }
 
 async fn ends_well(step: Step, trouble: Trouble) {
-    let (world, plan) = planned_world(serde_json::Value::Null, serde_json::json!({})).await;
+    let (world, plan) = patiently_planned_world().await;
     let writes = world.api.when(write_of(&step.name, trouble.state));
     let rule = writes
         .times(trouble.times)

@@ -8,7 +8,7 @@ use super::acts::{self, Act};
 use super::changes::{self, Change};
 use super::forms::{Form, Identity};
 use crate::support::contoso::*;
-use crate::support::reset::{ACT, FLAGS, approve, ended, name_of};
+use crate::support::reset::{ACT, PATIENT, approve, ended, name_of};
 use crate::support::{Action, Moment, Rule, World, wait};
 
 /// A second connection that signs in with the same: a refused password is not tried by each of them.
@@ -20,7 +20,7 @@ pub async fn go(act: Act, form: Form, first: usize, stride: u64) {
     world.patch_state(both(act.state(), tokens)).await;
     create_secrets(&world).await;
     let mut identity = Identity::new(form, &world).await;
-    world.start_operator(&FLAGS).await;
+    world.start_operator(&PATIENT).await;
     let mut changes = changes::of(form).into_iter().cycle().skip(first);
     let mut next = || changes.next().unwrap();
     let mut met = Vec::new();

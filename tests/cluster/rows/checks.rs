@@ -1,6 +1,8 @@
 //! What can be seen from outside before a link is made: shown, told, healed, and never in the way.
 #![allow(clippy::needless_pass_by_value)] // `json!` in place reads better than a reference to it
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
 use crate::support::contoso::*;
@@ -69,8 +71,8 @@ async fn failed_checks_are_shown_and_told_first_and_heal() {
     }
     // Nobody knows who made a link that this operator has not made.
     assert_eq!(check(&object, "LinkingIdentity"), &Value::Null);
-    quiet(&world, INTERVAL * 2).await;
-    world.no_writes_during(THREE_INTERVALS).await;
+    quiet(&world, 2).await;
+    world.no_writes_in_passes(3).await;
 
     world.patch_state(as_it_should_be()).await;
     let object = check_is(&world, "ApplicationUsers", "Passed", &[]).await;
@@ -83,8 +85,8 @@ async fn failed_checks_are_shown_and_told_first_and_heal() {
     }
     let text = message(&object, "Ready");
     assert!(!text.contains("To be mended first"), "{text}");
-    quiet(&world, INTERVAL * 2).await;
-    world.no_writes_during(THREE_INTERVALS).await;
+    quiet(&world, 2).await;
+    world.no_writes_in_passes(3).await;
     assert_eq!(mutations(&world).await, Vec::<String>::new());
 }
 
@@ -108,8 +110,8 @@ async fn checks_that_cannot_be_read_are_in_nobodys_way() {
     )
     .await;
     assert_eq!(check(&object, "ApplicationUsers")["status"], "Unknown");
-    quiet(&world, INTERVAL * 2).await;
-    world.no_writes_during(THREE_INTERVALS).await;
+    quiet(&world, 2).await;
+    world.no_writes_in_passes(3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,8 +136,8 @@ async fn another_account_than_the_one_that_linked_is_told() {
     .await;
     // It is told, and it is no reason not to be Ready.
     assert_says(&object, "Ready", "True", "Connected", &[]);
-    quiet(&world, INTERVAL * 2).await;
-    world.no_writes_during(THREE_INTERVALS).await;
+    quiet(&world, 2).await;
+    world.no_writes_in_passes(3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,10 +145,13 @@ async fn once_linked_the_checks_are_read_slowly() {
     let world = ready_world().await;
     let control = world.simulator().control();
     control.clear_calls().await;
+    let since = Instant::now();
     control.called("getLink", 12, SOON).await;
     let calls = world.calls().await;
+    // Every sixth interval, also where looks take longer.
+    let most = 1 + since.elapsed().as_secs() / (6 * INTERVAL.as_secs());
     for call in ["listSystemUsers", "listCompanies"] {
         let count = calls[call].as_u64().unwrap_or(0);
-        assert!((1..=3).contains(&count), "{call}: {calls:#}");
+        assert!((1..=most).contains(&count), "{call}: {calls:#}");
     }
 }

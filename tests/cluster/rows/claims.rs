@@ -42,7 +42,7 @@ async fn the_older_of_two_connections_has_the_host() {
     create(&world, "dwc", connection("contoso-second", json!({}))).await;
     let second = conflict(&world, "contoso-second").await;
     assert!(message(&second, "Ready").contains("'contoso-uat'"));
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(mutations(&world).await, Vec::<String>::new());
     says(&world, "Ready", "False", "AwaitingManualLink", &[]).await;
 

@@ -53,8 +53,8 @@ async fn an_environment_that_is_stopped_overnight_alarms_nobody() {
     let control = world.simulator().control();
     control.clear_calls().await;
     control.called("financeOperationsRoot", 2, SOON).await;
-    quiet(&world, INTERVAL * 2).await;
-    world.no_writes_during(THREE_INTERVALS).await;
+    quiet(&world, 2).await;
+    world.no_writes_in_passes(3).await;
     let during = world.connection(NAME).await;
     assert_eq!(
         during["status"]["conditions"],
@@ -65,7 +65,7 @@ async fn an_environment_that_is_stopped_overnight_alarms_nobody() {
         .await;
     control.clear_calls().await;
     control.called("getLink", 2, SOON).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     let after = world.connection(NAME).await;
     assert_eq!(
         after["status"]["conditions"],
@@ -85,7 +85,7 @@ async fn a_link_that_vanished_is_not_made_again() {
     let control = world.simulator().control();
     control.clear_calls().await;
     control.called("getLink", 4, SOON).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(mutations(&world).await, Vec::<String>::new());
     assert!(world.operations().await.is_empty());
 }
@@ -124,7 +124,7 @@ async fn a_package_that_is_gone_is_shown_and_not_installed() {
         .await;
     let connection = says(&world, "SetupComplete", "False", "NotInstalled", &[CORE]).await;
     assert_says(&connection, "Ready", "True", "Connected", &[]);
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(mutations(&world).await, Vec::<String>::new());
 }
 
@@ -144,7 +144,7 @@ async fn an_outage_keeps_what_was_known() {
     )
     .await;
     assert_says(&connection, "Ready", "True", "Connected", &[]);
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     world.simulator().control().remove_fault(&fault).await;
     world
         .wait_for(&format!("dwc/{NAME}"), SOON, |connection| {

@@ -102,7 +102,7 @@ async fn a_suspended_connection_reads_and_starts_nothing() {
     )
     .await;
     assert_eq!(suspended["status"]["observedGeneration"], 2);
-    quiet(&world, INTERVAL).await;
+    still(&world, INTERVAL).await;
     calls.clear_calls().await;
     world.no_writes_during(THREE_INTERVALS).await;
     assert_eq!(world.calls().await, json!({"hosts": {}}));
@@ -124,7 +124,7 @@ async fn an_operator_that_only_observes_starts_nothing() {
         &["only observes"],
     )
     .await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(mutations(&world).await, Vec::<String>::new());
     assert!(world.operations().await.is_empty());
 }
@@ -155,7 +155,7 @@ async fn ten_finished_operations_are_kept() {
     world
         .wait_gone(&format!("dwo/{}", names[1].as_str().unwrap()), SOON)
         .await;
-    quiet(&world, INTERVAL).await;
+    still(&world, INTERVAL).await;
     let kept = world.operations().await;
     let kept: Vec<_> = kept.iter().map(|one| &one["metadata"]["name"]).collect();
     assert_eq!(kept.len(), 10);

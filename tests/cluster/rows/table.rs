@@ -43,7 +43,7 @@ async fn holds(row: Row) {
     connect(&world, row.spec).await;
     let (kind, status, reason, _) = row.says[0];
     world.wait_condition(NAME, kind, status, Some(reason)).await;
-    quiet(&world, INTERVAL * 5 / 2).await;
+    quiet(&world, 3).await;
     let object = world.connection(NAME).await;
     for (kind, status, reason, parts) in &row.says {
         if *status == "absent" {
@@ -288,11 +288,11 @@ fn unknown() -> Vec<(String, Row)> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rows_before_integration_change_nothing() {
-    side_by_side(before_integration(), 6, holds).await;
+    side_by_side(before_integration(), holds).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rows_after_integration_change_nothing() {
     let rows = [after_integration(), unknown()];
-    side_by_side(rows.into_iter().flatten().collect(), 6, holds).await;
+    side_by_side(rows.into_iter().flatten().collect(), holds).await;
 }

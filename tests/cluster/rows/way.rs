@@ -12,7 +12,7 @@ async fn accepting_the_terms_is_all_it_takes() {
     let world = world(Value::Null).await;
     connect(&world, json!({"setup": {"acceptTerms": false}})).await;
     says(&world, "Ready", "False", "TermsNotAccepted", &[]).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(mutations(&world).await, Vec::<String>::new());
     change(&world, json!({"setup": {"acceptTerms": true}})).await;
     let connection = ready(&world).await;
@@ -46,7 +46,7 @@ async fn what_a_person_does_by_hand_is_seen() {
     says(&world, "SetupComplete", "False", "Installing", &parts).await;
     world.patch_state(set_up()).await;
     says(&world, "Ready", "False", "AwaitingManualLink", &[]).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     world.patch_state(link(SPEC)).await;
     ready(&world).await;
     assert_eq!(mutations(&world).await, Vec::<String>::new());
@@ -68,7 +68,7 @@ async fn an_installation_under_way_is_shown_and_silent() {
     says(&world, "Ready", "False", "Installing", &parts).await;
     says(&world, "Reconciling", "True", "Installing", &[]).await;
     says(&world, "SetupComplete", "False", "Installing", &[]).await;
-    quiet(&world, THREE_INTERVALS).await;
+    quiet(&world, 3).await;
     assert_eq!(mutations(&world).await, ["installApplication"]);
     let control = world.simulator().control();
     control.advance("20m").await;
@@ -77,7 +77,7 @@ async fn an_installation_under_way_is_shown_and_silent() {
     let parts = ["Linking contoso-uat", "deadline "];
     says(&world, "Ready", "False", "Linking", &parts).await;
     says(&world, "Linked", "False", "Linking", &[]).await;
-    quiet(&world, THREE_INTERVALS).await;
+    quiet(&world, 3).await;
     control.advance("10m").await;
     ready(&world).await;
     assert_eq!(mutations(&world).await, EVERYTHING);
@@ -116,10 +116,10 @@ async fn failed_setup() -> World {
         "InstallFailed",
         &["capacity"],
     );
-    quiet(&world, THREE_INTERVALS).await;
+    quiet(&world, 3).await;
     assert_eq!(mutations(&world).await, ["installApplication"]);
     world.patch_state(packages(Value::Null)).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     assert_eq!(
         mutations(&world).await,
         ["installApplication"],
@@ -177,7 +177,7 @@ async fn a_refused_link_is_tried_again_when_somebody_asks() {
     says(&world, "Ready", "False", "LinkFailed", &parts).await;
     says(&world, "Linked", "False", "LinkFailed", &["cdm_company"]).await;
     says(&world, "Stalled", "True", "LinkFailed", &[]).await;
-    quiet(&world, THREE_INTERVALS).await;
+    quiet(&world, 3).await;
     assert_eq!(mutations(&world).await, ["createLink"]);
     world
         .patch_state(finance_operations(json!({"linkFailsWith": null})))

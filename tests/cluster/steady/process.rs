@@ -51,12 +51,12 @@ async fn sigterm_ends_it_and_the_next_start_goes_on() {
         mutations(&world).await,
         ["installApplication", "installApplication", "createLink"]
     );
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     // A start while nothing has changed writes nothing either.
     world.restart_operator(&[]).await;
     control.clear_calls().await;
     control.called("getLink", 2, SOON).await;
-    world.no_writes_during(THREE_INTERVALS).await;
+    world.no_writes_in_passes(3).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,7 +99,7 @@ async fn reconcile_at_reads_everything_anew() {
     let world = world(linked(SPEC)).await;
     connect(&world, json!({"interval": "1h"})).await;
     ready(&world).await;
-    quiet(&world, INTERVAL).await;
+    still(&world, INTERVAL).await;
     let control = world.simulator().control();
     control.clear_calls().await;
     reconcile_at(&world, "2026-11-23T10:00:00Z").await;
@@ -116,7 +116,7 @@ async fn reconcile_at_reads_everything_anew() {
         connection["status"]["lastHandledReconcileAt"] == "2026-11-23T10:00:00Z"
     };
     world.wait_for(&format!("dwc/{NAME}"), SOON, echoed).await;
-    quiet(&world, INTERVAL).await;
+    still(&world, INTERVAL).await;
     let drifted = link(PRODUCTION);
     world.patch_state(drifted).await;
     reconcile_at(&world, "again").await;
