@@ -1,5 +1,6 @@
 //! What the API server accepts and refuses, asked of a real one: every rule of both resources has a manifest that passes
 //! and one that is refused with the rule's message, and the rules are counted, so that none is without.
+#![allow(clippy::too_many_lines)] // tables of what is accepted and refused
 
 mod manifests;
 #[path = "../../crates/plan/tests/plan/support/mod.rs"]
