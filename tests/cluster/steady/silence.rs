@@ -175,8 +175,8 @@ async fn calls_are_few_and_shared() {
         (9..=13).contains(&count("listEnvironments")),
         "one list for both: {calls:#}"
     );
-    // Maps change by themselves, so they are read each time.
-    assert!((20..=21).contains(&count("listMaps")), "{calls:#}");
+    // Maps change by themselves, so they are read each time; the last time may be to come.
+    assert!((19..=21).contains(&count("listMaps")), "{calls:#}");
     assert_eq!(
         count("listSolutions") + count("getPrerequisites"),
         0,
