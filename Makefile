@@ -16,7 +16,7 @@ demo: control-plane ## See everything once, on a throw-away control plane (KEEP=
 	@$(CARGO) run --quiet --locked --example demo
 
 # Most tests wait for other processes, so more of them than there are cores run at once.
-test: export RUST_TEST_THREADS ?= 10
+test: export RUST_TEST_THREADS ?= 8
 test: control-plane ## Run every test
 	$(CARGO) test --locked --workspace --no-run
 	$(CARGO) test --locked --workspace --no-fail-fast

@@ -158,6 +158,7 @@ impl Cell {
     const fn flags(&self) -> &'static [&'static str] {
         match self.expect {
             Lost(_) => &crash::SHORT,
+            Ready if self.is_late() => &crash::PATIENT,
             Ready => &crash::FLAGS,
         }
     }

@@ -228,7 +228,7 @@ async fn delete_operation(world: &World, act: Act) -> String {
 /// The finalizer holds the operation until its outcome is recorded; nothing else begins meanwhile.
 async fn operation_deleted(act: Act, at: &str) {
     let mut world = crash::about_to(act).await;
-    crash::start(&mut world).await;
+    world.start_operator(&crash::PATIENT).await;
     let apply = async || world.apply(&crash::manifest()).await;
     let fault = crash::held_request(&world, act, at, apply).await;
     let operation = delete_operation(&world, act).await;
@@ -244,7 +244,7 @@ async fn operation_deleted(act: Act, at: &str) {
 /// The connection is deleted and made again, and its operation is deleted with it, as garbage collection does.
 async fn made_anew(act: Act, at: &str) {
     let mut world = crash::about_to(act).await;
-    crash::start(&mut world).await;
+    world.start_operator(&crash::PATIENT).await;
     let apply = async || world.apply(&crash::manifest()).await;
     let fault = crash::held_request(&world, act, at, apply).await;
     Edit::Delete.make(&world, act, true).await;

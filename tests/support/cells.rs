@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use tokio::sync::Semaphore;
 
 /// So many run at once, of all tests together. They mostly wait; two cores carry them.
-const AT_ONCE: usize = 12;
+const AT_ONCE: usize = 8;
 
 /// Runs a case as [`all_of`] runs cells.
 pub async fn side_by_side<C, F>(cases: Vec<(String, C)>, run: impl Fn(C) -> F)

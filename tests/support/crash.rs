@@ -86,6 +86,9 @@ pub const SHORT: [&str; 6] = [
     "5",
 ];
 
+/// An absence does not count for minutes, for tests that hold a request while the operator looks and looks.
+pub const PATIENT: [&str; 4] = ["--request-timeout", "1s", "--send-window", "5m"];
+
 pub async fn start(world: &mut World) {
     world.start_operator(&FLAGS).await;
 }
