@@ -15,26 +15,15 @@ demo: control-plane ## See everything once, on a throw-away control plane (KEEP=
 	@$(CARGO) build --locked --workspace --bins --examples
 	@$(CARGO) run --quiet --locked --example demo
 
-# Most tests wait for other processes. So more of them than there are cores run at
-# once, in two halves side by side, each with a control plane of its own. What the
-# second half says is shown when both are over.
-TESTS := $(notdir $(basename $(wildcard tests/*.rs)) $(patsubst %/main.rs,%,$(wildcard tests/*/main.rs)))
-FIRST := $(filter $(foreach letter,a c d f i m p,cluster_$(letter)%),$(TESTS))
-SECOND := $(filter-out $(FIRST),$(TESTS))
-test: export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN))
+# Most tests wait for other processes, so more of them than there are cores run at once.
+test: export RUST_TEST_THREADS ?= 8
 test: control-plane ## Run every test
-	$(CARGO) test --locked --no-run
-	@log=target/second-half.log; \
-	{ $(CARGO) test --locked --no-fail-fast --lib --bins $(SECOND:%=--test %) && $(CARGO) test --locked --doc; } >$$log 2>&1 & second=$$!; \
-	$(CARGO) test --locked --no-fail-fast $(FIRST:%=--test %); first=$$?; \
-	wait $$second; second=$$?; \
-	cat $$log; \
-	echo "test: first half: exit code $$first, second half: exit code $$second"; \
-	[ $$first -eq 0 ] && [ $$second -eq 0 ]
+	$(CARGO) test --locked --workspace --no-run
+	$(CARGO) test --locked --workspace --no-fail-fast
 
 matrix: control-plane ## Interrupt a reset at every moment of every step; ten thousand resources (many minutes; `make test` runs some of it)
-	DUALWRITE_MATRIX=1 $(CARGO) test --locked --test cluster_reset_crashes -- --nocapture
-	DUALWRITE_MATRIX=1 $(CARGO) test --locked --test cluster_inputs crowd -- --nocapture
+	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster reset_crashes:: -- --nocapture
+	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster inputs::crowd:: -- --nocapture
 
 lint: ## Check format, lints and, where cargo-deny is installed, dependencies
 	$(CARGO) fmt --all --check
@@ -43,12 +32,12 @@ lint: ## Check format, lints and, where cargo-deny is installed, dependencies
 		echo "$(CARGO) deny check bans licenses sources"; \
 		$(CARGO) deny --locked check bans licenses sources; \
 	else \
-		echo "lint: cargo-deny is not installed; tests/dependencies.rs holds the rules of deny.toml too, and says less"; \
+		echo "lint: cargo-deny is not installed; tests/project/dependencies.rs holds the rules of deny.toml too, and says less"; \
 		echo "lint: to have it: cargo install --locked cargo-deny"; \
 	fi
 
 generate: ## Write crds/ and the generated parts of docs/
-	GENERATE=1 $(CARGO) test --locked --test generated
+	GENERATE=1 $(CARGO) test --locked --workspace --test project generated::
 
 control-plane: ## Find or build etcd, kube-apiserver and kubectl (about six minutes, once)
 	@echo "control plane: looking for etcd, kube-apiserver and kubectl"

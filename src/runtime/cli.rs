@@ -148,6 +148,14 @@ pub struct Run {
     #[arg(long, env = "DUALWRITE_REQUEST_TIMEOUT", default_value = "30s", value_parser = duration)]
     pub request_timeout: Duration,
 
+    /// How long after the record of its intent a request may still be sent (for tests, which cannot wait for long)
+    #[arg(long, env = "DUALWRITE_SEND_WINDOW", default_value = "30s", value_parser = duration, hide = true)]
+    pub send_window: Duration,
+
+    /// How many times longer than others a link or a reset may take (for tests)
+    #[arg(long, env = "DUALWRITE_SLOW_FACTOR", default_value = "10", value_parser = clap::value_parser!(u32).range(1..), hide = true)]
+    pub slow_factor: u32,
+
     /// How many passes of each controller run at once; of one namespace at most half as many, rounded up
     #[arg(long, env = "DUALWRITE_CONCURRENCY", default_value = "64", value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
@@ -263,6 +271,7 @@ fn lease_duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+    use dualwrite_plan::world::Settings;
 
     #[test]
     fn the_command_line_is_consistent_and_documented() {
@@ -308,6 +317,16 @@ mod tests {
         assert_eq!(elects(&["--leader-election", "false"]), Ok(Some(false)));
         assert_eq!(elects(&["--leader-election=false"]), Ok(Some(false)));
         assert!(elects(&["--leader-election=maybe"]).is_err());
+    }
+
+    /// An operator that believes an absence too early may do something twice.
+    #[test]
+    fn what_only_tests_change_is_what_the_decisions_take_for_granted() {
+        let run = parsed(&[]).unwrap();
+        let settings = Settings::default();
+        assert_eq!(run.send_window, settings.send_window);
+        assert_eq!(run.slow_factor, settings.slow_factor);
+        assert!(parsed(&["--slow-factor", "0"]).is_err());
     }
 
     #[test]

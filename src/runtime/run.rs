@@ -289,8 +289,9 @@ fn settings(flags: &cli::Run) -> Settings {
         settle: flags.settle_time,
         poll: flags.poll_interval,
         request_timeout: flags.request_timeout,
+        slow_factor: flags.slow_factor,
+        send_window: flags.send_window,
         observe_only: flags.observe_only,
-        ..Settings::default()
     }
 }
 

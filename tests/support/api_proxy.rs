@@ -134,9 +134,24 @@ impl ApiProxy {
         self.requests().into_iter().filter(Seen::is_write).collect()
     }
 
+    /// How many requests have arrived so far, for [`Self::next_from`].
+    pub fn requests_so_far(&self) -> usize {
+        lock(&self.shared.requests).len()
+    }
+
     /// Waits for a request that arrives from now on.
     pub async fn next(&self, matching: impl Fn(&Seen) -> bool, timeout: Duration) -> Option<Seen> {
-        let from = self.requests().len();
+        let from = self.requests_so_far();
+        self.next_from(from, matching, timeout).await
+    }
+
+    /// Waits for a request that has arrived after so many, or will.
+    pub async fn next_from(
+        &self,
+        from: usize,
+        matching: impl Fn(&Seen) -> bool,
+        timeout: Duration,
+    ) -> Option<Seen> {
         tokio::time::timeout(timeout, self.find(from, matching))
             .await
             .ok()
@@ -156,11 +171,13 @@ impl ApiProxy {
     async fn find(&self, mut from: usize, matching: impl Fn(&Seen) -> bool) -> Seen {
         let mut recorded = self.shared.recorded.subscribe();
         loop {
-            let requests = self.requests();
-            if let Some(found) = requests[from..].iter().find(|seen| matching(seen)) {
-                return found.clone();
+            {
+                let requests = lock(&self.shared.requests);
+                if let Some(found) = requests[from..].iter().find(|seen| matching(seen)) {
+                    return found.clone();
+                }
+                from = requests.len();
             }
-            from = requests.len();
             // The sender lives in self.
             let _ = recorded.wait_for(|count| *count > from).await;
         }

@@ -5,12 +5,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use dualwrite_api::conditions::check_kstatus;
-use futures::StreamExt as _;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use super::api_rules::Seen;
+pub use super::cells::side_by_side;
 use super::wait::{Target, condition};
 use super::world::{Builder, World};
 
@@ -62,7 +62,7 @@ pub async fn ready_world() -> World {
     let world = world(linked(SPEC)).await;
     connect(&world, json!({})).await;
     ready(&world).await;
-    quiet(&world, INTERVAL * 2).await;
+    quiet(&world, 2).await;
     world
 }
 
@@ -250,11 +250,20 @@ pub fn message(object: &Value, kind: &str) -> String {
     message.as_str().unwrap_or_default().to_owned()
 }
 
-/// Waits until the operator has written nothing for so long.
-pub async fn quiet(world: &World, duration: Duration) {
+/// Waits until the operator has looked so often in a row, and has written nothing.
+pub async fn quiet(world: &World, passes: u64) {
+    writes_end(|| world.write_in_passes(passes)).await;
+}
+
+/// Waits until the operator has written nothing for so long: for what it need not look at.
+pub async fn still(world: &World, duration: Duration) {
+    writes_end(|| world.api.next(Seen::is_write, duration)).await;
+}
+
+async fn writes_end<F: Future<Output = Option<Seen>>>(next: impl Fn() -> F) {
     let mut last = None;
     for _ in 0..25 {
-        match world.api.next(Seen::is_write, duration).await {
+        match next().await {
             None => return,
             write => last = write,
         }
@@ -276,41 +285,6 @@ pub async fn applied(world: &World) -> Vec<String> {
     applied
         .map(|entry| entry["call"].as_str().unwrap_or("?").to_owned())
         .collect()
-}
-
-/// Runs cases side by side, each as a task of its own, and names all that failed.
-pub async fn side_by_side<C, F>(cases: Vec<(String, C)>, at_once: usize, run: impl Fn(C) -> F)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let count = cases.len();
-    let failed: Vec<String> = futures::stream::iter(cases)
-        .map(|(name, case)| {
-            let case = run(case);
-            async move {
-                let ended = tokio::spawn(case).await;
-                ended.err().map(|error| {
-                    let panic = error.into_panic();
-                    let text = panic
-                        .downcast_ref::<String>()
-                        .map(String::as_str)
-                        .or_else(|| panic.downcast_ref::<&str>().copied())
-                        .unwrap_or("(a panic without words)");
-                    let text: String = text.chars().take(3000).collect();
-                    format!("--- {name}: {text}")
-                })
-            }
-        })
-        .buffer_unordered(at_once)
-        .filter_map(|failed| async { failed })
-        .collect()
-        .await;
-    assert!(
-        failed.is_empty(),
-        "{} of {count} cases failed:\n{}",
-        failed.len(),
-        failed.join("\n")
-    );
 }
 
 // ---- Microsoft's side: merge patches of the simulator's state ----

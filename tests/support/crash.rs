@@ -2,12 +2,9 @@
 //! protocol as the proxy sees them, and what must never happen.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use futures::future::BoxFuture;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 
 use super::api_rules::{Match, Seen};
 use super::wait;
@@ -21,7 +18,7 @@ const PACKAGES: [&str; 2] = ["DualWriteCoreAnchor", "msdyn_DualWriteAppCoreAncho
 
 /// For what takes a moment.
 pub const SOON: Duration = Duration::from_secs(60);
-/// For what waits until an absence counts: 30 s to send, ten request timeouts of 1 s, twice 1 s to settle, and slack.
+/// For what waits until an absence counts, also with [`FLAGS`] and where the machine is busy.
 pub const AFTER_ABSENCE: Duration = Duration::from_secs(110);
 
 /// Which of the two acts a test is about.
@@ -75,10 +72,23 @@ pub async fn about_to(act: Act) -> World {
     world
 }
 
-/// The flags with which an absence counts as early as it can.
+/// An absence counts as early as it does where nothing is held for long: 30 s to send, and ten request timeouts for a link.
 pub const FLAGS: [&str; 2] = ["--request-timeout", "1s"];
 
-/// The operator, so that an absence counts as early as it can.
+/// An absence counts after some ten seconds, for tests that wait for it: a request that is held, or an intent that cannot
+/// be written for that long, would be taken for lost.
+pub const SHORT: [&str; 6] = [
+    "--request-timeout",
+    "1s",
+    "--send-window",
+    "8s",
+    "--slow-factor",
+    "5",
+];
+
+/// An absence does not count for minutes, for tests that hold a request while the operator looks and looks.
+pub const PATIENT: [&str; 4] = ["--request-timeout", "1s", "--send-window", "5m"];
+
 pub async fn start(world: &mut World) {
     world.start_operator(&FLAGS).await;
 }
@@ -246,36 +256,6 @@ pub async fn nothing_is_concluded(world: &World, act: Act) {
 pub async fn answer_is_given_up(world: &World, act: Act) {
     let lost = |operation: &Value| operation["status"]["steps"][0]["error"] != Value::Null;
     operation(world, act, SOON, lost).await;
-}
-
-/// Runs these tests at once, so many at a time; fails with the names of those that fail.
-pub async fn all_of(at_once: usize, cells: Vec<(String, BoxFuture<'static, ()>)>) {
-    let wanted = std::env::var("DUALWRITE_CELLS").unwrap_or_default();
-    let slots = Arc::new(Semaphore::new(at_once));
-    let running: Vec<_> = cells
-        .into_iter()
-        .filter(|(name, _)| name.contains(&wanted))
-        .map(|(name, cell)| {
-            let slots = Arc::clone(&slots);
-            let task = tokio::spawn(async move {
-                let _slot = slots.acquire_owned().await.expect("it is never closed");
-                let started = Instant::now();
-                cell.await;
-                started.elapsed()
-            });
-            (name, task)
-        })
-        .collect();
-    let (mut failed, count) = (Vec::new(), running.len());
-    println!("{count} cells, {at_once} at a time");
-    for (name, task) in running {
-        match task.await {
-            Ok(took) => println!("  {:5.1} s  {name}", took.as_secs_f64()),
-            Err(_) => failed.push(name),
-        }
-    }
-    println!("{count} cells, {} failed", failed.len());
-    assert!(count > 0 && failed.is_empty(), "failed: {failed:#?}");
 }
 
 // ---- what must never happen ----

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -13,10 +14,14 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Above the operator's own grace period for what is in flight.
 const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// One run of `dualwrite-operator run`.
+/// One run of `dualwrite-operator run`. Dropping it fails the test if it has ended by itself, or has logged an error, where
+/// nobody expects that.
 pub struct Operator {
     process: Process,
     admin: String,
+    end_expected: AtomicBool,
+    /// Errors that have such a part in their log line are expected.
+    errors_expected: Mutex<Vec<String>>,
 }
 
 impl Operator {
@@ -53,7 +58,37 @@ impl Operator {
                 process.tail(50)
             )
         });
-        Self { process, admin }
+        Self {
+            process,
+            admin,
+            end_expected: AtomicBool::new(false),
+            errors_expected: Mutex::default(),
+        }
+    }
+
+    /// From now on it may log errors with this in their line.
+    pub fn expect_error(&self, part: &str) {
+        locked(&self.errors_expected).push(part.to_owned());
+    }
+
+    /// From now on it may end: the test sees to that, and says so.
+    pub fn expect_end(&self) {
+        self.end_expected.store(true, Ordering::Relaxed);
+    }
+
+    /// What nobody expected of it: an end, or an error of its own.
+    pub fn misbehaviour(&self) -> Option<String> {
+        if let Some(status) = self.process.exit_status()
+            && !self.end_expected.load(Ordering::Relaxed)
+        {
+            return Some(format!("the operator has ended with {status}"));
+        }
+        let expected = locked(&self.errors_expected);
+        let log = self.process.stderr();
+        let error = log.iter().find(|line| {
+            is_error(line) && !expected.iter().any(|part| line.contains(part.as_str()))
+        });
+        Some(format!("the operator has an error of its own: {}", error?))
     }
 
     pub fn killer(&self) -> Killer {
@@ -71,6 +106,7 @@ impl Operator {
 
     /// SIGKILL.
     pub fn kill(self) {
+        self.expect_end();
         self.process.kill();
     }
 
@@ -82,6 +118,7 @@ impl Operator {
 
     /// Waits until it ends by itself; returns the exit status.
     pub async fn exited(&self, timeout: Duration) -> i32 {
+        self.expect_end();
         let exit = self.process.until(timeout, |state| state.exit).await;
         exit.unwrap_or_else(|| {
             panic!(
@@ -141,6 +178,28 @@ impl Operator {
         assert_eq!(status, 200, "/metrics: {text}");
         text
     }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        if let Some(misbehaviour) = self.misbehaviour()
+            && !std::thread::panicking()
+        {
+            panic!("{misbehaviour}. {}", self.process.tail(50));
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether a line of the log, which is JSON in tests, tells an error of the operator. What its client says of a request
+/// that the API server has failed is none.
+fn is_error(line: &str) -> bool {
+    let line: Value = serde_json::from_str(line).unwrap_or_default();
+    let message = line["message"].as_str().unwrap_or_default();
+    line["level"] == "ERROR" && !message.starts_with("failed with ")
 }
 
 /// A binary of this workspace: what cargo built for an integration test, else what

@@ -34,11 +34,23 @@ pub const MAPS: [&str; 4] = [COMPANIES_ID, CUSTOMERS_ID, VENDORS_ID, PRODUCTS_ID
 
 /// For a whole act, also where the machine is busy.
 pub const ACT: Duration = Duration::from_mins(2);
-/// For an act in which an absence must count first: half a minute to send, ten request timeouts, and slack.
+/// For an act in which an absence must count first, or a time of the spec be over.
 pub const SLOW_ACT: Duration = Duration::from_mins(4);
 
-/// An absence counts, and a plan is made, as early as it can be.
-pub const FLAGS: [&str; 4] = ["--request-timeout", "1s", "--settle-time", "500ms"];
+/// A plan is made as early as it can be, and an absence counts as early as [`super::crash::SHORT`] says.
+pub const FLAGS: [&str; 8] = [
+    "--request-timeout",
+    "1s",
+    "--settle-time",
+    "500ms",
+    "--send-window",
+    "8s",
+    "--slow-factor",
+    "5",
+];
+
+/// The same where something is held for long, which would be taken for lost.
+pub const PATIENT: [&str; 4] = ["--request-timeout", "1s", "--settle-time", "500ms"];
 
 // ---- Microsoft's side ----
 
@@ -184,11 +196,15 @@ pub fn asks() -> Value {
 
 /// A world whose link has drifted, with its connection; the plan is on its way.
 pub async fn drifted_world(state: Value, spec: Value) -> World {
+    drifted_world_with(&FLAGS, state, spec).await
+}
+
+async fn drifted_world_with(flags: &[&str], state: Value, spec: Value) -> World {
     let state = match state {
         Value::Null => drifted(),
         change => both(drifted(), change),
     };
-    let world = contoso::world_with(state, &FLAGS).await;
+    let world = contoso::world_with(state, flags).await;
     contoso::connect(&world, both(asks(), spec)).await;
     world
 }
@@ -196,6 +212,13 @@ pub async fn drifted_world(state: Value, spec: Value) -> World {
 /// A world with a plan that waits for approval, and its name.
 pub async fn planned_world(state: Value, spec: Value) -> (World, String) {
     let world = drifted_world(state, spec).await;
+    let plan = plan(&world).await;
+    (world, plan)
+}
+
+/// The same for what lasts longer than [`FLAGS`] allow.
+pub async fn patiently_planned_world() -> (World, String) {
+    let world = drifted_world_with(&PATIENT, Value::Null, json!({})).await;
     let plan = plan(&world).await;
     (world, plan)
 }

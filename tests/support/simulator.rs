@@ -131,6 +131,11 @@ impl Control {
         self.ask(Method::GET, "/state", None).await
     }
 
+    /// Replaces the whole state by another.
+    pub async fn put_state(&self, state: &Value) {
+        self.ask(Method::PUT, "/state", Some(state)).await;
+    }
+
     /// Changes the state by a JSON merge patch.
     pub async fn patch_state(&self, patch: &Value) {
         self.ask(Method::PATCH, "/state", Some(patch)).await;

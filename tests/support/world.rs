@@ -1,7 +1,8 @@
 //! The world of one test: a namespace, a simulator and an operator of its own.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ use super::namespace::{self, Role};
 use super::operator::{Operator, program};
 use super::simulator::Simulator;
 use super::{dump, kubeconfig, wait};
+
+const PASSES_ARE_COUNTED_EACH: Duration = Duration::from_millis(250);
 
 /// Fast, and otherwise as in production, but without leader election, also where the
 /// tests themselves run in a pod.
@@ -43,13 +46,13 @@ pub struct Builder {
     operator_program: Option<PathBuf>,
     variables: Vec<(String, String)>,
     simulator_program: Option<PathBuf>,
-    control_plane: Option<&'static ControlPlane>,
+    control_plane: Option<Arc<ControlPlane>>,
 }
 
 /// One test's world. Dropping it ends its processes; if the test failed, it first
 /// writes to stderr what is needed to see why.
 pub struct World {
-    pub control_plane: &'static ControlPlane,
+    pub control_plane: Arc<ControlPlane>,
     pub namespace: String,
     /// Between the operator and the API server.
     pub api: ApiProxy,
@@ -113,15 +116,15 @@ impl Builder {
         self
     }
 
-    /// In a control plane of its own, which ends with this process.
+    /// In a control plane of its own, which ends with the world.
     pub fn control_plane(mut self, control_plane: ControlPlane) -> Self {
-        self.control_plane = Some(Box::leak(Box::new(control_plane)));
+        self.control_plane = Some(Arc::new(control_plane));
         self
     }
 
     /// In another namespace of the control plane of a world.
     pub fn beside(mut self, other: &World) -> Self {
-        self.control_plane = Some(other.control_plane);
+        self.control_plane = Some(Arc::clone(&other.control_plane));
         self
     }
 
@@ -129,7 +132,7 @@ impl Builder {
     pub async fn start(self) -> World {
         let control_plane = match self.control_plane {
             Some(own) => own,
-            None => ControlPlane::shared().await,
+            None => Arc::clone(ControlPlane::shared().await),
         };
         let random = uuid::Uuid::new_v4().simple().to_string();
         let namespace = format!("contoso-{}", &random[..10]);
@@ -386,6 +389,7 @@ impl World {
 
     /// SIGKILL.
     pub fn kill_operator(&mut self) {
+        self.operator().expect_end();
         self.operator().killer().kill();
         self.keep_log();
     }
@@ -419,7 +423,51 @@ impl World {
         self.operator().metrics().await
     }
 
-    /// Panics as soon as the operator writes anything to the API server.
+    /// How many passes over connections were completed.
+    async fn passes(&self) -> u64 {
+        let series =
+            "dualwrite_reconciles_total{kind=\"DualWriteConnection\",outcome=\"completed\"} ";
+        let metrics = self.metrics().await;
+        let count = metrics.lines().find_map(|line| line.strip_prefix(series));
+        count.map_or(0, |count| count.parse().expect("a count"))
+    }
+
+    /// Waits until the operator has looked so often at each connection, on average. Returns a write that it makes
+    /// meanwhile, as soon as it does.
+    pub async fn write_in_passes(&self, passes: u64) -> Option<Seen> {
+        let since = Instant::now();
+        let connections = self.list("dwc").await.len() as u64;
+        assert!(connections > 0, "there is nothing to look at");
+        let (from, goal) = (self.api.requests_so_far(), passes * connections);
+        let before = self.passes().await;
+        loop {
+            let write = self
+                .api
+                .next_from(from, Seen::is_write, PASSES_ARE_COUNTED_EACH);
+            if let Some(write) = write.await {
+                return Some(write);
+            }
+            let done = self.passes().await - before;
+            if done >= goal {
+                return None;
+            }
+            assert!(
+                since.elapsed() < Duration::from_secs(120 + 10 * passes),
+                "{done} passes over {connections} connections in {:?}, not {goal}",
+                since.elapsed()
+            );
+        }
+    }
+
+    /// Panics as soon as the operator writes anything to the API server before it has looked so often.
+    pub async fn no_writes_in_passes(&self, passes: u64) {
+        if let Some(write) = self.write_in_passes(passes).await {
+            panic!("the operator should have been silent, but wrote: {write:#?}");
+        }
+    }
+
+    /// Panics as soon as the operator writes anything to the API server. For times in which it need not look at
+    /// anything: otherwise passes are counted.
     pub async fn no_writes_during(&self, duration: Duration) {
         if let Some(write) = self.api.next(Seen::is_write, duration).await {
             panic!("the operator should have been silent, but wrote: {write:#?}");
@@ -435,7 +483,8 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        let misbehaviour = self.operator.as_ref().and_then(Operator::misbehaviour);
+        if std::thread::panicking() || misbehaviour.is_some() {
             dump::dump(
                 &self.namespace,
                 &self.admin,
@@ -443,9 +492,18 @@ impl Drop for World {
                 self.simulator.as_ref(),
             );
         }
-        self.operator = None;
+        if let Some(operator) = self.operator.take() {
+            // It was asked just now; from here on its API server and Microsoft's side go away.
+            operator.expect_end();
+            operator.expect_error("");
+        }
         self.simulator = None;
         let _ = std::fs::remove_dir_all(&self.folder);
+        if let Some(misbehaviour) = misbehaviour
+            && !std::thread::panicking()
+        {
+            panic!("{misbehaviour}");
+        }
     }
 }
 

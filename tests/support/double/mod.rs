@@ -1,8 +1,6 @@
 //! A second dual-write service, with everything around it that the operator asks: written from what public clients of
 //! the live service show, and from nothing else of this repository. It has the moods of the real one, all at once
 //! unless a test takes some away.
-//!
-//! Only the binary that judges the operator against it includes this module.
 
 mod changes;
 mod entra;
