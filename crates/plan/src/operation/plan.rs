@@ -10,11 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::steps;
 use crate::{
-    conditions::Needed,
-    desired::Desired,
-    messages::PlanWords,
-    observed::Environment,
-    world::World,
+    conditions::Needed, desired::Desired, messages::PlanWords, observed::Environment, world::World,
 };
 use dualwrite_api::{
     DualWriteOperationSpec,

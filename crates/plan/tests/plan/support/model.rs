@@ -314,7 +314,7 @@ impl Model {
         let operation = self.stored.clone();
         let incarnation = self.incarnation.to_string();
         let settings = self.settings.clone();
-        let act = Situation {
+        let situation = Situation {
             operation: &operation,
             observed: &observed,
             owner: &owner,
@@ -323,7 +323,7 @@ impl Model {
             now: self.now,
             settings: &settings,
         };
-        let mut next = advance(&act);
+        let mut next = advance(&situation);
         transitions::check(&self.stored.status, &next);
         let passes = self.passes;
         self.passes = passes.map(|passes| passes + 1);
@@ -348,7 +348,7 @@ impl Model {
                     return Flow::Dead;
                 }
             }
-            let outcome = after_sending(&act, next.status.clone(), &send, &sent);
+            let outcome = after_sending(&situation, next.status.clone(), &send, &sent);
             transitions::check(&next.status, &outcome);
             next = outcome;
             if here && self.dies(Crash::AfterAnswer) {
