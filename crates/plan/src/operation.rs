@@ -5,7 +5,8 @@
 //! | File | What it holds |
 //! |---|---|
 //! | `event` | what can happen to a step |
-//! | `model` | what one pass looks at and comes to, and what is on record of a step |
+//! | `record` | what is on record of a step |
+//! | `model` | what one pass looks at, can ask for, and comes to |
 //! | `machine` | the protocol of a step, as one table |
 //! | `changed_facts` | what has changed since a plan was made |
 //! | `steps` | the kinds of steps, one file each, and the list of them |
@@ -19,17 +20,19 @@ mod machine;
 mod model;
 mod plan;
 mod reads;
+mod record;
 mod saga;
 pub mod steps;
 
 pub use event::{Event, Failing, Happened, Intent, Transition};
 pub use machine::{STATES, TABLE, after_event};
 pub use model::{
-    Asked, BackupView, DELETION_PATIENCE, MapChange, MapTarget, Next, Observations, Owner, Reads,
-    Record, RemoteRequest, RemoteState, Request, Send, Sent, Situation, StepRecord,
+    BackupView, DELETION_PATIENCE, MapChange, MapTarget, Next, Observations, Owner, Reads,
+    RemoteRequest, RemoteState, Request, Send, Sent, Situation,
 };
 pub use plan::{
     ResetFacts, does_the_same, is_asked_for, is_automatic, link, name, reset, setup, stop_maps,
 };
 pub use reads::reads;
+pub use record::{Asked, Record, StepRecord};
 pub use saga::{advance, after_sending, needs_finalizer};

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::{
     event::{Event, Failing, Happened, Transition},
-    model::{Asked, Next, Record, Send, StepRecord},
+    model::{Next, Send},
+    record::{Asked, Record, StepRecord},
 };
 use dualwrite_api::{
     DualWriteOperationStatus,

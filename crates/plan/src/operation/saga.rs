@@ -30,7 +30,8 @@ pub use sent::after_sending;
 
 use super::{
     event::{Event, Failing},
-    model::{DELETION_PATIENCE, Next, Situation, StepRecord},
+    model::{DELETION_PATIENCE, Next, Situation},
+    record::StepRecord,
     steps::{Failure, Target},
 };
 use crate::{messages, world::after};

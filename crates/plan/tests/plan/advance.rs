@@ -1,4 +1,4 @@
-//! What an act does next: what keeps it from starting, what it adopts, and what it makes of an answer.
+//! What an operation does next: what keeps it from starting, what it adopts, and what it makes of an answer.
 
 use crate::scene::*;
 use crate::support::*;
@@ -153,7 +153,7 @@ fn a_plan_needs_the_integration_that_it_relies_on() {
     assert_eq!(unread.wait(), Some(10));
 }
 
-/// Such as a claim that the administrator has taken away: the act stands still, says why as long as that holds, and then
+/// Such as a claim that the administrator has taken away: the operation stands still, says why as long as that holds, and then
 /// again what it does.
 #[test]
 fn what_only_a_person_can_mend_is_said_while_it_lasts() {
@@ -393,7 +393,7 @@ fn what_was_certainly_not_done_does_not_count() {
 }
 
 #[test]
-fn whoever_asks_an_act_to_wait_is_obeyed() {
+fn whoever_asks_an_operation_to_wait_is_obeyed() {
     let wait = |problem: Problem| {
         let scene = Scene::setup();
         let next = scene.next();

@@ -1,4 +1,4 @@
-//! What an act does next: after a lost answer, past its deadline, and when it is suspended, orphaned or deleted.
+//! What an operation does next: after a lost answer, past its deadline, and when it is suspended, orphaned or deleted.
 
 use crate::scene::*;
 use crate::support::*;

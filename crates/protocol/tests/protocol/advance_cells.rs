@@ -1,4 +1,4 @@
-//! Every crash, every lost answer: an act is driven in process, in virtual time, by a small model of Microsoft's side and
+//! Every crash, every lost answer: an operation is driven in process, in virtual time, by a small model of Microsoft's side and
 //! of the API server, through every combination.
 
 use std::collections::BTreeMap;

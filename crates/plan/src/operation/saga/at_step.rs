@@ -7,7 +7,8 @@ use crate::{
     messages,
     operation::{
         event::Event,
-        model::{Next, Record, StepRecord},
+        model::Next,
+        record::{Record, StepRecord},
         steps::{At, Clock, Failure, Step, Target},
     },
     world::after,

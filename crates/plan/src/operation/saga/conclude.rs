@@ -12,7 +12,8 @@ use crate::{
     observed::Fact,
     operation::{
         event::Event,
-        model::{Next, Record},
+        model::Next,
+        record::Record,
         steps::{Solution, Step, Verify},
     },
     world::after,

@@ -10,7 +10,8 @@ use crate::{
     operation::{
         event::{Event, Failing},
         machine::Progress,
-        model::{Next, Owner, Record, Situation, StepRecord},
+        model::{Next, Owner, Situation},
+        record::{Record, StepRecord},
         steps::{self, Failure, Step},
     },
     world::after,

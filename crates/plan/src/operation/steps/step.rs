@@ -6,7 +6,10 @@ use crate::{
     maps::{self, TableMap},
     messages::{self, PlanWords},
     observed::{Fact, Problem},
-    operation::model::{Reads, RemoteRequest, RemoteState, Request, Situation, StepRecord},
+    operation::{
+        model::{Reads, RemoteRequest, RemoteState, Request, Situation},
+        record::StepRecord,
+    },
     world::after,
 };
 use dualwrite_api::{

@@ -1,4 +1,4 @@
-//! One act, and what it sees.
+//! One operation, and what it sees.
 
 use crate::coverage;
 use crate::support::*;
