@@ -14,8 +14,8 @@ use serde_json::json;
 
 use super::context::Context;
 use dualwrite_api::{
-    ACT_FINALIZER, DualWriteConnection, DualWriteOperation, DualWriteOperationSpec, FIELD_MANAGER,
-    STOP_MAPS_FINALIZER, conditions,
+    DualWriteConnection, DualWriteOperation, DualWriteOperationSpec, FIELD_MANAGER,
+    OPERATION_FINALIZER, STOP_MAPS_FINALIZER, conditions,
 };
 use dualwrite_plan::decision::Event;
 use dualwrite_protocol::shell::Failure;
@@ -143,7 +143,7 @@ pub async fn create_operation(
     });
     // Its connection is about to go, and the garbage collector comes after it: from the first moment on it is held.
     if operation.spec.options.on_deletion {
-        operation.metadata.finalizers = Some(vec![ACT_FINALIZER.to_owned()]);
+        operation.metadata.finalizers = Some(vec![OPERATION_FINALIZER.to_owned()]);
     }
     let namespace = owner.namespace().unwrap_or_default();
     bounded(operations(context, &namespace).create(&creating(), &operation)).await
@@ -196,7 +196,7 @@ pub async fn hold(
     operation: &DualWriteOperation,
     held: bool,
 ) -> Result<DualWriteOperation, WriteError> {
-    set_finalizer(context, operation, ACT_FINALIZER, held).await
+    set_finalizer(context, operation, OPERATION_FINALIZER, held).await
 }
 
 /// Puts the finalizer on a connection, or takes it off.

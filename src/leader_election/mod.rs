@@ -1,6 +1,6 @@
 //! The lease: one replica leads, the others stand by.
 //!
-//! Nothing is safe because of it. An act is fenced by its recorded intent, whoever leads; the lease only keeps replicas
+//! Nothing is safe because of it. An operation is fenced by its recorded intent, whoever leads; the lease only keeps replicas
 //! from working in vain against each other. The decision is in [`election`], the requests are here.
 //!
 //! kube-lease-manager would have been the crate for this. In 0.13 a leader that cannot reach the API server is never

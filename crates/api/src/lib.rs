@@ -30,7 +30,7 @@ pub const EXPIRES_ON: &str = "dualwrite.dev/expires-on";
 pub const STOP_MAPS_FINALIZER: &str = "dualwrite.dev/stop-maps";
 
 /// Finalizer of an operation: held from before a step's intent is recorded until its outcome is.
-pub const ACT_FINALIZER: &str = "dualwrite.dev/act";
+pub const OPERATION_FINALIZER: &str = "dualwrite.dev/act";
 
 /// The one field manager of everything that the operator writes.
 pub const FIELD_MANAGER: &str = "dualwrite-operator";

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use dualwrite_api::{
-    ACT_FINALIZER, DualWriteOperation, DualWriteOperationStatus, operation::StepStatus,
+    DualWriteOperation, DualWriteOperationStatus, OPERATION_FINALIZER, operation::StepStatus,
 };
 use dualwrite_plan::{
     operation::{self, Next, Observations, Owner, Send, Situation},
@@ -161,5 +161,5 @@ pub(crate) fn step_of<'a>(
 /// Whether an operation carries the finalizer.
 pub fn is_held(operation: &DualWriteOperation) -> bool {
     let mut finalizers = operation.metadata.finalizers.iter().flatten();
-    finalizers.any(|finalizer| finalizer == ACT_FINALIZER)
+    finalizers.any(|finalizer| finalizer == OPERATION_FINALIZER)
 }

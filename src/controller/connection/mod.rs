@@ -221,7 +221,7 @@ async fn act(
     }
 }
 
-/// An operation of that name exists: the same act is adopted by doing nothing; another one is nobody's doing of ours.
+/// An operation of that name exists: the same operation is adopted by doing nothing; another one is nobody's doing of ours.
 async fn adopt(
     connection: &DualWriteConnection,
     context: &Context,

@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::*;
-use dualwrite_api::ACT_FINALIZER;
+use dualwrite_api::OPERATION_FINALIZER;
 
 fn metadata(namespace: &str, name: &str) -> Value {
     json!({"name": name, "namespace": namespace, "uid": name, "creationTimestamp": "2026-01-01T00:00:05Z"})
@@ -70,7 +70,7 @@ fn only_an_operation_with_nothing_left_to_do_needs_no_turn() {
         let mut one = operation("contoso", "link", "uat", phase);
         let is_finished = known(one.0.as_ref().unwrap()).is_finished();
         assert_eq!(is_over(&one), is_finished, "{phase}");
-        one.meta_mut().finalizers = Some(vec![ACT_FINALIZER.into()]);
+        one.meta_mut().finalizers = Some(vec![OPERATION_FINALIZER.into()]);
         assert!(!is_over(&one), "{phase}");
     }
 }

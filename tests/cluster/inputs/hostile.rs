@@ -153,7 +153,7 @@ async fn secrets_never_come_out() {
     // A service that echoes what it was sent: first to the application, which is alone then, and then to the account.
     let echo = |secret: &str| {
         let text = format!("no {secret} client_secret={secret}&password={secret}");
-        let body = json!({"error": "invalid_request", "error_description": text});
+        let body = json!({"error": "invalid_grant", "error_description": text});
         json!({"call": "token", "effect": {"status": 400, "body": body}})
     };
     world.fault(echo(client_secret)).await;

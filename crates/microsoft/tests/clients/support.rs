@@ -201,6 +201,7 @@ impl Server {
             connect_to: Some(self.address),
             extra_ca_pem: Some(self.ca_pem.clone()),
             request_timeout,
+            slow_factor: 10,
             ..HttpOptions::default()
         }
     }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::clock;
+use super::words::clock;
 use crate::{desired, world::KnownOperation};
 use dualwrite_api::{
     DualWriteOperationSpec, Reason,

@@ -1,7 +1,7 @@
 //! Sentences of a plan: what its steps do, what cannot be brought back, and how it is approved. They are read by the one
 //! who has to decide.
 
-use super::{different_destination, list};
+use super::{mismatch::different_destination, words::list};
 use crate::{
     desired::Desired,
     world::{KnownOperation, Settings},

@@ -2,7 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{clock, list, waiting};
+use super::{
+    operations::waiting,
+    words::{clock, list},
+};
 use crate::{maps::TableMap, observed::Problem};
 use dualwrite_api::{
     DualWriteOperationSpec,

@@ -3,7 +3,10 @@
 
 use jiff::Timestamp;
 
-use super::{clock, list, reset::NAMES, sentence};
+use super::{
+    reset::NAMES,
+    words::{clock, list, sentence},
+};
 use crate::{desired, maps, world::KnownOperation};
 use dualwrite_api::{
     DualWriteOperationSpec, DualWriteOperationStatus,

@@ -121,17 +121,18 @@ fn remember_link(picture: &Picture<'_>, status: &mut DualWriteConnectionStatus) 
     ));
 }
 
-/// Who made a link, where this operator did: noted in the pass in which its act brings the link, and kept for as long as the
+/// Who made a link, where this operator did: noted in the pass in which its operation brings the link, and kept for as long as the
 /// link is the same. A reset makes the connections anew, in the name of whoever resets.
 fn linked_by(world: &World<'_>, to: &str, same: Option<&ObservedLink>) -> Option<String> {
     let own = world.own_operations();
-    let brings = own.first().filter(|act| {
+    let brings = own.first().filter(|operation| {
         let told = world.memory.operation.as_ref();
-        let news =
-            told.is_none_or(|told| (&told.name, told.phase) != (&act.name, Some(Phase::Succeeded)));
-        let is_for = crate::desired::same_id(&act.spec.target.environment_id, to);
+        let news = told.is_none_or(|told| {
+            (&told.name, told.phase) != (&operation.name, Some(Phase::Succeeded))
+        });
+        let is_for = crate::desired::same_id(&operation.spec.target.environment_id, to);
         is_for
-            && match (act.spec.action, act.status.phase) {
+            && match (operation.spec.action, operation.status.phase) {
                 (Action::Link | Action::Reset, Some(Phase::Running)) => same.is_none(),
                 (Action::Link, Some(Phase::Succeeded)) => news && same.is_none(),
                 (Action::Reset, Some(Phase::Succeeded)) => news,

@@ -1,7 +1,7 @@
 //! An API server that holds one operation, in memory.
 
 use dualwrite_api::{
-    ACT_FINALIZER, DualWriteOperation, DualWriteOperationStatus, operation::StepState,
+    DualWriteOperation, DualWriteOperationStatus, OPERATION_FINALIZER, operation::StepState,
 };
 use dualwrite_plan::world::KnownOperation;
 use dualwrite_protocol::shell::{CallError, Failure};
@@ -90,7 +90,7 @@ impl ApiServer {
         meta.creation_timestamp = Some(Time(stored.created));
         meta.deletion_timestamp = stored.deleted.map(Time);
         meta.resource_version = Some(self.version.to_string());
-        meta.finalizers = self.finalizer.then(|| vec![ACT_FINALIZER.to_owned()]);
+        meta.finalizers = self.finalizer.then(|| vec![OPERATION_FINALIZER.to_owned()]);
         object.status = Some(stored.status.clone());
         object
     }
