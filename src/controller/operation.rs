@@ -105,7 +105,7 @@ impl Service for Context {
     async fn read(&self, operation: &KnownOperation) -> (Observations, Option<Reach>) {
         let reads = reads(operation);
         let reach = observe::reach(self, operation, &access(self, operation), &reads).await;
-        let observed = observe::observe(self, &reach, operation, &reads).await;
+        let observed = Box::pin(observe::observe(self, &reach, operation, &reads)).await;
         (observed, reach.ok())
     }
 
@@ -138,10 +138,10 @@ impl Runtime for Context {
             let (step, from, event) = (&told.step, told.from, told.event);
             match told.to {
                 Some(to) => {
-                    tracing::info!(operation = operation.name, step, %from, %event, %to, "a step goes on")
+                    tracing::info!(operation = operation.name, step, %from, %event, %to, "a step goes on");
                 }
                 None => {
-                    tracing::error!(operation = operation.name, step, %from, %event, "this must not happen to a step")
+                    tracing::error!(operation = operation.name, step, %from, %event, "this must not happen to a step");
                 }
             }
         }

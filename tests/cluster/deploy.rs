@@ -302,7 +302,7 @@ async fn the_cluster_wide_overlay_is_one_binding_more() {
     assert_eq!(more[0]["subjects"], opt_in["subjects"]);
 }
 
-/// On OpenShift the pods ask for no user of their own, may reach DNS at its port, and are otherwise the same.
+/// On `OpenShift` the pods ask for no user of their own, may reach DNS at its port, and are otherwise the same.
 #[tokio::test]
 async fn on_openshift_the_pods_take_the_user_that_they_are_given() {
     let admin = ControlPlane::shared().await.admin();

@@ -220,7 +220,6 @@ impl Pass<'_> {
     async fn remote(&self, link: Option<&LinkFacts>) -> Fact<RemoteState> {
         let not_read = Fact::Unknown(problem::not_read());
         match (&self.reads.remote, self.reach.service(), link) {
-            (None, ..) => not_read,
             (Some(RemoteRequest::Installation(id)), ..) => {
                 let target = &self.operation.spec.target.environment_id;
                 self.reach.installation(target, id).await
@@ -229,7 +228,7 @@ impl Pass<'_> {
                 service.solution_request(link, id).await
             }
             (Some(RemoteRequest::Maps(id)), Some(service), _) => service.map_request(id).await,
-            (Some(RemoteRequest::Solution(_) | RemoteRequest::Maps(_)), ..) => not_read,
+            (None | Some(RemoteRequest::Solution(_) | RemoteRequest::Maps(_)), ..) => not_read,
         }
     }
 
