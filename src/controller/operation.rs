@@ -134,16 +134,10 @@ impl Runtime for Context {
     }
 
     fn worked_out(&self, operation: &KnownOperation, _: &DualWriteOperationStatus, next: &Next) {
-        for told in &next.transitions {
+        // What has happened is logged once it is on record, by `tell`.
+        for told in next.transitions.iter().filter(|told| told.to.is_none()) {
             let (step, from, event) = (&told.step, told.from, told.event);
-            match told.to {
-                Some(to) => {
-                    tracing::info!(operation = operation.name, step, %from, %event, %to, "a step goes on");
-                }
-                None => {
-                    tracing::error!(operation = operation.name, step, %from, %event, "this must not happen to a step");
-                }
-            }
+            tracing::error!(operation = operation.name, step, %from, %event, "this must not happen to a step");
         }
     }
 

@@ -1,20 +1,21 @@
-//! What people are told of an operation, beside its status: events and measurements.
+//! What people are told of an operation, beside its status: events, measurements and a line of the log for each step.
 
-use kube::Resource;
+use kube::{Resource, ResourceExt};
 
 use crate::controller::{context::Context, report};
 use dualwrite_api::{
     DualWriteOperation, DualWriteOperationStatus, Reason,
-    operation::{Action, Phase},
+    operation::{Action, Phase, StepState},
 };
 use dualwrite_plan::{decision::Event, messages, world::between};
 
-/// A change of phase is worth an event and a measurement, and so is an approval.
+/// A change of phase is worth an event and a measurement, and so is an approval. A change of a step is worth a line of the log.
 pub async fn tell(
     context: &Context,
     operation: &DualWriteOperation,
     status: &DualWriteOperationStatus,
 ) {
+    log_steps(operation, status);
     let before = operation.status.as_ref();
     let approved = status.approved.as_ref();
     let is_news = before.and_then(|before| before.approved.as_ref()) != approved;
@@ -35,6 +36,18 @@ pub async fn tell(
         events.push(of_phase(operation.spec.action, status, phase));
     }
     report::events(context, &operation.object_ref(&()), &events).await;
+}
+
+/// Only what is on record is logged: what could not be written is worked out again in the next pass.
+fn log_steps(operation: &DualWriteOperation, status: &DualWriteOperationStatus) {
+    for step in &status.steps {
+        let mut before = operation.status.iter().flat_map(|before| &before.steps);
+        let known = before.find(|known| known.name == step.name);
+        let from = known.map_or(StepState::Pending, |known| known.state);
+        if from != step.state {
+            tracing::info!(operation = operation.name_any(), step = step.name, %from, to = %step.state, "a step goes on");
+        }
+    }
 }
 
 fn measure(
