@@ -40,6 +40,8 @@ pub fn suspended(world: &World<'_>) -> Decision {
         world.now,
     );
     status.observed_generation = Some(generation);
+    status.settling = world.remembered(world.memory.settling.as_ref()).cloned();
+    status.waiting = world.remembered(world.memory.waiting.as_ref()).cloned();
     status.operation = newest(world);
     Decision {
         row: None,
@@ -99,7 +101,7 @@ impl Patience {
     fn of(world: &World<'_>, verdict: &Verdict) -> Option<Self> {
         let waiting = verdict.waiting?;
         let what = waiting.what.as_ref();
-        let remembered = world.memory.waiting.as_ref();
+        let remembered = world.remembered(world.memory.waiting.as_ref());
         let since = remembered
             .filter(|old| old.what == what)
             .map_or(world.now, |old| old.since);

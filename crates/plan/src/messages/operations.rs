@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 use super::words::clock;
-use crate::{desired, world::KnownOperation};
+use crate::{
+    desired::{self, Desired},
+    world::{Claim, KnownOperation},
+};
 use dualwrite_api::{
     DualWriteOperationSpec, Reason,
     operation::{Action, PlannedStep},
@@ -96,15 +99,27 @@ fn delete_command(operation: &KnownOperation) -> String {
 }
 
 /// Another connection has the host.
-pub fn conflict(host: &str, same_namespace: Option<&str>) -> String {
-    let who = same_namespace.map_or_else(
-        || "in another namespace".to_owned(),
-        |name| format!("'{name}'"),
-    );
+pub fn conflict(desired: &Desired, manager: &Claim) -> String {
+    let (who, host) = (another(desired, manager), &desired.host);
     format!(
         "Another, older DualWriteConnection {who} manages {host}. One finance and operations environment has one connection: \
          delete this one, or the other, or set one of them to spec.mode: Observe."
     )
+}
+
+/// Another connection has the host, so the deletion of this one stops nothing.
+pub fn managed_by_another(desired: &Desired, manager: &Claim) -> String {
+    let who = another(desired, manager);
+    format!("another DualWriteConnection {who} manages {}", desired.host)
+}
+
+/// Another connection, by its name where that is for the reader.
+fn another(desired: &Desired, other: &Claim) -> String {
+    if other.namespace == desired.namespace {
+        format!("'{}'", other.name)
+    } else {
+        "in another namespace".into()
+    }
 }
 
 /// What an action is called.

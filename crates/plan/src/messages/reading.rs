@@ -33,10 +33,14 @@ pub fn first_look_failed(why: &Problem) -> String {
 
 /// Reads have been failing for longer than an interval.
 pub fn retrying(since: Timestamp, why: &Problem) -> String {
+    format!("{} The last error: {}", reads_fail(since), why.message)
+}
+
+/// Reads fail, in words that stay the same for as long as they do.
+pub fn reads_fail(since: Timestamp) -> String {
     format!(
-        "Reads have failed since {}; they are tried again by itself. The last error: {}",
-        clock(since),
-        why.message
+        "Reads have failed since {}; they are tried again by itself.",
+        clock(since)
     )
 }
 

@@ -3,7 +3,7 @@
 mod frame;
 mod reset;
 
-pub use reset::{ResetFacts, is_automatic, reset, stop_maps};
+pub use reset::{ResetFacts, brought_in, is_automatic, reset, stop_maps};
 
 use frame::{frame, planned_step};
 use sha2::{Digest, Sha256};

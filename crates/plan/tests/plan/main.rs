@@ -22,6 +22,7 @@ mod worlds;
 mod advance;
 mod advance_ends;
 mod checks;
+mod company;
 mod deletion;
 mod lifetimes;
 mod maps;

@@ -257,7 +257,8 @@ fn brought_by(world: &World<'_>) -> BTreeMap<String, String> {
     brought
 }
 
-fn brought_in(operation: &KnownOperation) -> Vec<(String, String)> {
+/// Which maps an operation has seen which solution bring: map, solution.
+pub fn brought_in(operation: &KnownOperation) -> Vec<(String, String)> {
     let mut brought = Vec::new();
     for record in &operation.status.steps {
         let step = steps::parse(operation.spec.action, &record.name);
