@@ -21,6 +21,8 @@ mod worlds;
 
 mod advance;
 mod advance_ends;
+mod backup;
+mod changed_facts;
 mod checks;
 mod company;
 mod deletion;
