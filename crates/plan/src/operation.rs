@@ -27,7 +27,7 @@ pub mod steps;
 pub use event::{Event, Failing, Happened, Intent, Transition};
 pub use machine::{STATES, TABLE, after_event};
 pub use model::{
-    BackupView, DELETION_PATIENCE, MapChange, MapTarget, Next, Observations, Owner, Reads,
+    BackupView, DELETION_PATIENCE, MapChange, MapTarget, Next, Observations, Other, Owner, Reads,
     RemoteRequest, RemoteState, Request, Send, Sent, Situation,
 };
 pub use plan::{

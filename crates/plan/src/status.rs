@@ -11,7 +11,7 @@ use memory::{Outage, newest, remember};
 use said::Said;
 
 use super::{
-    decision::Decision,
+    decision::{Decision, Effect},
     messages,
     picture::Picture,
     retry,
@@ -80,10 +80,16 @@ pub fn fold(picture: &Picture<'_>, checks: Vec<Check>, row: Row, verdict: &Verdi
     }
     status.failure = outage.map(|outage| outage.failure);
     let patience = end.filter(|end| *end > world.now);
-    let look_again = verdict.look_again.into_iter().chain(patience).min();
+    let rest = world.rests_until();
+    let effect = effect(world, verdict).filter(|effect| match effect {
+        Effect::Create { .. } => rest.is_none(),
+        Effect::Void { .. } => true,
+    });
+    let look_again = verdict.look_again.into_iter();
+    let look_again = look_again.chain(patience).chain(rest).min();
     Decision {
         row: Some(row),
-        effect: effect(world, verdict),
+        effect,
         forget: forget(world),
         events: events(world, &status),
         next: retry::next(world, &status, look_again),

@@ -332,6 +332,17 @@ impl World<'_> {
         }
     }
 
+    /// Until when nothing new is planned: the settle time from when an operation was given up on, so that what gives up each
+    /// plan cannot do so without a pause.
+    pub fn rests_until(&self) -> Option<Timestamp> {
+        let own = self.own_operations().into_iter();
+        let void = own.filter(|operation| operation.status.phase == Some(Phase::Void));
+        let newest = void
+            .filter_map(|operation| operation.status.finished_at)
+            .max()?;
+        Some(after(newest, self.settings.settle)).filter(|until| *until > self.now)
+    }
+
     /// Whether something last seen at `since` is too old to be shown as it was.
     pub fn is_too_old(&self, since: Timestamp) -> bool {
         self.now >= after(since, (self.desired.interval * 3).max(STALE_AFTER))

@@ -6,7 +6,7 @@ use dualwrite_api::{
     DualWriteOperation, DualWriteOperationStatus, OPERATION_FINALIZER, operation::StepStatus,
 };
 use dualwrite_plan::{
-    operation::{self, Next, Observations, Owner, Send, Situation},
+    operation::{self, Next, Observations, Other, Owner, Send, Situation},
     world::{KnownOperation, Settings, after},
 };
 use jiff::Timestamp;
@@ -88,7 +88,7 @@ pub(crate) struct Pass<'a, S> {
     pub(crate) known: &'a KnownOperation,
     pub(crate) observed: &'a Observations,
     pub(crate) owner: &'a Owner,
-    pub(crate) others: &'a [KnownOperation],
+    pub(crate) others: &'a [Other],
 }
 
 impl<S: Shell> Pass<'_, S> {

@@ -4,7 +4,7 @@ use std::{error::Error, time::Duration};
 
 use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus};
 use dualwrite_plan::{
-    operation::{Next, Observations, Owner, Send as Sending, Sent},
+    operation::{Next, Observations, Other, Owner, Send as Sending, Sent},
     world::KnownOperation,
 };
 use jiff::Timestamp;
@@ -57,7 +57,7 @@ pub trait Cluster: Sync {
     fn watched_owner(&self, operation: &KnownOperation) -> Owner;
 
     /// The other operations of the same host, as the watches have shown them.
-    fn watched_others(&self, operation: &KnownOperation) -> Vec<KnownOperation>;
+    fn watched_others(&self, operation: &KnownOperation) -> Vec<Other>;
 
     /// The connection that asked for an operation, past every cache.
     fn live_owner(

@@ -13,7 +13,7 @@ use crate::controller::{
 use dualwrite_api::{DualWriteConnection, DualWriteOperation, DualWriteOperationStatus};
 use dualwrite_plan::{
     desired::Desired,
-    operation::{Owner, is_asked_for},
+    operation::{Other, Owner, is_asked_for},
     world::KnownOperation,
 };
 use dualwrite_protocol::{
@@ -39,7 +39,7 @@ impl Cluster for Context {
         owner_of(self, operation, found.as_deref())
     }
 
-    fn watched_others(&self, operation: &KnownOperation) -> Vec<KnownOperation> {
+    fn watched_others(&self, operation: &KnownOperation) -> Vec<Other> {
         let mut others = Vec::new();
         for scope in &self.scopes {
             others.extend(scope.operations.state().iter().filter_map(|other| {
@@ -49,7 +49,11 @@ impl Cluster for Context {
                 (same_host && other.uid().as_ref() != Some(&operation.uid)).then(|| known(other))
             }));
         }
-        others
+        let with_owner = |operation| Other {
+            owner: self.watched_owner(&operation),
+            operation,
+        };
+        others.into_iter().map(with_owner).collect()
     }
 
     async fn live_owner(&self, operation: &KnownOperation) -> Result<Owner, WriteError> {

@@ -147,9 +147,18 @@ pub const OWNER_SUSPENDED: &str = "the connection was suspended";
 /// A person does not want it.
 pub const REJECTED: &str = "the plan was rejected";
 
-/// Another operation comes first.
-pub const OLDER_IS_WAITING: &str =
-    "an older operation for the same finance and operations environment is waiting";
+/// An older operation comes first; of one in another namespace nothing is shown.
+pub fn older_comes_first(own: &KnownOperation, older: &KnownOperation) -> String {
+    let host = &own.spec.finance_operations_host;
+    if older.namespace != own.namespace {
+        return format!("an older operation for {host}, in another namespace, starts first.");
+    }
+    format!(
+        "the older DualWriteOperation {} for {host} starts first. To let go of that one: {}",
+        older.name,
+        delete_command(older)
+    )
+}
 
 /// Why an operation was given up before it started.
 pub fn void(why: &str) -> String {

@@ -14,7 +14,7 @@ use crate::{
 };
 use dualwrite_api::{
     DualWriteOperationStatus,
-    operation::{IntegrationKey, PlannedMap},
+    operation::{Approval, IntegrationKey, PlannedMap},
     values,
 };
 
@@ -37,7 +37,7 @@ pub struct Situation<'a> {
     /// The connection that asked for it.
     pub owner: &'a Owner,
     /// The other operations of the same host.
-    pub others: &'a [KnownOperation],
+    pub others: &'a [Other],
     /// The id of this process.
     pub incarnation: &'a str,
     /// The time.
@@ -108,6 +108,33 @@ pub enum Owner {
     Changed,
     /// It is gone, or being deleted, or another one of the same name.
     Gone,
+}
+
+/// Another operation of the same host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Other {
+    /// The operation.
+    pub operation: KnownOperation,
+    /// The connection that asked for it.
+    pub owner: Owner,
+}
+
+impl Other {
+    /// Whether nothing but its turn keeps it from starting: who waits for somebody else does not hold up the others.
+    pub(super) fn could_start(&self) -> bool {
+        let (operation, owner) = (&self.operation, &self.owner);
+        let is_wanted = match (owner, operation.spec.approval) {
+            _ if operation.spec.options.on_deletion => true,
+            (
+                Owner::Present {
+                    suspended: false, ..
+                },
+                Approval::NotRequired | Approval::Approved,
+            ) => true,
+            (Owner::Present { .. }, _) | (Owner::Changed | Owner::Gone, _) => false,
+        };
+        is_wanted && operation.is_unstarted() && operation.deleted.is_none()
+    }
 }
 
 impl Situation<'_> {

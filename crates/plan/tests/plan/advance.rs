@@ -8,7 +8,7 @@ use dualwrite_api::{
 };
 use dualwrite_plan::{
     observed::{Fact, LinkView, Problem},
-    operation::{Owner, RemoteState, Sent, after_sending, needs_finalizer},
+    operation::{Other, Owner, RemoteState, Sent, after_sending, needs_finalizer},
     world::{KnownOperation, SEND_WINDOW, after},
 };
 use jiff::SignedDuration;
@@ -97,7 +97,7 @@ fn another_operation_of_the_host_is_waited_for() {
     for phase in [Phase::Running, Phase::Unknown] {
         let mut other = in_phase(planned_link(), phase, start());
         other.spec.connection.uid = "another".into();
-        let scene = Scene::setup().with(|scene| scene.others = vec![other]);
+        let scene = Scene::setup().with(|scene| scene.others = vec![owned(other)]);
         waits(&scene.next());
         assert_eq!(scene.wait(), Some(10));
     }
@@ -111,33 +111,79 @@ fn rival(seconds: i64, uid: &str) -> KnownOperation {
     other
 }
 
-#[test]
-fn of_two_plans_the_younger_is_void() {
-    let among = |other| {
-        Scene::setup()
-            .with(|scene| scene.others = vec![other])
-            .next()
+/// Another operation, whose connection is there.
+fn owned(operation: KnownOperation) -> Other {
+    let owner = Owner::Present {
+        suspended: false,
+        reconcile_at: None,
     };
-    ends(&among(rival(-1, "z")), Phase::Void, &["older operation"]);
-    assert!(among(rival(1, "a")).send.is_some());
-    ends(&among(rival(0, "a")), Phase::Void, &["older operation"]);
-    assert!(among(rival(0, "z")).send.is_some());
+    Other { operation, owner }
+}
+
+fn beside(other: Other) -> Scene {
+    Scene::setup().with(|scene| scene.others = vec![other])
 }
 
 #[test]
-fn an_older_plan_that_is_going_or_over_is_no_rival() {
-    let mut going = rival(-1, "a");
-    going.deleted = Some(start());
-    let over = in_phase(rival(-1, "a"), Phase::Void, start());
-    for other in [going, over] {
-        assert!(
-            Scene::setup()
-                .with(|scene| scene.others = vec![other])
-                .next()
-                .send
-                .is_some()
-        );
+fn of_two_plans_the_younger_waits() {
+    for elder in [rival(-1, "z"), rival(0, "a")] {
+        let scene = beside(owned(elder));
+        waits(&scene.next());
+        assert_eq!(scene.wait(), Some(10));
+        let said = scene.next().status.message.unwrap();
+        assert!(said.contains("starts first"), "{said}");
+        assert!(said.contains("kubectl delete dwo"), "{said}");
+        let written = scene.written();
+        assert_eq!(written.next().status, written.operation.status);
     }
+    for younger in [rival(1, "a"), rival(0, "z")] {
+        assert!(beside(owned(younger)).next().send.is_some());
+    }
+}
+
+#[test]
+fn an_operation_of_another_namespace_is_not_named() {
+    let mut elder = rival(-1, "a");
+    elder.namespace = "fabrikam".into();
+    let said = beside(owned(elder.clone())).next().status.message.unwrap();
+    assert!(
+        !said.contains("fabrikam") && !said.contains(&elder.name),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_older_plan_that_cannot_start_holds_nobody_up() {
+    let with = |change: fn(&mut Other)| {
+        let mut other = owned(rival(-1, "a"));
+        change(&mut other);
+        beside(other)
+    };
+    let cannot: [fn(&mut Other); 7] = [
+        |other| other.operation.deleted = Some(start()),
+        |other| other.operation = in_phase(other.operation.clone(), Phase::Void, start()),
+        |other| other.operation.spec.approval = Approval::Pending,
+        |other| other.operation.spec.approval = Approval::Rejected,
+        |other| other.owner = Owner::Gone,
+        |other| other.owner = Owner::Changed,
+        |other| {
+            other.owner = Owner::Present {
+                suspended: true,
+                reconcile_at: None,
+            }
+        },
+    ];
+    for change in cannot {
+        assert!(with(change).next().send.is_some());
+    }
+    // The deletion of its connection is reason enough for one that stops maps.
+    waits(
+        &with(|other| {
+            other.operation.spec.options.on_deletion = true;
+            other.owner = Owner::Gone;
+        })
+        .next(),
+    );
 }
 
 #[test]

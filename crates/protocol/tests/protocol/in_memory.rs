@@ -13,7 +13,7 @@ use crate::{
 };
 use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus};
 use dualwrite_plan::{
-    operation::{Next, Observations, Owner, Send as Sending, Sent},
+    operation::{Next, Observations, Other, Owner, Send as Sending, Sent},
     world::{KnownOperation, Settings, after, between},
 };
 use dualwrite_protocol::{
@@ -107,7 +107,7 @@ impl<W: World> Cluster for InMemory<'_, W> {
         self.world().watched_owner()
     }
 
-    fn watched_others(&self, _: &KnownOperation) -> Vec<KnownOperation> {
+    fn watched_others(&self, _: &KnownOperation) -> Vec<Other> {
         Vec::new()
     }
 

@@ -73,19 +73,23 @@ fn await_approval(mut pass: Pass<'_>) -> Next {
     pass.keep(None)
 }
 
-/// Whether no other operation of the host is under way, or comes first.
+/// Whether no other operation of the host is under way, or comes first. Whoever loses waits: the elder one starts, or is
+/// given up, and an approval is not lost to it.
 fn alone(situation: &Situation<'_>) -> ControlFlow<Next> {
-    let others = situation.others;
-    if others.iter().any(KnownOperation::occupies_host) {
+    let (own, others) = (situation.operation, situation.others);
+    if others.iter().any(|other| other.operation.occupies_host()) {
         return Break(Pass::new(situation).soon());
     }
-    let comes_first = |other: &KnownOperation| {
-        other.is_unstarted() && other.deleted.is_none() && is_elder(other, situation.operation)
-    };
-    if others.iter().any(comes_first) {
-        return Break(Pass::new(situation).void(messages::OLDER_IS_WAITING));
+    let mut elder = others
+        .iter()
+        .filter(|other| other.could_start() && is_elder(&other.operation, own));
+    match elder.next() {
+        Some(other) => Break(waits(
+            situation,
+            &messages::older_comes_first(own, &other.operation),
+        )),
+        None => Continue(()),
     }
-    Continue(())
 }
 
 fn is_elder(other: &KnownOperation, than: &KnownOperation) -> bool {
