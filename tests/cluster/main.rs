@@ -6,6 +6,7 @@
 
 mod admission;
 mod audit;
+mod company;
 mod crashes;
 mod credentials;
 mod deletion;
