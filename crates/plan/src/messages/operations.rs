@@ -136,6 +136,14 @@ pub const REJECTED: &str = "the plan was rejected";
 pub const OLDER_IS_WAITING: &str =
     "an older operation for the same finance and operations environment is waiting";
 
+/// An operation has the name of another plan.
+pub fn name_is_taken(name: &str, namespace: &str) -> String {
+    format!(
+        "A DualWriteOperation {name} exists with another plan than the one of this name: delete it if nobody needs it: \
+         kubectl delete dwo {name} -n {namespace}"
+    )
+}
+
 /// Why an operation was given up before it started.
 pub fn void(why: &str) -> String {
     format!("Never started: {}.", why.trim_end_matches('.'))
