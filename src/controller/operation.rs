@@ -30,7 +30,7 @@ use dualwrite_plan::{
     world::{KnownOperation, between},
 };
 use dualwrite_protocol::{
-    self as protocol, Again, Failed,
+    self as protocol, Again,
     shell::{Runtime, Service},
 };
 
@@ -85,18 +85,6 @@ async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Actio
         Again::At(at) => Action::requeue(watch::with_jitter(between(super::now(), at))),
         Again::OnTrigger => Action::requeue(watch::with_jitter(IDLE)),
     })
-}
-
-impl From<Failed<WriteError>> for PassError {
-    fn from(failed: Failed<WriteError>) -> Self {
-        match failed {
-            Failed::Call { doing, source } => Self::Write { doing, source },
-            Failed::Overtaken(doing) => Self::Write {
-                doing,
-                source: WriteError::Conflict,
-            },
-        }
-    }
 }
 
 impl Service for Context {

@@ -2,10 +2,16 @@
 
 use std::{error::Error, time::Duration};
 
-use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus};
+use dualwrite_api::{
+    DualWriteConnection, DualWriteConnectionStatus, DualWriteOperation, DualWriteOperationSpec,
+    DualWriteOperationStatus, connection::CredentialStatus,
+};
 use dualwrite_plan::{
+    decision::Event,
+    desired::Desired,
+    observed::Observed,
     operation::{Next, Observations, Other, Owner, Send as Sending, Sent},
-    world::KnownOperation,
+    world::{Claim, KnownOperation},
 };
 use jiff::Timestamp;
 
@@ -148,3 +154,70 @@ pub trait Runtime: Sync {
 pub trait Shell: Cluster + Service + Runtime {}
 
 impl<S: Cluster + Service + Runtime> Shell for S {}
+
+/// What the protocol of a connection needs beside that of its operations.
+pub trait Connections: Cluster + Runtime {
+    /// Reads everything that the decision needs at Microsoft's, and what can be told of the credentials. Never fails: what
+    /// cannot be read is unknown.
+    fn observe(
+        &self,
+        desired: &Desired,
+        memory: &DualWriteConnectionStatus,
+    ) -> impl Future<Output = (Observed, Vec<CredentialStatus>)> + Send;
+
+    /// What a pass looks at that reads nothing.
+    fn unobserved(&self) -> Observed;
+
+    /// The operations that matter for a connection, and the claims of the other connections of its host, as the watches have
+    /// shown them.
+    fn watched_neighbours(&self, desired: &Desired) -> (Vec<KnownOperation>, Vec<Claim>);
+
+    /// Writes the status of a connection.
+    fn write_connection_status(
+        &self,
+        connection: &DualWriteConnection,
+        status: &DualWriteConnectionStatus,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Puts the finalizer on a connection, or takes it off.
+    fn hold_connection(
+        &self,
+        connection: &DualWriteConnection,
+        held: bool,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Creates an operation that its connection owns; a name that is taken is a conflict.
+    fn create_operation(
+        &self,
+        owner: &DualWriteConnection,
+        name: &str,
+        spec: &DualWriteOperationSpec,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// The operation of a name, past every cache; `None` if there is none.
+    fn operation_named(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<DualWriteOperation>, Self::Error>> + Send;
+
+    /// Deletes an operation that is no longer kept. That it is gone already is fine.
+    fn forget_operation(
+        &self,
+        operation: &KnownOperation,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Tells people of a connection. Best effort: the status says it too.
+    fn tell_events(
+        &self,
+        connection: &DualWriteConnection,
+        events: &[Event],
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Tells people why an operation could not be created, where somebody has to mend it. Best effort.
+    fn tell_not_created(
+        &self,
+        connection: &DualWriteConnection,
+        error: &Self::Error,
+    ) -> impl Future<Output = ()> + Send;
+}

@@ -160,6 +160,14 @@ pub fn older_comes_first(own: &KnownOperation, older: &KnownOperation) -> String
     )
 }
 
+/// An operation has the name of another plan.
+pub fn name_is_taken(name: &str, namespace: &str) -> String {
+    format!(
+        "A DualWriteOperation {name} exists with another plan than the one of this name: delete it if nobody needs it: \
+         kubectl delete dwo {name} -n {namespace}"
+    )
+}
+
 /// Why an operation was given up before it started.
 pub fn void(why: &str) -> String {
     format!("Never started: {}.", why.trim_end_matches('.'))
