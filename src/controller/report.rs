@@ -81,9 +81,12 @@ impl WriteError {
     }
 }
 
-/// Waits for a write, within bounds.
-async fn bounded<T>(write: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
-    match tokio::time::timeout(WRITE_TIMEOUT, write).await {
+/// Waits for a call to the API server, within bounds.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
+    match tokio::time::timeout(WRITE_TIMEOUT, call).await {
         Err(_) => Err(WriteError::Timeout),
         Ok(Ok(written)) => Ok(written),
         Ok(Err(kube::Error::Api(status))) if status.is_conflict() => Err(WriteError::Conflict),

@@ -13,6 +13,7 @@ mod deletion;
 mod deploy;
 mod double;
 mod faults;
+mod first_intent;
 mod harness;
 mod inputs;
 mod main_path;

@@ -32,6 +32,7 @@ use super::connection::{Cloud, Credentials, DualWriteService};
     namespaced,
     status = "DualWriteOperationStatus",
     derive = "PartialEq",
+    selectable = ".spec.financeOperationsHost",
     doc = "One act on Microsoft's side: plan, recorded intent, approval and history in one object. The operator creates it; people read it, approve it, or delete it to let go of it.",
     printcolumn(name = "Action", type_ = "string", json_path = ".spec.action"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),

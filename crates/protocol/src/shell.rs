@@ -71,9 +71,10 @@ pub trait Cluster: Sync {
         operation: &KnownOperation,
     ) -> impl Future<Output = Result<Owner, Self::Error>> + Send;
 
-    /// All operations of all watched namespaces, past every cache.
+    /// The operations of a host that may be under way, past every cache; others may be among them.
     fn live_operations(
         &self,
+        host: &str,
     ) -> impl Future<Output = Result<Vec<KnownOperation>, Self::Error>> + Send;
 
     /// An operation, past every cache; `None` if it is not there any more.
@@ -143,9 +144,10 @@ pub trait Runtime: Sync {
     /// Waits.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 
-    /// Does something while no other pass of this process does so.
+    /// Does something while no other pass of this process does so for this host.
     fn alone<T: Send>(
         &self,
+        host: &str,
         work: impl Future<Output = T> + Send,
     ) -> impl Future<Output = T> + Send;
 }

@@ -62,6 +62,13 @@ pub fn spec_invalid(why: &str) -> String {
     format!("The stored resource cannot be used: {why}")
 }
 
+/// A pass could not be completed, because Kubernetes refused something.
+pub fn not_completed(why: impl std::fmt::Display) -> String {
+    format!(
+        "Kubernetes has refused {why}. It is tried again every few seconds; nothing new begins until it is taken."
+    )
+}
+
 /// A pass over the resource panicked.
 pub fn defect() -> String {
     "This resource could not be looked at, because the operator has an error of its own; the resource is not the cause. What \
