@@ -1,7 +1,7 @@
 //! The scheduler: what is due happens, one thing after the other, and a pass goes on until its next call.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -268,7 +268,7 @@ impl World {
             operations: self.api.operations.clone(),
             due: BTreeMap::new(),
             busy: BTreeMap::new(),
-            starting: false,
+            starting: BTreeSet::new(),
             began: self.now,
             shown_until: self.now,
             listed: self.api.log.len(),

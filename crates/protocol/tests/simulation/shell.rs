@@ -16,7 +16,7 @@ use dualwrite_plan::{
     decision,
     desired::Desired,
     observed::Observed,
-    operation::{self, Next, Observations, Owner, Send as Sending, Sent},
+    operation::{self, Next, Observations, Other, Owner, Send as Sending, Sent},
     world::{Claim, KnownOperation, after, between},
 };
 use dualwrite_protocol::{
@@ -181,14 +181,18 @@ impl Cluster for Shell {
         owner_of(operation, found.flatten().as_ref())
     }
 
-    fn watched_others(&self, operation: &KnownOperation) -> Vec<KnownOperation> {
+    fn watched_others(&self, operation: &KnownOperation) -> Vec<Other> {
         let host = &operation.spec.finance_operations_host;
         let others = self.watched(|seen| seen.operations.values().map(known).collect::<Vec<_>>());
         let mut others = others.unwrap_or_default();
         others.retain(|other| {
             other.uid != operation.uid && other.spec.finance_operations_host == *host
         });
-        others
+        let with_owner = |operation| Other {
+            owner: self.watched_owner(&operation),
+            operation,
+        };
+        others.into_iter().map(with_owner).collect()
     }
 
     async fn live_owner(&self, operation: &KnownOperation) -> Result<Owner, Refused> {
@@ -197,7 +201,7 @@ impl Cluster for Shell {
         Ok(owner_of(operation, found.as_ref()))
     }
 
-    async fn live_operations(&self) -> Result<Vec<KnownOperation>, Refused> {
+    async fn live_operations(&self, _: &str) -> Result<Vec<KnownOperation>, Refused> {
         self.live(|api| api.operations.values().map(known).collect())
             .await
     }
@@ -285,23 +289,23 @@ impl Runtime for Shell {
         self.wait(duration).await;
     }
 
-    async fn alone<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
-        while !self.take_turn() {
+    async fn alone<T: Send>(&self, host: &str, work: impl Future<Output = T> + Send) -> T {
+        while !self.take_turn(host) {
             self.wait(Duration::from_millis(20)).await;
         }
         let done = work.await;
         if let Some(running) = &mut lock(&self.world).processes[self.number] {
-            running.starting = false;
+            running.starting.remove(host);
         }
         done
     }
 }
 
 impl Shell {
-    fn take_turn(&self) -> bool {
+    fn take_turn(&self, host: &str) -> bool {
         let mut world = lock(&self.world);
         let running = world.processes[self.number].as_mut().unwrap();
-        !std::mem::replace(&mut running.starting, true)
+        running.starting.insert(host.to_owned())
     }
 }
 

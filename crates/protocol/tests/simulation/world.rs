@@ -61,8 +61,8 @@ pub struct Running {
     pub due: BTreeMap<About, Timestamp>,
     /// Passes that run; whether they are to be made again at once.
     pub busy: BTreeMap<About, bool>,
-    /// Another pass has the lock of first intents.
-    pub starting: bool,
+    /// The hosts whose first intent a pass records just now.
+    pub starting: BTreeSet<String>,
     pub began: Timestamp,
     /// How many changes were there when it listed everything.
     pub listed: usize,
