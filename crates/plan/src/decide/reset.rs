@@ -124,7 +124,6 @@ fn rejected<'a>(world: &World<'a>, plan: &DualWriteOperationSpec) -> Option<&'a 
             && operation.is_finished()
             && operation.spec.connection.generation == world.desired.generation
             && operation.status.reconcile_at == world.desired.reconcile_at
-            && operation.spec.relies_on == plan.relies_on
-            && operation.spec.target == plan.target
+            && operation::relies_on_the_same(&operation.spec, plan)
     })
 }
