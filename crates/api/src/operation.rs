@@ -357,6 +357,10 @@ pub struct IntegrationKey {
 }
 
 /// What the spec of the connection says about how an act is done.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a wish of its own, as the spec of the connection has it"
+)]
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Options {

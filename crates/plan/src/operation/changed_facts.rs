@@ -100,9 +100,7 @@ fn wishes(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<
         &old.step_timeout,
         &new.step_timeout,
     ));
-    if is_automatic(before) != is_automatic(now) {
-        changed.push("whether it needs an approval has changed".into());
-    } else {
+    if is_automatic(before) == is_automatic(now) {
         changed.extend(text(
             "whether mismatch.allowProduction is needed",
             &old.allow_production,
@@ -113,6 +111,8 @@ fn wishes(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<
             &old.approval_timeout,
             &new.approval_timeout,
         ));
+    } else {
+        changed.push("whether it needs an approval has changed".into());
     }
     changed
 }

@@ -131,7 +131,7 @@ impl Other {
                 },
                 Approval::NotRequired | Approval::Approved,
             ) => true,
-            (Owner::Present { .. }, _) | (Owner::Changed | Owner::Gone, _) => false,
+            (Owner::Present { .. } | Owner::Changed | Owner::Gone, _) => false,
         };
         is_wanted && operation.is_unstarted() && operation.deleted.is_none()
     }
