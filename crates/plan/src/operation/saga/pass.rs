@@ -206,7 +206,7 @@ impl<'a> Pass<'a> {
             head.finished_at = Some(now);
             head.reconcile_at = match self.situation.owner {
                 Owner::Present { reconcile_at, .. } => reconcile_at.clone(),
-                Owner::Changed | Owner::Gone => None,
+                Owner::Changed | Owner::Gone | Owner::Replaced => None,
             };
         }
         self.keep((phase == Phase::Unknown).then(|| after(now, LATE_LOOK)))

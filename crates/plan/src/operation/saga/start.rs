@@ -55,7 +55,7 @@ fn hold_back(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
     let is_reset = operation.spec.action == Action::Reset;
     let why = match at.pass.situation.owner {
         _ if operation.deleted.is_some() => messages::OWNER_GONE,
-        Owner::Gone => messages::OWNER_GONE,
+        Owner::Gone | Owner::Replaced => messages::OWNER_GONE,
         Owner::Changed => messages::NO_LONGER_ASKED_FOR,
         Owner::Present {
             suspended: false, ..
