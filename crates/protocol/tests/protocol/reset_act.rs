@@ -491,7 +491,7 @@ fn a_second_stop_that_is_still_worked_on_is_waited_for() {
 fn a_stop_that_goes_on_when_it_is_given_up_is_waited_for() {
     for ids in [true, false] {
         let mut run = Operator::new(planned_reset(true), slow(ids, 1000));
-        while !run.has_sent("stop-maps") {
+        while run.api.stored.status.ending.is_none() {
             run.pass();
         }
         run.service.behaviour.takes = seconds(40);
