@@ -237,23 +237,23 @@ impl Host {
         })
     }
 
-    /// Somebody else does something.
-    pub fn meddle(&mut self, now: Timestamp, how: impl FnOnce(&mut Self)) {
+    /// Somebody else does something; to which maps.
+    pub fn meddle(&mut self, now: Timestamp, how: impl FnOnce(&mut Self)) -> Vec<String> {
         let before = self.maps.clone();
         how(self);
-        for map in &self.maps {
-            if !before.contains(map) {
-                let actor = (Actor::SomebodyElse, map.state);
-                self.actors.insert(map.name.clone(), actor);
-            }
-        }
-        for map in &before {
-            if !self.maps.iter().any(|now| now.name == map.name) {
-                let actor = (Actor::SomebodyElse, MapState::None);
-                self.actors.insert(map.name.clone(), actor);
-            }
+        let is_gone = |map: &&TableMap| !self.maps.iter().any(|now| now.name == map.name);
+        let gone = before.iter().filter(is_gone);
+        let new = self.maps.iter().filter(|map| !before.contains(map));
+        let changed: Vec<(String, MapState)> = new
+            .map(|map| (map.name.clone(), map.state))
+            .chain(gone.map(|map| (map.name.clone(), MapState::None)))
+            .collect();
+        for (name, state) in &changed {
+            self.actors
+                .insert(name.clone(), (Actor::SomebodyElse, *state));
         }
         self.remember(now);
+        changed.into_iter().map(|(name, _)| name).collect()
     }
 
     pub fn somebody_links(&mut self, environment: &str) {

@@ -293,7 +293,14 @@ impl World {
     fn meddle(&mut self, how: impl FnOnce(&mut Host)) -> String {
         let name = self.some_host();
         let now = self.now;
-        self.hosts.get_mut(&name).unwrap().meddle(now, how);
+        let is_busy = self.api.operations.values().any(|operation| {
+            operation.spec.finance_operations_host == name
+                && phase(operation) == Some(Phase::Running)
+        });
+        let host = self.hosts.get_mut(&name).unwrap();
+        let changed = host.meddle(now, how).into_iter().filter(|_| is_busy);
+        let contested = changed.map(|map| (name.clone(), map));
+        self.ledger.contested.extend(contested);
         self.ledger.meddled.insert(name.clone(), now);
         name
     }
