@@ -18,6 +18,7 @@ use dualwrite_api::{
     operation::{Action, Approval, MapState, Phase, StepState},
 };
 use dualwrite_plan::{
+    desired::Desired,
     maps,
     operation::{MapChange, Request, Send},
     world::{Claim, KnownOperation, after},
@@ -562,9 +563,53 @@ impl World {
                 ));
             }
         }
+        silent.extend(self.untrue());
         for what in silent {
             self.violation(what);
         }
+    }
+
+    /// What connections say that is not so, or that has not come to an end.
+    fn untrue(&self) -> Vec<String> {
+        let mut untrue = Vec::new();
+        let held_back = self.api.operations.values();
+        let is_held_back = held_back.filter(|one| self.is_held_back(one)).count() > 0;
+        for connection in self.api.connections.values() {
+            let name = key_of(&connection.metadata).1;
+            let desired = crate::shell::desired(connection);
+            let host = &self.hosts[&desired.host];
+            let conditions = connection
+                .status
+                .iter()
+                .flat_map(|status| &status.conditions);
+            for said in conditions.filter(|said| said.status == "True") {
+                let is_wrong = match said.type_.as_str() {
+                    "Ready" => {
+                        !host.is_linked_to(&desired.environment_id) || self.has_elder(&desired)
+                    }
+                    "Reconciling" => {
+                        !is_held_back
+                            && !["AwaitingPerson", "AwaitingApproval"]
+                                .contains(&said.reason.as_str())
+                    }
+                    _ => false,
+                };
+                if is_wrong {
+                    untrue.push(format!("{name} says {}: {}", said.type_, said.reason));
+                }
+            }
+        }
+        untrue
+    }
+
+    /// Whether an older connection has a claim on the host of one that has a claim.
+    fn has_elder(&self, desired: &Desired) -> bool {
+        let claims = &self.ledger.claims;
+        claims.contains_key(&desired.uid)
+            && claims.values().any(|(claim, host, _)| {
+                *host == desired.host
+                    && (claim.created, &claim.uid) < (desired.created, &desired.uid)
+            })
     }
 }
 

@@ -256,6 +256,13 @@ impl Host {
         changed.into_iter().map(|(name, _)| name).collect()
     }
 
+    /// A solution that is applied again brings its maps again.
+    pub fn somebody_applies(&mut self, solution: &str) {
+        if self.link.is_some() {
+            self.maps.extend(brought_by(solution));
+        }
+    }
+
     pub fn somebody_links(&mut self, environment: &str) {
         self.link_to(environment);
         self.maps = some_maps();
@@ -381,7 +388,11 @@ impl Host {
         at: Timestamp,
         number: usize,
     ) -> String {
-        let takes = self.behaviour.takes;
+        let takes = match request {
+            // What is never asked for again is not worked at for long.
+            Request::Link => self.behaviour.takes.min(Duration::from_secs(55)),
+            _ => self.behaviour.takes,
+        };
         let mut done = after(at, takes);
         let mut effects = Vec::new();
         match request {
@@ -450,8 +461,13 @@ impl Host {
     }
 
     pub fn state(&self, name: &str) -> Option<MapState> {
-        let found = self.maps.iter().find(|map| map.name == name);
-        found.map(|map| map.state)
+        let twins = self.maps.iter().filter(|map| map.name == name);
+        // It is enough that one of them is as it should be.
+        twins.map(|map| map.state).max_by_key(|state| match state {
+            MapState::Running => 2,
+            MapState::Paused => 1,
+            _ => 0,
+        })
     }
 
     pub fn is_linked_to(&self, environment: &str) -> bool {
