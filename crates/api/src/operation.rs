@@ -192,10 +192,27 @@ impl Access {
         access
     }
 
+    /// The way itself, wherever the credentials are kept.
+    #[must_use]
+    pub fn way(&self) -> Self {
+        let mut way = self.clone();
+        let credentials = &mut way.credentials;
+        let kept = [
+            credentials.secret_ref.as_mut(),
+            credentials.service_account_ref.as_mut(),
+            way.dual_write_service
+                .as_mut()
+                .map(|service| &mut service.secret_ref),
+        ];
+        for reference in kept.into_iter().flatten() {
+            reference.name.clear();
+        }
+        way
+    }
+
     /// Whether it is the same way, wherever the credentials are kept.
     pub fn reaches_the_same(&self, other: &Self) -> bool {
-        let service = other.dual_write_service.as_ref();
-        self.kept_as(&other.credentials, service) == *other
+        self.way() == other.way()
     }
 }
 
@@ -341,6 +358,10 @@ pub struct IntegrationKey {
 }
 
 /// What the spec of the connection says about how an act is done.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a wish of its own, as the spec of the connection has it"
+)]
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Options {
@@ -357,6 +378,13 @@ pub struct Options {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 16))]
     pub step_timeout: String,
+    /// The plan needs no approval although the environment is, or may be, production (mismatch.allowProduction).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_production: bool,
+    /// How long an approval of the plan is good for, such as 24h (mismatch.approvalTimeout).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 16))]
+    pub approval_timeout: String,
 }
 
 impl Options {

@@ -529,11 +529,9 @@ fn maps_run(world: &World<'_>, reset: &KnownOperation) -> bool {
     };
     let all_of_them = !reset.status.missing.is_empty();
     maps::to_start(&reset.spec.relies_on.maps).all(|planned| {
-        let of_name = found.iter().filter(|map| map.name == planned.name);
-        match of_name.map(|map| map.state).max() {
-            Some(state) => matches!(state, MapState::Running | MapState::Paused),
-            None => !all_of_them,
-        }
+        let is_back = found.iter().any(|map| map.name == planned.name);
+        let runs = [MapState::Running, MapState::Paused];
+        maps::is_one_in(found, &planned.name, &runs) || !(is_back || all_of_them)
     })
 }
 

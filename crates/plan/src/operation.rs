@@ -31,8 +31,8 @@ pub use model::{
     RemoteRequest, RemoteState, Request, Send, Sent, Situation,
 };
 pub use plan::{
-    ResetFacts, brought_in, does_the_same, is_asked_for, is_automatic, link, name, reset, setup,
-    stop_maps,
+    ResetFacts, brought_in, does_the_same, is_asked_for, is_automatic, link, name,
+    relies_on_the_same, reset, setup, stop_maps,
 };
 pub use reads::reads;
 pub use record::{Asked, Record, StepRecord};

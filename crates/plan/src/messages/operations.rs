@@ -144,6 +144,19 @@ pub const OWNER_GONE: &str = "the connection is gone, or this operation was dele
 /// Its connection was suspended after it had stopped maps.
 pub const OWNER_SUSPENDED: &str = "the connection was suspended";
 
+/// Its connection was suspended after it was approved and before it started.
+pub const APPROVAL_TAKEN_BACK: &str = "its approval is taken back, because the connection was suspended or cannot be read, or \
+                                       the operator runs with --observe-only; once that is over it is planned again, to be \
+                                       approved anew";
+
+/// It was approved so long ago that it is not known whether that still holds.
+pub fn approval_expired(end: Timestamp) -> String {
+    format!(
+        "it did not start before its approval ran out, {} (mismatch.approvalTimeout); it is planned again, to be approved anew",
+        clock(end)
+    )
+}
+
 /// A person does not want it.
 pub const REJECTED: &str = "the plan was rejected";
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::event::Transition;
 use crate::{
     desired::same_id,
-    maps::{LinkDetails, TableMap},
+    maps::{self, LinkDetails, TableMap},
     observed::{Fact, LinkView, Package, Problem},
     world::{KnownOperation, Settings, after},
 };
@@ -131,7 +131,7 @@ impl Other {
                 },
                 Approval::NotRequired | Approval::Approved,
             ) => true,
-            (Owner::Present { .. }, _) | (Owner::Changed | Owner::Gone, _) => false,
+            (Owner::Present { .. } | Owner::Changed | Owner::Gone, _) => false,
         };
         is_wanted && operation.is_unstarted() && operation.deleted.is_none()
     }
@@ -164,10 +164,11 @@ impl Situation<'_> {
         }
     }
 
-    /// What the plan says of a table map.
+    /// What the plan says of a table map; of one that was there twice, of the one that ran.
     pub(super) fn planned(&self, map: &str) -> Option<&PlannedMap> {
-        let maps = &self.operation.spec.relies_on.maps;
-        maps.iter().find(|planned| planned.name == map)
+        let all = &self.operation.spec.relies_on.maps;
+        let mut candidates = maps::to_start(all).chain(all);
+        candidates.find(|planned| planned.name == map)
     }
 }
 

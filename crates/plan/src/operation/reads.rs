@@ -16,14 +16,26 @@ pub fn reads(operation: &KnownOperation) -> Reads {
     if operation.is_unstarted() {
         return before_the_first_step(action);
     }
-    let open = |step: &&StepStatus| !matches!(step.state, StepState::Done | StepState::Failed);
-    let next = operation.status.steps.iter().find(open);
+    let next = open_step(operation);
+    let is_pending = next.is_some_and(|next| next.state == StepState::Pending);
     let next = next.and_then(|next| steps::parse(action, &next.name));
     let mut reads = next.map_or_else(|| at_the_end(action), |step| step.reads());
+    // Between two steps the connection may have been suspended for long.
+    reads.integration |= is_pending && matches!(action, Action::Setup | Action::Link);
     // The outcome of what is not followed any more does not depend on it.
     reads.backup &= operation.status.phase == Some(Phase::Running);
     reads.remote = remote(operation);
     reads
+}
+
+/// The first step that is worked on.
+fn open_step(operation: &KnownOperation) -> Option<&StepStatus> {
+    let is_given_up = operation.status.ending.is_some();
+    operation.status.steps.iter().find(|status| {
+        let step = steps::parse(operation.spec.action, &status.name);
+        !matches!(status.state, StepState::Done | StepState::Failed)
+            && steps::is_worked_on(step.as_deref(), is_given_up)
+    })
 }
 
 /// Before a plan is approved only its connection can change what becomes of it.

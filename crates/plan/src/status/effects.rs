@@ -12,7 +12,7 @@ use crate::{
 use dualwrite_api::{
     DualWriteConnectionStatus, DualWriteOperationSpec, Reason,
     conditions::{self, ConditionType, Status},
-    operation::{Action, Approval, Phase, StepState},
+    operation::{Action, Phase, StepState},
 };
 
 /// How many finished operations of a connection are kept.
@@ -34,9 +34,7 @@ pub(super) fn effect(world: &World<'_>, verdict: &Verdict) -> Option<Effect> {
         .filter(|operation| operation.is_unstarted() && operation.deleted.is_none());
     let mut obsolete = unstarted.filter(|operation| {
         wanted.as_ref().is_none_or(|(name, spec)| {
-            *name != operation.name
-                || !operation::does_the_same(spec, &operation.spec)
-                || needs_another_approval(operation, spec)
+            *name != operation.name || !operation::does_the_same(spec, &operation.spec)
         })
     });
     if let Some(operation) = obsolete.next() {
@@ -57,13 +55,6 @@ pub(super) fn effect(world: &World<'_>, verdict: &Verdict) -> Option<Effect> {
         name,
         spec: Box::new(spec.clone()),
     })
-}
-
-/// Whether the spec says by now that a person must approve, or that nobody must; what was approved stays approved.
-fn needs_another_approval(operation: &KnownOperation, wanted: &DualWriteOperationSpec) -> bool {
-    let is_automatic = |approval| approval == Approval::NotRequired;
-    let approval = operation.spec.approval;
-    approval != Approval::Approved && is_automatic(approval) != is_automatic(wanted.approval)
 }
 
 fn why_void(

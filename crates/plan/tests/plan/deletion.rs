@@ -329,3 +329,16 @@ fn a_warning_says_where_to_stop_the_maps() {
     );
     insta::assert_snapshot!("left", note);
 }
+
+/// What a mix has stopped is not taken for what a deletion is to stop, or the other way round.
+#[test]
+fn the_stop_of_a_deletion_has_a_name_of_its_own() {
+    let mixed = mixed().with(|case| {
+        case.desired.deletion_policy = DeletionPolicy::StopMaps;
+        case.desired.confirms_stop = true;
+    });
+    let of_mix = mixed.clone().settled().planned();
+    let of_deletion = stops(decide(&mixed.with(|case| case.desired.deleting = true)));
+    assert_eq!(of_deletion.spec.target, of_mix.spec.target);
+    assert_ne!(of_deletion.name, of_mix.name);
+}

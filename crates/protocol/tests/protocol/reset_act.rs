@@ -1,8 +1,11 @@
 //! A reset from its first step to its end, one story at a time: what is done, in which order, and what a person reads.
 
+use std::collections::BTreeMap;
+
 use crate::reset_support::*;
 use dualwrite_api::operation::{MapState, Phase, StepState};
 use dualwrite_plan::{
+    maps,
     operation::{BackupView, Request},
     world::after,
 };
@@ -288,11 +291,62 @@ fn a_reset_that_can_never_be_sent_is_given_up() {
     }
 }
 
+/// Only a map in a state that nobody knows was asked to stop, so there is nothing to start again.
+#[test]
+fn what_is_given_up_without_anything_to_take_back_ends_at_once() {
+    for (event, phase, reason) in [
+        (Event::Changed, Phase::Void, None),
+        (Event::LinkMoved, Phase::Void, None),
+        (Event::LinkGone, Phase::Failed, Some("ResetFailed")),
+    ] {
+        let mut operation = planned_reset(true);
+        let mut maps = contoso_maps();
+        for map in &mut maps {
+            map.state = MapState::Stopped;
+        }
+        maps[0].state = MapState::Other;
+        operation.spec.relies_on.maps = maps::planned(&maps, &prerequisites(), &BTreeMap::new());
+        let mut run = Operator::new(operation, Behaviour::default());
+        run.service.meddle(start(), |service| service.maps = maps);
+        run.run_past("stop-maps");
+        let began = run.now;
+        run.befall(event).unwrap();
+        run.run();
+        ends(&run, phase, reason);
+        assert!(
+            run.now <= after(began, minutes(20)),
+            "{event:?}: {}",
+            run.now
+        );
+    }
+}
+
 #[test]
 fn a_map_that_somebody_starts_before_the_reset_ends_it() {
     let run = when_stopped(Event::MapStarted);
     ends(&run, Phase::Failed, Some("MapsNotStopped"));
     insta::assert_snapshot!("reset_map_started_by_somebody", run.message());
+}
+
+/// Suspended for hours before anything was touched: what somebody has done to a map meanwhile is not undone.
+#[test]
+fn a_map_that_is_another_one_before_the_stop_ends_it() {
+    for state in [MapState::Stopped, MapState::Running] {
+        let mut run = Operator::new(planned_reset(true), Behaviour::default());
+        run.run_past("backup");
+        let now = run.now;
+        run.service.meddle(now, |service| {
+            for map in &mut service.maps {
+                if map.name == "Groups" || map.name == "Units" {
+                    map.state = state;
+                }
+            }
+        });
+        run.run();
+        ends(&run, Phase::Void, None);
+        assert_eq!(sent(&run), ["backup"]);
+        assert_eq!(run.service.state("Groups"), Some(state));
+    }
 }
 
 /// Something happens once everything is stopped.

@@ -4,6 +4,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::pass::{Pass, unchanged};
 use crate::{
+    desired::APPROVAL_TIMEOUT,
     messages,
     observed::{Fact, LinkView},
     operation::{
@@ -15,6 +16,7 @@ use crate::{
 use dualwrite_api::{
     DualWriteOperationStatus,
     operation::{Action, Approval, Phase},
+    values,
 };
 
 /// Whether an operation starts, with its planned steps; or what it comes to instead.
@@ -56,14 +58,36 @@ fn asked_for(situation: &Situation<'_>) -> ControlFlow<Next> {
         (Owner::Changed, _) => Break(pass.void(messages::NO_LONGER_ASKED_FOR)),
         (Owner::Present { .. }, Approval::Rejected) => Break(pass.void(messages::REJECTED)),
         (Owner::Present { .. }, Approval::Pending) => Break(await_approval(pass)),
-        (Owner::Present { suspended, .. }, Approval::NotRequired | Approval::Approved) => {
-            if *suspended {
-                Break(pass.keep(None))
-            } else {
-                Continue(())
-            }
-        }
+        (
+            Owner::Present {
+                suspended: true, ..
+            },
+            Approval::NotRequired,
+        ) => Break(pass.keep(None)),
+        (
+            Owner::Present {
+                suspended: true, ..
+            },
+            Approval::Approved,
+        ) => Break(pass.void(messages::APPROVAL_TAKEN_BACK)),
+        (Owner::Present { .. }, Approval::NotRequired) => Continue(()),
+        (Owner::Present { .. }, Approval::Approved) => still_approved(situation),
     }
+}
+
+/// Whether the approval is young enough: whoever has approved a plan long ago did not mean the moment at which it starts.
+fn still_approved(situation: &Situation<'_>) -> ControlFlow<Next> {
+    let operation = situation.operation;
+    let approved = operation.approved.as_ref().and_then(|approved| approved.at);
+    let timeout = &operation.spec.options.approval_timeout;
+    let end = after(
+        approved.unwrap_or(operation.created),
+        values::parse_duration(timeout, APPROVAL_TIMEOUT),
+    );
+    if situation.now >= end {
+        return Break(Pass::new(situation).void(&messages::approval_expired(end)));
+    }
+    Continue(())
 }
 
 /// A plan that waits says what would be lost, and how it is approved.
@@ -97,7 +121,7 @@ fn is_elder(other: &KnownOperation, than: &KnownOperation) -> bool {
 }
 
 /// Whether Power Platform integration still joins the two environments.
-fn integrated(situation: &Situation<'_>) -> ControlFlow<Next> {
+pub(super) fn integrated(situation: &Situation<'_>) -> ControlFlow<Next> {
     if situation.operation.spec.action == Action::StopMaps {
         return Continue(());
     }

@@ -80,10 +80,8 @@ fn taken_back(mut pass: Pass<'_>, maps: &[TableMap], ending: &Ending) -> Next {
 
 /// The maps that ran or were paused, and are not in the state that they had.
 fn not_as_before(pass: &Pass<'_>, maps: &[TableMap]) -> Vec<String> {
-    let is_as_before = |planned: &PlannedMap| {
-        let mut twins = maps.iter().filter(|map| map.name == planned.name);
-        twins.any(|map| map.state == planned.state)
-    };
+    let is_as_before =
+        |planned: &PlannedMap| maps::is_one_in(maps, &planned.name, &[planned.state]);
     let planned = maps::to_start(&pass.spec().relies_on.maps);
     planned
         .filter(|planned| !is_as_before(planned))

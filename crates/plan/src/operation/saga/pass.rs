@@ -261,7 +261,8 @@ impl<'a> Pass<'a> {
     /// The steps that take back what was done, if anything was.
     fn undo(&self) -> Option<Vec<String>> {
         let done = self.undoable().filter(|step| step.asked.attempts > 0)?;
-        steps::parse(self.spec().action, &done.name)?.undo(self.spec())
+        let undo = steps::parse(self.spec().action, &done.name)?.undo(self.spec());
+        undo.filter(|steps| !steps.is_empty())
     }
 
     /// A step has failed: what that means for the operation, the step has said.

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use super::at_step::AtStep;
+use super::{at_step::AtStep, before};
 use crate::{
     messages,
     operation::{
@@ -19,11 +19,12 @@ use dualwrite_api::{
 
 /// Goes on with a step that nothing is asked for.
 pub(super) fn start(at: AtStep<'_>) -> Next {
-    let mut at = match hold_back(at) {
+    let mut at = match may_begin(at) {
         Break(next) => return next,
         Continue(at) => at,
     };
-    if at.has_own_clock() {
+    // Before the first intent nothing is on record, so nothing can be said to have begun.
+    if at.has_own_clock() && at.pass.progress.head.started_at.is_some() {
         at.pass.progress.begin(at.index, at.pass.situation.now);
     }
     match pass_gate(at) {
@@ -40,6 +41,10 @@ pub(super) fn start(at: AtStep<'_>) -> Next {
 }
 
 // ---- what holds it back ----
+
+fn may_begin(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
+    still_integrated(hold_back(at)?)
+}
 
 /// Suspending, editing or deleting takes effect before a step; for a reset only as long as it can still be given up.
 fn hold_back(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
@@ -63,6 +68,15 @@ fn hold_back(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
         } => return Break(at.pass.keep(None)),
     };
     Break(call_off(at, why))
+}
+
+/// An installation or a link may have waited for long since its last step: the connection was suspended, or the request refused
+/// for now. A reset looks right before its request, and the maps of a link that is there are stopped in any case.
+fn still_integrated(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
+    match at.pass.spec().action {
+        Action::Setup | Action::Link => before::integrated(at.pass.situation).map_continue(|()| at),
+        Action::Reset | Action::StopMaps => Continue(at),
+    }
 }
 
 fn call_off(at: AtStep<'_>, why: &str) -> Next {
@@ -157,8 +171,11 @@ fn out_of_patience(at: AtStep<'_>, shown: Option<&str>) -> Next {
 fn intend(mut at: AtStep<'_>, asking: Asking) -> Next {
     let situation = at.pass.situation;
     at.pass.begin();
-    if at.has_own_clock() && at.is_past_patience() {
-        at.pass.progress.begin_anew(at.index, situation.now);
+    if at.has_own_clock() {
+        at.pass.progress.begin(at.index, situation.now);
+        if at.is_past_patience() {
+            at.pass.progress.begin_anew(at.index, situation.now);
+        }
     }
     let before = after(situation.now, situation.settings.send_window);
     at.apply(Event::Intended(Intent {
