@@ -15,9 +15,10 @@ use crate::{
 use dualwrite_api::{
     DualWriteOperation, DualWriteOperationStatus,
     connection::ApprovalPolicy,
-    operation::{Action, Approval, MapState, Phase},
+    operation::{Action, Approval, MapState, Phase, StepState},
 };
 use dualwrite_plan::{
+    desired::Desired,
     maps,
     operation::{MapChange, Request, Send},
     world::{Claim, KnownOperation, after},
@@ -37,8 +38,11 @@ const MOST_CREATIONS: usize = 8;
 /// What an operation says at its end when nothing is different from before.
 const AS_BEFORE: &str = "The table maps are in the states that they had";
 
-/// What it says when it does not name the maps that are stopped: the backup does.
-const ALL_OF_THEM: &str = "those that are left stay stopped";
+/// What it says when it does not name the maps that are stopped: nobody knows, or the backup does.
+const ALL_OF_THEM: [&str; 2] = [
+    "those that are left stay stopped",
+    "may still run, or may be stopped",
+];
 
 /// One request, as it was sent.
 #[derive(Clone, Debug)]
@@ -69,6 +73,8 @@ pub struct Ledger {
     pub claims: BTreeMap<String, (Claim, String, Timestamp)>,
     /// Operations that connections have made since something changed from outside.
     pub created: BTreeMap<String, usize>,
+    /// The maps of hosts that somebody else has changed while an operation was under way.
+    pub contested: BTreeSet<(String, String)>,
     /// When somebody else last changed something at a host.
     pub meddled: BTreeMap<String, Timestamp>,
     /// Since when what is being deleted, by uid: its name, and how long it may take.
@@ -79,6 +85,8 @@ pub struct Ledger {
     pub taken_back: BTreeSet<String>,
     /// When a process, or the API server, was last away.
     pub away: Option<Timestamp>,
+    /// Why an operation was given up last.
+    pub voided: String,
     pub violations: Vec<String>,
     pub ends: BTreeMap<String, u64>,
 }
@@ -114,7 +122,10 @@ impl World {
                 let made = self.ledger.created.entry(uid).or_default();
                 *made += 1;
                 if *made > MOST_CREATIONS {
-                    self.violation(format!("operations are made without end, such as {name}"));
+                    let why = self.ledger.voided.clone();
+                    self.violation(format!(
+                        "operations are made without end, such as {name}: {why}"
+                    ));
                 }
                 let is_automatic = spec.approval == Approval::NotRequired;
                 if spec.action == Action::Reset
@@ -208,7 +219,8 @@ impl World {
         let now = self.now;
         for (uid, (name, since, most)) in &before {
             let is_late = most.is_some_and(|most| now > after(*since, most));
-            let was_there = self.ledger.away.is_none_or(|away| away < *since);
+            let was_there = self.ledger.away.is_none_or(|away| away < *since)
+                && self.processes.iter().all(Option::is_some);
             if is_late && was_there {
                 self.violation(format!("the deletion of {name} {uid} took since {since}"));
             }
@@ -251,6 +263,9 @@ impl World {
                 self.ledger.released.insert(uid);
             }
             return;
+        }
+        if phase == Phase::Void {
+            self.ledger.voided.clone_from(&message);
         }
         let ended = (phase, message.clone());
         if self.ledger.ended.insert(uid.clone(), ended).is_none() {
@@ -470,6 +485,7 @@ impl World {
         match status.phase {
             Some(Phase::Succeeded | Phase::Failed | Phase::Void | Phase::Unknown) => None,
             None | Some(Phase::AwaitingApproval) if waits() => None,
+            Some(Phase::Running) if self.is_held_back(operation) => None,
             None | Some(Phase::AwaitingApproval | Phase::Running) => {
                 let message = status.message.unwrap_or_default();
                 Some(format!("{:?}: {message}", status.phase))
@@ -484,12 +500,25 @@ impl World {
         owner.is_some_and(|owner| owner.spec.suspend)
     }
 
+    /// Whether it waits between two steps for its connection to be resumed.
+    fn is_held_back(&self, operation: &DualWriteOperation) -> bool {
+        let steps = operation.status.iter().flat_map(|status| &status.steps);
+        let mut open = steps.filter(|step| step.state != StepState::Done);
+        self.is_suspended(operation) && open.all(|step| step.state == StepState::Pending)
+    }
+
     fn is_host_unknown(&self, operation: &DualWriteOperation) -> bool {
         let host = &operation.spec.finance_operations_host;
         self.api.operations.values().any(|other| {
             let phase = other.status.as_ref().and_then(|status| status.phase);
             other.spec.finance_operations_host == *host && phase == Some(Phase::Unknown)
         })
+    }
+
+    /// Whether somebody has changed a map while an operation worked on it: then the plan holds.
+    fn is_contested(&self, host: &Host, map: &str) -> bool {
+        let contested = &self.ledger.contested;
+        contested.contains(&(host.name.clone(), map.to_owned()))
     }
 
     /// Nothing that we have stopped stays stopped without a word; every connection speaks of its newest spec.
@@ -507,10 +536,13 @@ impl World {
         let mut silent = Vec::new();
         for host in self.hosts.values() {
             for (name, (actor, wanted)) in &host.actors {
-                let is_ours = matches!(actor, Actor::Operation(_));
+                let is_ours =
+                    matches!(actor, Actor::Operation(_)) && !self.is_contested(host, name);
                 if is_ours && runs(Some(*wanted)) && !runs(host.state(name)) {
-                    let is_of =
-                        |text: &str| text.contains(name.as_str()) || text.contains(ALL_OF_THEM);
+                    let is_of = |text: &str| {
+                        text.contains(name.as_str())
+                            || ALL_OF_THEM.iter().any(|all| text.contains(all))
+                    };
                     let mut told = self.ledger.told.iter();
                     if !told.any(|(of, text)| *of == host.name && is_of(text)) {
                         silent.push(format!(
@@ -531,9 +563,53 @@ impl World {
                 ));
             }
         }
+        silent.extend(self.untrue());
         for what in silent {
             self.violation(what);
         }
+    }
+
+    /// What connections say that is not so, or that has not come to an end.
+    fn untrue(&self) -> Vec<String> {
+        let mut untrue = Vec::new();
+        let held_back = self.api.operations.values();
+        let is_held_back = held_back.filter(|one| self.is_held_back(one)).count() > 0;
+        for connection in self.api.connections.values() {
+            let name = key_of(&connection.metadata).1;
+            let desired = crate::shell::desired(connection);
+            let host = &self.hosts[&desired.host];
+            let conditions = connection
+                .status
+                .iter()
+                .flat_map(|status| &status.conditions);
+            for said in conditions.filter(|said| said.status == "True") {
+                let is_wrong = match said.type_.as_str() {
+                    "Ready" => {
+                        !host.is_linked_to(&desired.environment_id) || self.has_elder(&desired)
+                    }
+                    "Reconciling" => {
+                        !is_held_back
+                            && !["AwaitingPerson", "AwaitingApproval"]
+                                .contains(&said.reason.as_str())
+                    }
+                    _ => false,
+                };
+                if is_wrong {
+                    untrue.push(format!("{name} says {}: {}", said.type_, said.reason));
+                }
+            }
+        }
+        untrue
+    }
+
+    /// Whether an older connection has a claim on the host of one that has a claim.
+    fn has_elder(&self, desired: &Desired) -> bool {
+        let claims = &self.ledger.claims;
+        claims.contains_key(&desired.uid)
+            && claims.values().any(|(claim, host, _)| {
+                *host == desired.host
+                    && (claim.created, &claim.uid) < (desired.created, &desired.uid)
+            })
     }
 }
 

@@ -62,13 +62,10 @@ fn show(seed: u64, run: &Run) -> String {
 }
 
 /// What is known to go wrong and is not mended yet: part of a violation, and what is behind it. A line goes with its mend.
-const OPEN: [(&str, &str); 2] = [
-    ("stops the maps of", "a deletion does not look for rivals"),
-    (
-        "are made without end",
-        "the order of solutions is taken for a fact",
-    ),
-];
+const OPEN: [(&str, &str); 1] = [(
+    "Never started: the solutions were",
+    "the order of solutions is taken for a fact",
+)];
 
 fn is_open(violation: &str) -> bool {
     OPEN.iter().any(|(part, _)| violation.contains(part))

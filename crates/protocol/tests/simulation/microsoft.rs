@@ -237,23 +237,30 @@ impl Host {
         })
     }
 
-    /// Somebody else does something.
-    pub fn meddle(&mut self, now: Timestamp, how: impl FnOnce(&mut Self)) {
+    /// Somebody else does something; to which maps.
+    pub fn meddle(&mut self, now: Timestamp, how: impl FnOnce(&mut Self)) -> Vec<String> {
         let before = self.maps.clone();
         how(self);
-        for map in &self.maps {
-            if !before.contains(map) {
-                let actor = (Actor::SomebodyElse, map.state);
-                self.actors.insert(map.name.clone(), actor);
-            }
-        }
-        for map in &before {
-            if !self.maps.iter().any(|now| now.name == map.name) {
-                let actor = (Actor::SomebodyElse, MapState::None);
-                self.actors.insert(map.name.clone(), actor);
-            }
+        let is_gone = |map: &&TableMap| !self.maps.iter().any(|now| now.name == map.name);
+        let gone = before.iter().filter(is_gone);
+        let new = self.maps.iter().filter(|map| !before.contains(map));
+        let changed: Vec<(String, MapState)> = new
+            .map(|map| (map.name.clone(), map.state))
+            .chain(gone.map(|map| (map.name.clone(), MapState::None)))
+            .collect();
+        for (name, state) in &changed {
+            self.actors
+                .insert(name.clone(), (Actor::SomebodyElse, *state));
         }
         self.remember(now);
+        changed.into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// A solution that is applied again brings its maps again.
+    pub fn somebody_applies(&mut self, solution: &str) {
+        if self.link.is_some() {
+            self.maps.extend(brought_by(solution));
+        }
     }
 
     pub fn somebody_links(&mut self, environment: &str) {
@@ -381,7 +388,11 @@ impl Host {
         at: Timestamp,
         number: usize,
     ) -> String {
-        let takes = self.behaviour.takes;
+        let takes = match request {
+            // What is never asked for again is not worked at for long.
+            Request::Link => self.behaviour.takes.min(Duration::from_secs(55)),
+            _ => self.behaviour.takes,
+        };
         let mut done = after(at, takes);
         let mut effects = Vec::new();
         match request {
@@ -450,8 +461,13 @@ impl Host {
     }
 
     pub fn state(&self, name: &str) -> Option<MapState> {
-        let found = self.maps.iter().find(|map| map.name == name);
-        found.map(|map| map.state)
+        let twins = self.maps.iter().filter(|map| map.name == name);
+        // It is enough that one of them is as it should be.
+        twins.map(|map| map.state).max_by_key(|state| match state {
+            MapState::Running => 2,
+            MapState::Paused => 1,
+            _ => 0,
+        })
     }
 
     pub fn is_linked_to(&self, environment: &str) -> bool {

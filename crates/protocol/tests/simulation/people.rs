@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     api::{Key, key_of, second, uid_of},
-    microsoft::{Behaviour, ENVIRONMENTS, Host, PRODUCTION, some_maps},
+    microsoft::{Behaviour, ENVIRONMENTS, Host, PRODUCTION, SOLUTIONS, some_maps},
     support::{E, HOST, OTHER_HOST, S, hours, minutes, seconds},
     world::{Event, Faults, World},
 };
@@ -33,7 +33,7 @@ pub const UNREST: Duration = hours(8);
 type Act = fn(&mut World) -> Option<String>;
 
 /// What can be done, and how often it is.
-const ACTS: [(u32, Act); 22] = [
+const ACTS: [(u32, Act); 24] = [
     (8, approve),
     (2, reject),
     (2, suspend),
@@ -56,6 +56,8 @@ const ACTS: [(u32, Act); 22] = [
     (2, restart_api),
     (2, blind),
     (1, refuse_maps),
+    (1, apply_a_solution),
+    (1, integrate_elsewhere),
 ];
 
 impl World {
@@ -109,7 +111,9 @@ impl World {
             lag: self
                 .pick(&[Duration::ZERO, seconds(15), seconds(50)])
                 .unwrap(),
-            takes: self.pick(&[seconds(1), seconds(20), seconds(55)]).unwrap(),
+            takes: self
+                .pick(&[seconds(1), seconds(20), seconds(55), minutes(4)])
+                .unwrap(),
             reset_takes: self.pick(&[seconds(5), seconds(60)]).unwrap(),
             reset_stays: self.chance(8),
             never_stop,
@@ -293,7 +297,14 @@ impl World {
     fn meddle(&mut self, how: impl FnOnce(&mut Host)) -> String {
         let name = self.some_host();
         let now = self.now;
-        self.hosts.get_mut(&name).unwrap().meddle(now, how);
+        let is_busy = self.api.operations.values().any(|operation| {
+            operation.spec.finance_operations_host == name
+                && phase(operation) == Some(Phase::Running)
+        });
+        let host = self.hosts.get_mut(&name).unwrap();
+        let changed = host.meddle(now, how).into_iter().filter(|_| is_busy);
+        let contested = changed.map(|map| (name.clone(), map));
+        self.ledger.contested.extend(contested);
         self.ledger.meddled.insert(name.clone(), now);
         name
     }
@@ -445,6 +456,18 @@ fn link_elsewhere(world: &mut World) -> Option<String> {
     let to = world.pick(&ENVIRONMENTS)?;
     let host = world.meddle(|host| host.somebody_links(to));
     Some(format!("links {host} to {to}"))
+}
+
+fn apply_a_solution(world: &mut World) -> Option<String> {
+    let solution = world.pick(&SOLUTIONS)?;
+    let host = world.meddle(|host| host.somebody_applies(solution));
+    Some(format!("applies {solution} to {host}"))
+}
+
+fn integrate_elsewhere(world: &mut World) -> Option<String> {
+    let with = world.pick(&[None, Some(E), Some(S)])?;
+    let host = world.meddle(|host| host.integrated = with.map(str::to_owned));
+    Some(format!("integrates {host} with {with:?}"))
 }
 
 fn crash(world: &mut World) -> Option<String> {

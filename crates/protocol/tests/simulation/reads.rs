@@ -212,7 +212,10 @@ impl World {
         observed.applications = when(is_integrated, || {
             Fact::Known(host.packages.values().cloned().collect())
         });
-        observed.maps = host.map_view(&observed.link, self.now);
+        observed.maps = match &observed.link {
+            LinkView::Absent | LinkView::HostDown(_) => Fact::Unknown(not_read()),
+            link => host.map_view(link, self.now),
+        };
         let is_to_be_reset = desired.mismatch.policy == MismatchPolicy::Reset
             && matches!(&observed.link, LinkView::To(link) if !same_id(&link.environment_id, &desired.environment_id));
         if is_to_be_reset && observed.maps.known().is_some() {

@@ -26,6 +26,8 @@ pub enum Answer {
     Broken,
     NotSent,
     Refused,
+    /// Something in between refuses it, and it is done.
+    RefusedDone,
     Busy,
 }
 
@@ -49,6 +51,7 @@ impl Answer {
             | Self::LostDone
             | Self::LostUndone
             | Self::LostLate
+            | Self::RefusedDone
             | Self::Broken => true,
             Self::NotSent | Self::Refused | Self::Busy => false,
         }
@@ -66,11 +69,17 @@ impl World {
         }
     }
 
-    fn answer(&mut self) -> Answer {
+    fn answer(&mut self, request: &Request) -> Answer {
         if !self.chance(self.faults.answers) {
             return Answer::Delivered;
         }
-        *self.rng.choice(&FAULTS).unwrap()
+        let answer = *self.rng.choice(&FAULTS).unwrap();
+        // Of what can be asked for again nobody needs to know it.
+        let is_reset = matches!(request, Request::Reset { .. });
+        if answer == Answer::Refused && is_reset && self.chance(50) {
+            return Answer::RefusedDone;
+        }
+        answer
     }
 
     /// A request reaches the network: what is heard of it, and after how long.
@@ -78,7 +87,7 @@ impl World {
         let answer = if self.now >= send.before {
             Answer::NotSent
         } else {
-            self.answer()
+            self.answer(&send.request)
         };
         let number = self.ledger.sendings.len();
         let timeout = self.call_timeout(&send.request);
@@ -110,7 +119,9 @@ impl World {
         timeout: Duration,
     ) -> Option<Timestamp> {
         match answer {
-            Answer::Delivered | Answer::LostDone | Answer::Broken => Some(self.now),
+            Answer::Delivered | Answer::LostDone | Answer::RefusedDone | Answer::Broken => {
+                Some(self.now)
+            }
             Answer::LostLate => {
                 let least = timeout / 2;
                 let more = self.up_to(timeout / 2);
@@ -165,7 +176,7 @@ fn heard(answer: Answer, id: Option<String>) -> Sent {
         }
         Answer::Broken => Sent::Lost(problem(FailureClass::Unexpected, "500: internal error.")),
         Answer::NotSent => Sent::NotSent(problem(FailureClass::Transient, "no connection.")),
-        Answer::Refused => Sent::Refused(problem(
+        Answer::Refused | Answer::RefusedDone => Sent::Refused(problem(
             FailureClass::NeedsPerson,
             "400: the request is not valid.",
         )),
