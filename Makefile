@@ -21,7 +21,8 @@ test: control-plane ## Run every test
 	$(CARGO) test --locked --workspace --no-run
 	$(CARGO) test --locked --workspace --no-fail-fast
 
-matrix: control-plane ## Interrupt a reset at every moment of every step; ten thousand resources (many minutes; `make test` runs some of it)
+matrix: control-plane ## Ten thousand simulated worlds; a reset interrupted at every moment of every step; ten thousand resources (many minutes; `make test` runs some of it)
+	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test simulation -- --nocapture
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster reset_crashes:: -- --nocapture
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster inputs::crowd:: -- --nocapture
 

@@ -13,6 +13,7 @@ use super::{
     allowed_claims::AllowedClaims,
     fair_queue::FairQueue,
     identities::{Ambient, Identities},
+    turns::Turns,
     watch::Scope,
 };
 use crate::{leader_election::Leadership, metrics::Metrics};
@@ -79,8 +80,9 @@ pub struct Context {
     /// What must run before a version of a table map, as the service says: templates by template, by the uid of their
     /// connection.
     sequences: Mutex<HashMap<String, Sequences>>,
-    /// One host at a time may record its first intent.
-    starting: tokio::sync::Mutex<()>,
+    /// Held while an operation makes sure that no other of its host is under way and records its first intent, so that two
+    /// of this process cannot do so at once.
+    pub turns: Turns,
 }
 
 /// Reads that cannot change the decision once a connection is ready, and are therefore made less often.
@@ -151,7 +153,7 @@ impl Context {
             slow_reads: Mutex::default(),
             preflights: Mutex::default(),
             sequences: Mutex::default(),
-            starting: tokio::sync::Mutex::default(),
+            turns: Turns::default(),
             connection_queue: FairQueue::new(options.concurrency),
             operation_queue: FairQueue::new(options.concurrency),
             client,
@@ -213,12 +215,6 @@ impl Context {
     /// Keeps the sequences of starting of a connection, in place of those that were kept.
     pub fn keep_sequences(&self, uid: &str, sequences: Sequences) {
         locked(&self.sequences).insert(uid.to_owned(), sequences);
-    }
-
-    /// Held while an operation makes sure that it is alone and records its first intent, so that two of this process
-    /// cannot do so at once.
-    pub async fn one_start(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.starting.lock().await
     }
 
     fn slow(&self) -> MutexGuard<'_, HashMap<String, SlowReads>> {

@@ -29,6 +29,7 @@ pub mod operation;
 pub mod reach;
 pub mod reader;
 pub mod report;
+pub mod turns;
 pub mod watch;
 
 /// The time, in whole milliseconds: finer ones make the times in a status hard to read.

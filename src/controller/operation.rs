@@ -30,7 +30,7 @@ use dualwrite_plan::{
     world::{KnownOperation, between},
 };
 use dualwrite_protocol::{
-    self as protocol, Again, Failed,
+    self as protocol, Again,
     shell::{Runtime, Service},
 };
 
@@ -63,17 +63,28 @@ pub async fn reconcile(
         }) => Ok(Action::requeue(AFTER_CONFLICT)),
         result => result,
     };
-    if let Err(PassError::Defect) = result {
-        // Not in its status: between an intent and its outcome that is nobody's to write.
-        let event = Event {
-            warning: true,
-            reason: Reason::InternalError,
-            note: messages::defect(),
-        };
-        report::events(&context, &operation.object_ref(&()), &[event]).await;
-    }
+    // Not in its status: between an intent and its outcome that is nobody's to write.
+    let event = result.as_ref().err().and_then(told);
+    report::events(&context, &operation.object_ref(&()), event.as_slice()).await;
     timer.done(result.is_ok());
     result
+}
+
+/// What people are told of a pass that could not be completed. Nothing where the API server does not answer: it would not
+/// take an event either, and the wait for it would hold the next pass up.
+fn told(error: &PassError) -> Option<Event> {
+    let (reason, note) = match error {
+        PassError::Defect => (Reason::InternalError, messages::defect()),
+        PassError::Write { source, .. } => {
+            source.status()?;
+            (Reason::Retrying, messages::not_completed(error))
+        }
+    };
+    Some(Event {
+        warning: true,
+        reason,
+        note,
+    })
 }
 
 async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Action, PassError> {
@@ -85,18 +96,6 @@ async fn pass(operation: &DualWriteOperation, context: &Context) -> Result<Actio
         Again::At(at) => Action::requeue(watch::with_jitter(between(super::now(), at))),
         Again::OnTrigger => Action::requeue(watch::with_jitter(IDLE)),
     })
-}
-
-impl From<Failed<WriteError>> for PassError {
-    fn from(failed: Failed<WriteError>) -> Self {
-        match failed {
-            Failed::Call { doing, source } => Self::Write { doing, source },
-            Failed::Overtaken(doing) => Self::Write {
-                doing,
-                source: WriteError::Conflict,
-            },
-        }
-    }
 }
 
 impl Service for Context {
@@ -151,9 +150,10 @@ impl Runtime for Context {
 
     async fn alone<T: std::marker::Send>(
         &self,
+        host: &str,
         work: impl Future<Output = T> + std::marker::Send,
     ) -> T {
-        let _alone = self.one_start().await;
+        let _turn = self.turns.take(host).await;
         work.await
     }
 }

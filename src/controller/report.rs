@@ -17,7 +17,7 @@ use dualwrite_api::{
     DualWriteConnection, DualWriteOperation, DualWriteOperationSpec, FIELD_MANAGER,
     OPERATION_FINALIZER, STOP_MAPS_FINALIZER, conditions,
 };
-use dualwrite_plan::decision::Event;
+use dualwrite_plan::{decision::Event, world::KnownOperation};
 use dualwrite_protocol::shell::Failure;
 
 /// kube retries for minutes by default; a pass that has waited that long acts on an old observation.
@@ -64,6 +64,7 @@ impl WriteError {
         match (self, self.status()) {
             (Self::Conflict, _) => Failure::Conflict,
             (Self::Refused(_), Some(404)) => Failure::Gone,
+            (Self::Refused(_), _) if self.is_of_an_ending_namespace() => Failure::Refused,
             (Self::Refused(_), Some(401 | 403)) => Failure::RefusedForNow,
             (Self::Refused(_), Some(code)) if (400..500).contains(&code) && code != 429 => {
                 Failure::Refused
@@ -73,16 +74,19 @@ impl WriteError {
     }
 
     /// Whether the namespace is being deleted, and takes no new objects.
-    pub fn is_of_an_ending_namespace(&self) -> bool {
+    fn is_of_an_ending_namespace(&self) -> bool {
         let details = self.refusal().and_then(|status| status.details.as_ref());
         let mut causes = details.into_iter().flat_map(|details| &details.causes);
         causes.any(|cause| cause.reason == "NamespaceTerminating")
     }
 }
 
-/// Waits for a write, within bounds.
-async fn bounded<T>(write: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
-    match tokio::time::timeout(WRITE_TIMEOUT, write).await {
+/// Waits for a call to the API server, within bounds.
+///
+/// # Errors
+/// See [`WriteError`].
+pub async fn bounded<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T, WriteError> {
+    match tokio::time::timeout(WRITE_TIMEOUT, call).await {
         Err(_) => Err(WriteError::Timeout),
         Ok(Ok(written)) => Ok(written),
         Ok(Err(kube::Error::Api(status))) if status.is_conflict() => Err(WriteError::Conflict),
@@ -324,11 +328,13 @@ fn gone<T>(deleted: Result<T, WriteError>) -> Result<(), WriteError> {
 /// See [`WriteError`].
 pub async fn forget_operation(
     context: &Context,
-    namespace: &str,
-    name: &str,
-    uid: &str,
+    operation: &KnownOperation,
 ) -> Result<(), WriteError> {
-    gone(bounded(operations(context, namespace).delete(name, &this_one(uid))).await)
+    let KnownOperation {
+        namespace, name, ..
+    } = operation;
+    let this_one = this_one(&operation.uid);
+    gone(bounded(operations(context, namespace).delete(name, &this_one)).await)
 }
 
 fn operations(context: &Context, namespace: &str) -> Api<DualWriteOperation> {

@@ -6,12 +6,14 @@
 
 mod admission;
 mod audit;
+mod company;
 mod crashes;
 mod credentials;
 mod deletion;
 mod deploy;
 mod double;
 mod faults;
+mod first_intent;
 mod harness;
 mod inputs;
 mod main_path;

@@ -258,6 +258,27 @@ fn documents_name_flags_that_exist() {
 }
 
 #[test]
+fn documents_name_files_that_exist() {
+    let folders = ["src/", "crates/", "tests/", "deploy/", "docs/", "crds/"];
+    let mut found = 0;
+    for path in documents() {
+        for named in inline_code(&read(&path)) {
+            let is_pattern = named.contains(['*', '<', '{', ' ']);
+            if is_pattern || !folders.iter().any(|folder| named.starts_with(folder)) {
+                continue;
+            }
+            found += 1;
+            assert!(
+                root().join(&named).exists(),
+                "{}: there is no {named}",
+                path.display()
+            );
+        }
+    }
+    assert!(found > 20, "the names of files were not found");
+}
+
+#[test]
 fn every_relative_link_resolves() {
     for path in documents() {
         let text = read(&path);

@@ -440,7 +440,7 @@ pub enum LinkObservation {
 }
 
 /// What happens when dual-write is linked to another Dataverse than Power Platform integration names.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Mismatch {
     /// Report: the mismatch and its remedy are shown. Reset: a DualWriteOperation is planned that resets the link to the
@@ -454,6 +454,12 @@ pub struct Mismatch {
     /// unless allowProduction is true.
     #[serde(default)]
     pub approval: ApprovalPolicy,
+
+    /// How long an approval is good for, for example 24h or 7d: a plan that has not started by then is given up, and made anew.
+    #[serde(default = "defaults::approval_timeout")]
+    #[schemars(length(max = 16))]
+    #[x_kube(validation = values::long_duration())]
+    pub approval_timeout: String,
 
     /// Never: after a reset that changed the destination, maps stay stopped until a person has compared the data and starts
     /// them on the Dual-write page. AsBefore: maps that ran are started, and maps that were paused are started and paused,
@@ -474,6 +480,20 @@ pub struct Mismatch {
     /// without approval; a person starts them again.
     #[serde(default)]
     pub on_mix: MixPolicy,
+}
+
+impl Default for Mismatch {
+    fn default() -> Self {
+        Self {
+            policy: MismatchPolicy::default(),
+            approval: ApprovalPolicy::default(),
+            approval_timeout: defaults::approval_timeout(),
+            start_maps: StartMaps::default(),
+            force: false,
+            allow_production: false,
+            on_mix: MixPolicy::default(),
+        }
+    }
 }
 
 /// What to do about a linking mismatch.
@@ -535,6 +555,9 @@ mod defaults {
     }
     pub(super) fn link_timeout() -> String {
         "15m".into()
+    }
+    pub(super) fn approval_timeout() -> String {
+        "24h".into()
     }
     pub(super) fn manual_timeout() -> String {
         "7d".into()

@@ -32,6 +32,7 @@ use super::connection::{Cloud, Credentials, DualWriteService};
     namespaced,
     status = "DualWriteOperationStatus",
     derive = "PartialEq",
+    selectable = ".spec.financeOperationsHost",
     doc = "One act on Microsoft's side: plan, recorded intent, approval and history in one object. The operator creates it; people read it, approve it, or delete it to let go of it.",
     printcolumn(name = "Action", type_ = "string", json_path = ".spec.action"),
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
@@ -191,10 +192,27 @@ impl Access {
         access
     }
 
+    /// The way itself, wherever the credentials are kept.
+    #[must_use]
+    pub fn way(&self) -> Self {
+        let mut way = self.clone();
+        let credentials = &mut way.credentials;
+        let kept = [
+            credentials.secret_ref.as_mut(),
+            credentials.service_account_ref.as_mut(),
+            way.dual_write_service
+                .as_mut()
+                .map(|service| &mut service.secret_ref),
+        ];
+        for reference in kept.into_iter().flatten() {
+            reference.name.clear();
+        }
+        way
+    }
+
     /// Whether it is the same way, wherever the credentials are kept.
     pub fn reaches_the_same(&self, other: &Self) -> bool {
-        let service = other.dual_write_service.as_ref();
-        self.kept_as(&other.credentials, service) == *other
+        self.way() == other.way()
     }
 }
 
@@ -340,6 +358,10 @@ pub struct IntegrationKey {
 }
 
 /// What the spec of the connection says about how an act is done.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a wish of its own, as the spec of the connection has it"
+)]
 #[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Options {
@@ -356,6 +378,13 @@ pub struct Options {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(max = 16))]
     pub step_timeout: String,
+    /// The plan needs no approval although the environment is, or may be, production (mismatch.allowProduction).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_production: bool,
+    /// How long an approval of the plan is good for, such as 24h (mismatch.approvalTimeout).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(max = 16))]
+    pub approval_timeout: String,
 }
 
 impl Options {
@@ -547,6 +576,10 @@ pub struct StepStatus {
     /// Microsoft's id of what it does for us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_id: Option<String>,
+    /// The requests for the step that may still take effect, or whose effect may not show yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub outstanding: Vec<Outstanding>,
     /// When work on the step began; for a step that may take only so long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
@@ -577,6 +610,7 @@ impl StepStatus {
             send_before: None,
             sent_at: None,
             remote_id: None,
+            outstanding: Vec::new(),
             began: None,
             seen: Vec::new(),
             maps: Vec::new(),
@@ -584,6 +618,23 @@ impl StepStatus {
             error: None,
         }
     }
+}
+
+/// A request that may still take effect.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Outstanding {
+    /// Which attempt of its step it is, from 1 on.
+    #[schemars(with = "i32", range(min = 1))]
+    pub attempt: u32,
+    /// After this it was not sent any more.
+    pub send_before: Timestamp,
+    /// Microsoft's id of what it does for us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_id: Option<String>,
+    /// When Microsoft was seen to have done with it; its effect may show only later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// How far a step is.

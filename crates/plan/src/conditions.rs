@@ -201,7 +201,9 @@ fn installed(setup: &Setup<'_>, with: &str) -> Option<Says> {
 
 fn linked(picture: &Picture<'_>) -> Finding {
     let text = match picture.link {
-        Link::To(link) => return Finding::of(linked_to(picture, link)),
+        Link::To(link) => {
+            return Finding::of(without_maps(picture, linked_to(picture, link)));
+        }
         Link::Unknown(_) | Link::NotSeen(..) => return Finding::UNREAD,
         Link::Absent(_) => return Finding::UNCONFIRMED,
         Link::NotObserved => messages::LINK_NOT_OBSERVED.into(),
@@ -234,6 +236,15 @@ fn linked_to(picture: &Picture<'_>, link: &LinkFacts) -> Says {
     let actual = link.legal_entities.as_deref();
     let differing = differing_companies(&world.desired.legal_entities, actual);
     Says::yes(Reason::Linked, messages::linked(link, &to, differing))
+}
+
+/// What is linked is known, and its maps are not shown: nobody sees whether anything is passed on.
+fn without_maps(picture: &Picture<'_>, mut says: Says) -> Says {
+    let problem = picture.world.observed.maps.problem();
+    if let Some(problem) = problem.filter(|problem| problem.is_for_a_person()) {
+        says.message = format!("{} {}", says.message, messages::maps_refused(problem));
+    }
+    says
 }
 
 /// The wanted and the actual companies, where they differ.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::{
     checks,
     decision::Decision,
+    desired::same_id,
     maps, messages,
     mix::{self, Stop},
     observed::{Environment, Fact, Problem, Tier},
@@ -37,6 +38,8 @@ pub enum Overlay {
     Nothing,
     /// The stop of a mix of sandbox and production comes before it.
     Stop,
+    /// The same, but of a stop that has failed it speaks itself.
+    StopUnlessFailed,
     /// That, and what is to be mended before a link can be made.
     StopAndChecks,
 }
@@ -56,7 +59,7 @@ pub const TABLE: [(Row, Match, Overlay); 19] = [
     (Row::IntegratedElsewhere, integrated_elsewhere, Overlay::Stop),
     (Row::NotIntegrated, not_integrated, Overlay::StopAndChecks),
     (Row::LinkedWithoutIntegration, linked_without_integration, Overlay::Stop),
-    (Row::OperationFailed, operation_failed, Overlay::Nothing),
+    (Row::OperationFailed, operation_failed, Overlay::StopUnlessFailed),
     (Row::SetupIncomplete, setup_incomplete, Overlay::StopAndChecks),
     (Row::NotLinked, not_linked, Overlay::StopAndChecks),
     (Row::LinkNotObserved, link_not_observed, Overlay::Stop),
@@ -106,7 +109,8 @@ fn overlaid(
     }
     match overlay {
         Overlay::Nothing => verdict,
-        Overlay::Stop => with_stop_of_a_mix(picture, verdict),
+        Overlay::StopUnlessFailed if matches!(mix::stop(picture), Some(Stop::Failed(_))) => verdict,
+        Overlay::Stop | Overlay::StopUnlessFailed => with_stop_of_a_mix(picture, verdict),
         Overlay::StopAndChecks => with_failed_checks(checks, with_stop_of_a_mix(picture, verdict)),
     }
 }
@@ -128,6 +132,12 @@ fn with_stop_of_a_mix(picture: &Picture<'_>, mut verdict: Verdict) -> Verdict {
         Some(Stop::Failed(failed)) => {
             let reason = failed_reason(failed);
             let text = messages::operation_failed(failed, reason);
+            let ready = Says::no(reason, "");
+            (ready, Progress::Stalled(reason), Plans::Void, text)
+        }
+        Some(Stop::Refused(problem)) => {
+            let reason = problem.reason.unwrap_or(Reason::AccessDenied);
+            let text = messages::cannot_stop_mixed(problem);
             let ready = Says::no(reason, "");
             (ready, Progress::Stalled(reason), Plans::Void, text)
         }
@@ -169,12 +179,6 @@ fn confirmed(
         .looking_again(due)
 }
 
-/// What happens in another namespace is shown only to whom Microsoft shows the host too: otherwise anybody could find out
-/// which hosts are managed in the cluster, by naming them. Who does not see the host cannot act on it either.
-fn may_know_of(picture: &Picture<'_>, namespace: &str) -> bool {
-    namespace == picture.world.desired.namespace || picture.sees_host()
-}
-
 // ---- row 0 ----
 
 fn occupied(picture: &Picture<'_>) -> Option<Verdict> {
@@ -184,7 +188,7 @@ fn occupied(picture: &Picture<'_>) -> Option<Verdict> {
     let occupying = world.operations.iter().filter(|operation| {
         operation.spec.finance_operations_host == desired.host
             && operation.occupies_host()
-            && may_know_of(picture, &operation.namespace)
+            && picture.may_know_of(&operation.namespace)
     });
     let operation = occupying.min_by_key(|operation| !is_own(operation))?;
     let is_named = operation.namespace == desired.namespace;
@@ -193,7 +197,8 @@ fn occupied(picture: &Picture<'_>) -> Option<Verdict> {
         outcome_unknown(operation.spec.action, text)
     } else {
         let text = messages::under_way(operation, is_own(operation), is_named);
-        under_way(picture, operation.spec.action, text)
+        let refused = reason_of(operation);
+        under_way(picture, operation.spec.action, refused, text)
             .looking_again(after(world.now, world.settings.poll))
     };
     Some(verdict.keeping_plans())
@@ -208,14 +213,23 @@ fn outcome_unknown(action: Action, text: String) -> Verdict {
     }
 }
 
-fn under_way(picture: &Picture<'_>, action: Action, text: String) -> Verdict {
+/// `refused`: why the operation cannot go on before a person has mended something.
+fn under_way(
+    picture: &Picture<'_>,
+    action: Action,
+    refused: Option<Reason>,
+    text: String,
+) -> Verdict {
     let reason = match action {
         Action::Setup => Reason::Installing,
         Action::Link => Reason::Linking,
         Action::Reset => Reason::Resetting,
         Action::StopMaps => Reason::StoppingMaps,
     };
-    let verdict = Verdict::reconciling(reason, reason, text);
+    let verdict = match refused {
+        None => Verdict::reconciling(reason, reason, text),
+        Some(refused) => Verdict::new(Says::no(reason, text), Progress::Stalled(refused)),
+    };
     let is_reached = match action {
         Action::Setup => picture.setup.is_complete() == Some(true),
         Action::Link => picture.is_linked_to_spec(),
@@ -242,16 +256,12 @@ const fn condition_of(action: Action) -> Option<ConditionType> {
 fn conflict(picture: &Picture<'_>) -> Option<Verdict> {
     let world = picture.world;
     let desired = world.desired;
-    let is_older = |claim: &&Claim| {
-        claim.uid != desired.uid && (claim.created, &claim.uid) < (desired.created, &desired.uid)
-    };
-    let older = world.rivals.iter().filter(is_older);
+    let is_older = |claim: &&Claim| (claim.created, &claim.uid) < (desired.created, &desired.uid);
+    let older = picture.managers().filter(is_older);
     let winner = older
-        .filter(|claim| may_know_of(picture, &claim.namespace))
         .min_by_key(|claim| (claim.created, claim.uid.clone()))
         .filter(|_| world.may_act())?;
-    let name = (winner.namespace == desired.namespace).then_some(winner.name.as_str());
-    let text = messages::conflict(&desired.host, name);
+    let text = messages::conflict(desired, winner);
     Some(Verdict::stalled(Reason::Conflict, text))
 }
 
@@ -458,11 +468,12 @@ fn operation_failed(picture: &Picture<'_>) -> Option<Verdict> {
     let Integration::Spec(_) = picture.integration else {
         return None;
     };
-    let newest = picture.world.newest_failure();
-    let newest = newest.filter(|failed| still_matters(picture, failed))?;
-    let reason = failed_reason(newest);
-    let verdict = Verdict::stalled(reason, messages::operation_failed(newest, reason));
-    Some(match newest.spec.action {
+    let world = picture.world;
+    let mut failures = world.failed_stop().into_iter().chain(world.failure());
+    let failed = failures.find(|failed| still_matters(picture, failed))?;
+    let reason = failed_reason(failed);
+    let verdict = Verdict::stalled(reason, messages::operation_failed(failed, reason));
+    Some(match failed.spec.action {
         Action::Setup => verdict.with_same(ConditionType::SetupComplete),
         Action::Link => verdict.with_same(ConditionType::Linked),
         // Link and mismatch are as they are seen, whatever became of the operation.
@@ -477,21 +488,37 @@ fn failed_reason(failed: &KnownOperation) -> Reason {
         Action::Reset => Reason::ResetFailed,
         Action::StopMaps => Reason::MapsNotStopped,
     };
-    let reason = failed.status.reason.as_deref();
-    reason
-        .and_then(|reason| reason.parse().ok())
-        .unwrap_or(fallback)
+    reason_of(failed).unwrap_or(fallback)
+}
+
+fn reason_of(operation: &KnownOperation) -> Option<Reason> {
+    operation.status.reason.as_deref()?.parse().ok()
 }
 
 /// A failed setup matters while setup is incomplete and nothing is linked; a failed link while it is not the link; a failed
-/// reset until the maps run; a failed stop while there is something to stop.
+/// reset until the maps run, or somebody has linked dual-write anew; a failed stop while there is something to stop.
 fn still_matters(picture: &Picture<'_>, operation: &KnownOperation) -> bool {
     match operation.spec.action {
         Action::Setup => !picture.is_linked_to_spec() && picture.setup.is_complete() == Some(false),
         Action::Link => !picture.is_linked_to_spec(),
-        Action::Reset => !(picture.is_linked_to_spec() && maps_run(picture.world, operation)),
+        Action::Reset => {
+            let is_restored = picture.is_linked_to_spec() && maps_run(picture.world, operation);
+            !is_restored && !has_moved_since(picture, operation)
+        }
         Action::StopMaps => picture.mix.is_there() && picture.are_maps_stopped() != Some(true),
     }
+}
+
+/// Whether the link is neither the one that a reset was planned for, nor at its target.
+fn has_moved_since(picture: &Picture<'_>, reset: &KnownOperation) -> bool {
+    let Link::To(link) = picture.link else {
+        return false;
+    };
+    let planned = &reset.spec.relies_on;
+    let set = planned.connection_set.as_ref();
+    let is_as_planned = same_id(&link.environment_id, &planned.link)
+        && set.is_none_or(|set| set.id == link.connection_set_id);
+    !is_as_planned && !same_id(&link.environment_id, &reset.spec.target.environment_id)
 }
 
 /// Whether the maps that ran before a reset run again. Those that have not come back are waited for only if something that
@@ -502,11 +529,9 @@ fn maps_run(world: &World<'_>, reset: &KnownOperation) -> bool {
     };
     let all_of_them = !reset.status.missing.is_empty();
     maps::to_start(&reset.spec.relies_on.maps).all(|planned| {
-        let of_name = found.iter().filter(|map| map.name == planned.name);
-        match of_name.map(|map| map.state).max() {
-            Some(state) => matches!(state, MapState::Running | MapState::Paused),
-            None => !all_of_them,
-        }
+        let is_back = found.iter().any(|map| map.name == planned.name);
+        let runs = [MapState::Running, MapState::Paused];
+        maps::is_one_in(found, &planned.name, &runs) || !(is_back || all_of_them)
     })
 }
 

@@ -6,6 +6,7 @@
 //! | yes | no map runs, or there is no link | the finalizer goes, with an event |
 //! | yes | maps run | a `StopMaps` operation with a finalizer of its own is created; then the finalizer goes |
 //! | yes | the operator runs with --observe-only, or the connection is suspended | the finalizer goes, with a warning |
+//! | yes | another connection manages the host | the same: its maps run on |
 //! | yes | cannot be seen | looked at again, for ten minutes; then the finalizer goes, with a warning |
 //! | yes | the namespace does not let the operator in | the same, but only for [`SHUT_OUT_PATIENCE`] |
 
@@ -73,9 +74,13 @@ pub fn decide(world: &World<'_>, deleted: Timestamp) -> Deletion {
     if exists {
         return Deletion::Release(stopping());
     }
+    let picture = Picture::of(world);
+    if let Some(manager) = picture.managers().next() {
+        let why = messages::managed_by_another(desired, manager);
+        return left(true, messages::maps_left(&why));
+    }
     let until = after(deleted, DELETION_PATIENCE);
     let is_over = world.now >= until;
-    let picture = Picture::of(world);
     match (picture.link, world.observed.maps.known()) {
         (Link::To(link), Some(maps)) if picture.are_maps_stopped() == Some(false) => {
             let spec = operation::stop_maps(&picture, link, maps, true);

@@ -18,6 +18,9 @@ use dualwrite_api::{
 /// Source: Microsoft Learn, dual-write setup [D].
 pub const DEFAULT_APPLICATIONS: [&str; 2] = ["DualWriteCoreAnchor", "msdyn_DualWriteAppCoreAnchor"];
 
+/// How long an approval is good for if nothing says so.
+pub const APPROVAL_TIMEOUT: Duration = Duration::from_hours(24);
+
 /// A connection's wishes and who it is.
 #[allow(
     clippy::struct_excessive_bools,
@@ -153,6 +156,11 @@ impl Desired {
                     .and_then(|all| all.get(CONFIRM_STOP))
                     == meta.name.as_ref(),
         })
+    }
+
+    /// How long the approval of a plan is good for.
+    pub fn approval_timeout(&self) -> Duration {
+        values::parse_duration(&self.mismatch.approval_timeout, APPROVAL_TIMEOUT)
     }
 
     /// Whether an environment's id is S.

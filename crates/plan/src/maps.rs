@@ -44,7 +44,8 @@ pub struct MapVersion {
 pub struct LinkDetails {
     /// The connection set.
     pub connection_set: Fact<ConnectionSetDetails>,
-    /// The solutions that bring table maps, by unique name, in the order in which the service lists them.
+    /// The solutions that bring table maps, by unique name, in the order in which the service lists them; a plan applies them so,
+    /// and does not fall with it.
     pub solutions: Fact<Vec<String>>,
     /// By the name of a table map, the names of those that must run before it may be started.
     pub prerequisites: Fact<BTreeMap<String, Vec<String>>>,
@@ -75,10 +76,7 @@ pub struct ConnectionSetDetails {
 impl ConnectionSetDetails {
     /// The companies in an order of ours: that in which the service lists them is no fact.
     pub fn companies(&self) -> Vec<String> {
-        let mut companies = self.legal_entities.clone();
-        companies.sort();
-        companies.dedup();
-        companies
+        sorted(&self.legal_entities)
     }
 
     /// The integration keys in an order of ours. The order of the fields of a key is that of the key.
@@ -87,6 +85,14 @@ impl ConnectionSetDetails {
         keys.sort_by(|one, other| (&one.entity, &one.fields).cmp(&(&other.entity, &other.fields)));
         keys
     }
+}
+
+/// Names, each once, in an order of ours: that in which the service lists them is no fact.
+pub fn sorted(names: &[String]) -> Vec<String> {
+    let mut sorted = names.to_vec();
+    sorted.sort();
+    sorted.dedup();
+    sorted
 }
 
 /// What a plan takes for true of the maps that were read, by name; whatever a plan does not depend on is left out.
@@ -104,7 +110,10 @@ pub fn planned(
             author: map.author.clone(),
             project: map.project.clone(),
             solution: brought_by.get(&map.name).cloned(),
-            after: prerequisites.get(&map.name).cloned().unwrap_or_default(),
+            after: prerequisites
+                .get(&map.name)
+                .map(|all| sorted(all))
+                .unwrap_or_default(),
         })
         .collect();
     // Of maps with the same name, too: the order in which the service lists them is no fact.
@@ -153,6 +162,15 @@ pub fn waves<'a>(maps: impl IntoIterator<Item = &'a PlannedMap>) -> Vec<Vec<&'a 
         left = waiting;
     }
     waves
+}
+
+/// Whether one of the maps of this name is in one of these states.
+///
+/// A solution that came twice brings a map twice. It is enough that one of them runs, for it passes on what the other would;
+/// that a map is stopped takes all of them.
+pub fn is_one_in(maps: &[TableMap], name: &str, states: &[MapState]) -> bool {
+    let mut twins = maps.iter().filter(|map| map.name == name);
+    twins.any(|map| states.contains(&map.state))
 }
 
 /// The maps of a plan that are to run again, paused ones too: they are started first and paused then.

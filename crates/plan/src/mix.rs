@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 
 use super::{
-    observed::LinkFacts,
+    observed::{Fact, LinkFacts, Problem},
     operation,
     picture::{Link, Mix, Picture},
     world::{KnownOperation, World, after},
 };
-use dualwrite_api::{DualWriteOperationSpec, connection::MixPolicy, operation::Action};
+use dualwrite_api::{DualWriteOperationSpec, connection::MixPolicy};
 
 /// What `mismatch.onMix: StopMaps` makes of a mix whose maps pass something on.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub enum Stop<'a> {
     Plan(Box<DualWriteOperationSpec>),
     /// That was tried and has failed.
     Failed(&'a KnownOperation),
+    /// Which maps there are is not shown, and only a person can change that.
+    Refused(&'a Problem),
 }
 
 /// Whether the maps are to be stopped, if the resource asks for that.
@@ -28,12 +30,19 @@ pub fn stop<'a>(picture: &Picture<'a>) -> Option<Stop<'a>> {
         return None;
     };
     let is_asked = world.desired.mismatch.on_mix == MixPolicy::StopMaps && world.may_act();
-    let maps = world.observed.maps.known().filter(|_| is_asked)?;
+    if !is_asked {
+        return None;
+    }
+    let maps = match &world.observed.maps {
+        Fact::Known(maps) => maps,
+        Fact::Unknown(problem) => {
+            return problem.is_for_a_person().then_some(Stop::Refused(problem));
+        }
+    };
     if picture.are_maps_stopped() != Some(false) {
         return None;
     }
-    let failed = world.newest_failure();
-    if let Some(failed) = failed.filter(|failed| failed.spec.action == Action::StopMaps) {
+    if let Some(failed) = world.failed_stop() {
         return Some(Stop::Failed(failed));
     }
     let due = not_before(world, link);

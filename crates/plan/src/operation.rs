@@ -27,11 +27,12 @@ pub mod steps;
 pub use event::{Event, Failing, Happened, Intent, Transition};
 pub use machine::{STATES, TABLE, after_event};
 pub use model::{
-    BackupView, DELETION_PATIENCE, MapChange, MapTarget, Next, Observations, Owner, Reads,
+    BackupView, DELETION_PATIENCE, MapChange, MapTarget, Next, Observations, Other, Owner, Reads,
     RemoteRequest, RemoteState, Request, Send, Sent, Situation,
 };
 pub use plan::{
-    ResetFacts, does_the_same, is_asked_for, is_automatic, link, name, reset, setup, stop_maps,
+    ResetFacts, brought_in, does_the_same, is_asked_for, is_automatic, link, name,
+    relies_on_the_same, reset, setup, stop_maps,
 };
 pub use reads::reads;
 pub use record::{Asked, Record, StepRecord};

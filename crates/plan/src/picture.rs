@@ -11,7 +11,7 @@ pub use setup::{Needed, Setup, Stage};
 
 use super::{
     observed::{Environment, Fact, LinkFacts, LinkView, Problem, Readiness, SpecEnvironment, Tier},
-    world::{Confirmation, Settling, World},
+    world::{Claim, Confirmation, Settling, World},
 };
 use dualwrite_api::connection::IntegrationKind;
 
@@ -135,6 +135,20 @@ impl<'a> Picture<'a> {
     pub fn are_maps_stopped(&self) -> Option<bool> {
         let maps = self.world.observed.maps.known()?;
         Some(maps.iter().all(|map| map.state.is_stopped()))
+    }
+
+    /// What happens in another namespace is shown only to whom Microsoft shows the host too: otherwise anybody could find
+    /// out which hosts are managed in the cluster, by naming them. Who does not see the host cannot act on it either.
+    pub fn may_know_of(&self, namespace: &str) -> bool {
+        namespace == self.world.desired.namespace || self.sees_host()
+    }
+
+    /// The other connections that manage the host, as far as this one may know of them.
+    pub fn managers(&self) -> impl Iterator<Item = &'a Claim> {
+        let others = self.world.rivals.iter();
+        others.filter(|claim| {
+            claim.uid != self.world.desired.uid && self.may_know_of(&claim.namespace)
+        })
     }
 
     /// Whether this resource's own credentials show the host, now or earlier.

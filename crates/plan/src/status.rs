@@ -11,7 +11,7 @@ use memory::{Outage, newest, remember};
 use said::Said;
 
 use super::{
-    decision::Decision,
+    decision::{Decision, Effect},
     messages,
     picture::Picture,
     retry,
@@ -40,6 +40,8 @@ pub fn suspended(world: &World<'_>) -> Decision {
         world.now,
     );
     status.observed_generation = Some(generation);
+    status.settling = world.remembered(world.memory.settling.as_ref()).cloned();
+    status.waiting = world.remembered(world.memory.waiting.as_ref()).cloned();
     status.operation = newest(world);
     Decision {
         row: None,
@@ -78,10 +80,16 @@ pub fn fold(picture: &Picture<'_>, checks: Vec<Check>, row: Row, verdict: &Verdi
     }
     status.failure = outage.map(|outage| outage.failure);
     let patience = end.filter(|end| *end > world.now);
-    let look_again = verdict.look_again.into_iter().chain(patience).min();
+    let rest = world.rests_until();
+    let effect = effect(world, verdict).filter(|effect| match effect {
+        Effect::Create { .. } => rest.is_none(),
+        Effect::Void { .. } => true,
+    });
+    let look_again = verdict.look_again.into_iter();
+    let look_again = look_again.chain(patience).chain(rest).min();
     Decision {
         row: Some(row),
-        effect: effect(world, verdict),
+        effect,
         forget: forget(world),
         events: events(world, &status),
         next: retry::next(world, &status, look_again),
@@ -99,7 +107,7 @@ impl Patience {
     fn of(world: &World<'_>, verdict: &Verdict) -> Option<Self> {
         let waiting = verdict.waiting?;
         let what = waiting.what.as_ref();
-        let remembered = world.memory.waiting.as_ref();
+        let remembered = world.remembered(world.memory.waiting.as_ref());
         let since = remembered
             .filter(|old| old.what == what)
             .map_or(world.now, |old| old.since);

@@ -12,8 +12,8 @@ use dualwrite_api::{
     DualWriteConnection, DualWriteConnectionStatus, DualWriteOperationSpec,
     DualWriteOperationStatus, Reason,
     conditions::{self, ConditionType, Status},
-    connection::{CredentialStatus, Mode, ObservedLink},
-    operation::{Approved, Phase},
+    connection::{CredentialStatus, Mode, ObservedLink, Since},
+    operation::{Action, Approval, Approved, Phase},
 };
 
 /// The longest time for which something old is still shown as it was.
@@ -233,13 +233,40 @@ impl World<'_> {
         own
     }
 
-    /// The newest operation of this connection, if it has failed and neither the spec nor somebody has asked for anything
-    /// since.
-    pub fn newest_failure(&self) -> Option<&KnownOperation> {
-        let newest = *self.own_operations().first()?;
-        let is_superseded = newest.spec.connection.generation != self.desired.generation
-            || newest.status.reconcile_at != self.desired.reconcile_at;
-        (newest.status.phase == Some(Phase::Failed) && !is_superseded).then_some(newest)
+    /// The newest operation of this connection that does more than to stop maps, if it has failed and neither the spec nor
+    /// somebody has asked for anything since.
+    pub fn failure(&self) -> Option<&KnownOperation> {
+        let mut own = self.own_operations().into_iter();
+        let newest = own.find(|operation| operation.spec.action != Action::StopMaps)?;
+        self.is_unanswered(newest).then_some(newest)
+    }
+
+    /// The same of the newest that stops maps, unless another operation has succeeded since: then there are other maps.
+    pub fn failed_stop(&self) -> Option<&KnownOperation> {
+        let is_stop = |operation: &&KnownOperation| operation.spec.action == Action::StopMaps;
+        let own = self.own_operations().into_iter();
+        let mut since = own.take_while(|operation| {
+            is_stop(operation) || operation.status.phase != Some(Phase::Succeeded)
+        });
+        let newest = since.find(is_stop)?;
+        self.is_unanswered(newest).then_some(newest)
+    }
+
+    fn is_unanswered(&self, operation: &KnownOperation) -> bool {
+        operation.status.phase == Some(Phase::Failed) && self.is_as_asked(operation)
+    }
+
+    /// Whether a plan of this connection was rejected, and nobody has asked for anything since.
+    pub fn is_rejected(&self, operation: &KnownOperation) -> bool {
+        operation.spec.approval == Approval::Rejected
+            && operation.is_finished()
+            && self.is_as_asked(operation)
+    }
+
+    /// Whether neither the spec nor somebody has asked for anything since an operation.
+    fn is_as_asked(&self, operation: &KnownOperation) -> bool {
+        operation.spec.connection.generation == self.desired.generation
+            && operation.status.reconcile_at == self.desired.reconcile_at
     }
 
     /// When something was last changed at Microsoft's for this host: reads count only from then on.
@@ -259,13 +286,17 @@ impl World<'_> {
             .max()
     }
 
+    /// What is settling or waited for since when, if it was seen under this very spec: what another one asked for says
+    /// nothing about it.
+    pub fn remembered<'m>(&self, since: Option<&'m Since>) -> Option<&'m Since> {
+        since.filter(|_| self.memory.observed_generation == Some(self.desired.generation))
+    }
+
     /// How far `what` is confirmed, given that this pass sees it.
     pub fn confirmation(&self, what: Settling) -> Confirmation {
         let began = self.observed.began;
         let remembered = self
-            .memory
-            .settling
-            .as_ref()
+            .remembered(self.memory.settling.as_ref())
             .filter(|settling| settling.what == what.as_ref())
             .map(|settling| settling.since)
             .filter(|since| self.last_effect().is_none_or(|effect| *since >= effect));
@@ -299,6 +330,17 @@ impl World<'_> {
             },
             None => confirmation,
         }
+    }
+
+    /// Until when nothing new is planned: the settle time from when an operation was given up on, so that what gives up each
+    /// plan cannot do so without a pause.
+    pub fn rests_until(&self) -> Option<Timestamp> {
+        let own = self.own_operations().into_iter();
+        let void = own.filter(|operation| operation.status.phase == Some(Phase::Void));
+        let newest = void
+            .filter_map(|operation| operation.status.finished_at)
+            .max()?;
+        Some(after(newest, self.settings.settle)).filter(|until| *until > self.now)
     }
 
     /// Whether something last seen at `since` is too old to be shown as it was.

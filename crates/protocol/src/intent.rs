@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus, operation::StepState};
-use dualwrite_plan::world::KnownOperation;
+use dualwrite_plan::{
+    operation::{Next, Send},
+    world::{KnownOperation, between},
+};
 
 use crate::{
     pass::{Failed, Pass, failed, is_held, step_of},
@@ -13,36 +16,60 @@ use crate::{
 /// How soon the API server is asked again about what must be known.
 pub(crate) const AGAIN: Duration = Duration::from_millis(500);
 
+/// What became of an intent.
+pub(crate) enum Intent {
+    /// It stands in the API server, in this operation.
+    Recorded(Box<DualWriteOperation>),
+    /// Somebody else is first, or the connection asks for something else.
+    SomebodyElse,
+    /// So little is left of the time to send in that it is worked out anew, from new reads.
+    TooLate,
+}
+
 impl<S: Shell> Pass<'_, S> {
-    /// Records an intent; then nobody else can record one. `None`: somebody else is first.
+    /// Records an intent; then nobody else can record one.
     pub(crate) async fn record_intent(
         &self,
         operation: &DualWriteOperation,
-        intent: &DualWriteOperationStatus,
-        step: &str,
-    ) -> Result<Option<DualWriteOperation>, Failed<S::Error>> {
-        // Two operations of one process must not both find the host free.
-        let recorded = self.record_intent_alone(operation, intent, step);
-        self.shell.alone(recorded).await
+        intended: &Next,
+        send: &Send,
+    ) -> Result<Intent, Failed<S::Error>> {
+        let recorded = self.record_in_time(operation, intended, send);
+        if self.known.is_unstarted() {
+            // Two operations of one process must not both find the host free.
+            let host = &self.known.spec.finance_operations_host;
+            self.shell.alone(host, recorded).await
+        } else {
+            recorded.await
+        }
     }
 
-    async fn record_intent_alone(
+    async fn record_in_time(
         &self,
         operation: &DualWriteOperation,
-        intent: &DualWriteOperationStatus,
-        step: &str,
-    ) -> Result<Option<DualWriteOperation>, Failed<S::Error>> {
+        intended: &Next,
+        send: &Send,
+    ) -> Result<Intent, Failed<S::Error>> {
         if self.has_other_owner().await? || self.is_host_taken().await? {
-            return Ok(None);
+            return Ok(Intent::SomebodyElse);
         }
         let held = self.held(operation).await?;
+        if between(self.shell.now(), send.before) < self.settings.send_window / 2 {
+            return Ok(Intent::TooLate);
+        }
+        let (intent, step) = (&intended.status, &send.step);
         match self.shell.write_status(&held, intent).await {
-            Ok(written) => Ok(Some(written)),
+            Ok(written) => Ok(Intent::Recorded(Box::new(written))),
             Err(error) if error.failure().is_certain() => {
                 Err(failed("the intent of a step")(error))
             }
             // Perhaps it was taken all the same; then it is ours, and nothing was sent for it yet.
-            Err(_) => self.find_intent(intent, step).await,
+            Err(_) => {
+                let found = self.find_intent(intent, step).await?;
+                Ok(found.map_or(Intent::SomebodyElse, |found| {
+                    Intent::Recorded(Box::new(found))
+                }))
+            }
         }
     }
 
@@ -58,7 +85,8 @@ impl<S: Shell> Pass<'_, S> {
         if !self.known.is_unstarted() {
             return Ok(false);
         }
-        let live = self.shell.live_operations().await;
+        let host = &self.known.spec.finance_operations_host;
+        let live = self.shell.live_operations(host).await;
         let live = live.map_err(failed("a look at the other operations"))?;
         Ok(live.iter().any(|other| self.is_taken_by(other)))
     }

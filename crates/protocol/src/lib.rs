@@ -1,4 +1,4 @@
-//! The write-ahead protocol of an operation: what is recorded, and when, so that no request is sent twice.
+//! The protocol of connections and operations: what is recorded, and when, so that no request is sent twice.
 //!
 //! An intent stands in the API server, with the resourceVersion of what the decision was made from, before anything is
 //! sent. So whoever dies, is late or sees an old copy cannot send twice: it finds the intent, or is refused by it.
@@ -9,14 +9,18 @@
 //! | File | What it holds |
 //! |---|---|
 //! | [`shell`] | what the protocol needs: the API server, Microsoft's side, time |
+//! | [`connection`] | one pass over a connection: observe, decide, record, act |
+//! | [`deletion`] | the finalizer of a connection, and what its deletion does |
 //! | [`process`] | what one process remembers of its own requests |
-//! | `pass` | one pass: read, advance, begin a step or not, conclude |
+//! | `pass` | one pass over an operation: read, advance, begin a step or not, conclude |
 //! | `intent` | the finalizer and the intent, before the request |
 //! | `outcome` | what became of the request |
 //! | `conclude` | the status when nothing is sent, and the finalizer at the end |
 //! | `known` | an operation of the API server, as decisions know it |
 
 mod conclude;
+pub mod connection;
+pub mod deletion;
 mod intent;
 mod known;
 mod outcome;

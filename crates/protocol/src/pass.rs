@@ -6,12 +6,12 @@ use dualwrite_api::{
     DualWriteOperation, DualWriteOperationStatus, OPERATION_FINALIZER, operation::StepStatus,
 };
 use dualwrite_plan::{
-    operation::{self, Next, Observations, Owner, Send, Situation},
+    operation::{self, Next, Observations, Other, Owner, Send, Situation},
     world::{KnownOperation, Settings, after},
 };
 use jiff::Timestamp;
 
-use crate::{conclude::release, known, process::Process, shell::Shell};
+use crate::{conclude::release, intent::Intent, known, process::Process, shell::Shell};
 
 /// When an operation is looked at again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub(crate) struct Pass<'a, S> {
     pub(crate) known: &'a KnownOperation,
     pub(crate) observed: &'a Observations,
     pub(crate) owner: &'a Owner,
-    pub(crate) others: &'a [KnownOperation],
+    pub(crate) others: &'a [Other],
 }
 
 impl<S: Shell> Pass<'_, S> {
@@ -116,11 +116,10 @@ impl<S: Shell> Pass<'_, S> {
         intended: Next,
         send: &Send,
     ) -> Result<Again, Failed<S::Error>> {
-        let Some(written) = self
-            .record_intent(operation, &intended.status, &send.step)
-            .await?
-        else {
-            return Ok(self.after_somebody_else());
+        let written = match self.record_intent(operation, &intended, send).await? {
+            Intent::Recorded(written) => *written,
+            Intent::SomebodyElse => return Ok(self.after_somebody_else()),
+            Intent::TooLate => return Ok(Again::At(self.shell.now())),
         };
         // What stands in the API server holds: its time to send by may be that of an earlier write of ours.
         let intent = written.status.clone().unwrap_or(intended.status);

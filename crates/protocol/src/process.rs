@@ -50,3 +50,27 @@ impl Process {
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_known_by_its_operation_its_step_and_its_attempt() {
+        let process = Process::new("one".into());
+        process.note_sending("operation", "stop-maps", 1);
+        assert!(process.was_sending("operation", "stop-maps", 1));
+        for (operation, step, attempt) in [
+            ("operation", "stop-maps", 0),
+            ("operation", "stop-maps", 2),
+            ("operation", "reset", 1),
+            ("another", "stop-maps", 1),
+        ] {
+            assert!(!process.was_sending(operation, step, attempt));
+        }
+        process.note_sending("another", "stop-maps", 1);
+        process.forget("operation");
+        assert!(!process.was_sending("operation", "stop-maps", 1));
+        assert!(process.was_sending("another", "stop-maps", 1));
+    }
+}

@@ -2,10 +2,16 @@
 
 use std::{error::Error, time::Duration};
 
-use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus};
+use dualwrite_api::{
+    DualWriteConnection, DualWriteConnectionStatus, DualWriteOperation, DualWriteOperationSpec,
+    DualWriteOperationStatus, connection::CredentialStatus,
+};
 use dualwrite_plan::{
-    operation::{Next, Observations, Owner, Send as Sending, Sent},
-    world::KnownOperation,
+    decision::Event,
+    desired::Desired,
+    observed::Observed,
+    operation::{Next, Observations, Other, Owner, Send as Sending, Sent},
+    world::{Claim, KnownOperation},
 };
 use jiff::Timestamp;
 
@@ -57,7 +63,7 @@ pub trait Cluster: Sync {
     fn watched_owner(&self, operation: &KnownOperation) -> Owner;
 
     /// The other operations of the same host, as the watches have shown them.
-    fn watched_others(&self, operation: &KnownOperation) -> Vec<KnownOperation>;
+    fn watched_others(&self, operation: &KnownOperation) -> Vec<Other>;
 
     /// The connection that asked for an operation, past every cache.
     fn live_owner(
@@ -65,9 +71,10 @@ pub trait Cluster: Sync {
         operation: &KnownOperation,
     ) -> impl Future<Output = Result<Owner, Self::Error>> + Send;
 
-    /// All operations of all watched namespaces, past every cache.
+    /// The operations of a host that may be under way, past every cache; others may be among them.
     fn live_operations(
         &self,
+        host: &str,
     ) -> impl Future<Output = Result<Vec<KnownOperation>, Self::Error>> + Send;
 
     /// An operation, past every cache; `None` if it is not there any more.
@@ -137,9 +144,10 @@ pub trait Runtime: Sync {
     /// Waits.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send;
 
-    /// Does something while no other pass of this process does so.
+    /// Does something while no other pass of this process does so for this host.
     fn alone<T: Send>(
         &self,
+        host: &str,
         work: impl Future<Output = T> + Send,
     ) -> impl Future<Output = T> + Send;
 }
@@ -148,3 +156,70 @@ pub trait Runtime: Sync {
 pub trait Shell: Cluster + Service + Runtime {}
 
 impl<S: Cluster + Service + Runtime> Shell for S {}
+
+/// What the protocol of a connection needs beside that of its operations.
+pub trait Connections: Cluster + Runtime {
+    /// Reads everything that the decision needs at Microsoft's, and what can be told of the credentials. Never fails: what
+    /// cannot be read is unknown.
+    fn observe(
+        &self,
+        desired: &Desired,
+        memory: &DualWriteConnectionStatus,
+    ) -> impl Future<Output = (Observed, Vec<CredentialStatus>)> + Send;
+
+    /// What a pass looks at that reads nothing.
+    fn unobserved(&self) -> Observed;
+
+    /// The operations that matter for a connection, and the claims of the other connections of its host, as the watches have
+    /// shown them.
+    fn watched_neighbours(&self, desired: &Desired) -> (Vec<KnownOperation>, Vec<Claim>);
+
+    /// Writes the status of a connection.
+    fn write_connection_status(
+        &self,
+        connection: &DualWriteConnection,
+        status: &DualWriteConnectionStatus,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Puts the finalizer on a connection, or takes it off.
+    fn hold_connection(
+        &self,
+        connection: &DualWriteConnection,
+        held: bool,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Creates an operation that its connection owns; a name that is taken is a conflict.
+    fn create_operation(
+        &self,
+        owner: &DualWriteConnection,
+        name: &str,
+        spec: &DualWriteOperationSpec,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// The operation of a name, past every cache; `None` if there is none.
+    fn operation_named(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> impl Future<Output = Result<Option<DualWriteOperation>, Self::Error>> + Send;
+
+    /// Deletes an operation that is no longer kept. That it is gone already is fine.
+    fn forget_operation(
+        &self,
+        operation: &KnownOperation,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Tells people of a connection. Best effort: the status says it too.
+    fn tell_events(
+        &self,
+        connection: &DualWriteConnection,
+        events: &[Event],
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Tells people why an operation could not be created, where somebody has to mend it. Best effort.
+    fn tell_not_created(
+        &self,
+        connection: &DualWriteConnection,
+        error: &Self::Error,
+    ) -> impl Future<Output = ()> + Send;
+}

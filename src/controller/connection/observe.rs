@@ -54,8 +54,8 @@ pub async fn connection(
     (observed, credentials)
 }
 
-/// What a suspended resource's pass reads: nothing.
-pub fn suspended(began: Timestamp) -> Observed {
+/// What a pass looks at that reads nothing.
+pub fn unobserved(began: Timestamp) -> Observed {
     unread(began, &problem::not_read(), LinkView::NotObserved)
 }
 

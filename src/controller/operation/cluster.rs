@@ -1,19 +1,17 @@
 //! The API server, as the protocol of an operation needs it.
 
-use std::time::Duration;
-
 use kube::{Api, ResourceExt, api::ListParams, core::DeserializeGuard};
 
 use super::tell::tell;
 use crate::controller::{
     context::Context,
     report::{self, WriteError},
-    watch,
+    watch::{self, GuardedOperation},
 };
 use dualwrite_api::{DualWriteConnection, DualWriteOperation, DualWriteOperationStatus};
 use dualwrite_plan::{
     desired::Desired,
-    operation::{Owner, is_asked_for},
+    operation::{Other, Owner, is_asked_for},
     world::KnownOperation,
 };
 use dualwrite_protocol::{
@@ -21,8 +19,8 @@ use dualwrite_protocol::{
     shell::{CallError, Cluster, Failure},
 };
 
-/// How long a live list may take.
-const LIST_TIMEOUT: Duration = Duration::from_secs(20);
+/// How many operations of a live list are held in memory at once.
+const PAGE: u32 = 50;
 
 impl CallError for WriteError {
     fn failure(&self) -> Failure {
@@ -39,7 +37,7 @@ impl Cluster for Context {
         owner_of(self, operation, found.as_deref())
     }
 
-    fn watched_others(&self, operation: &KnownOperation) -> Vec<KnownOperation> {
+    fn watched_others(&self, operation: &KnownOperation) -> Vec<Other> {
         let mut others = Vec::new();
         for scope in &self.scopes {
             others.extend(scope.operations.state().iter().filter_map(|other| {
@@ -49,7 +47,11 @@ impl Cluster for Context {
                 (same_host && other.uid().as_ref() != Some(&operation.uid)).then(|| known(other))
             }));
         }
-        others
+        let with_owner = |operation| Other {
+            owner: self.watched_owner(&operation),
+            operation,
+        };
+        others.into_iter().map(with_owner).collect()
     }
 
     async fn live_owner(&self, operation: &KnownOperation) -> Result<Owner, WriteError> {
@@ -58,16 +60,18 @@ impl Cluster for Context {
         Ok(owner_of(self, operation, live.as_ref()))
     }
 
-    async fn live_operations(&self) -> Result<Vec<KnownOperation>, WriteError> {
+    async fn live_operations(&self, host: &str) -> Result<Vec<KnownOperation>, WriteError> {
+        let of_host = ListParams::default().fields(&format!("spec.financeOperationsHost={host}"));
         let mut live = Vec::new();
         for scope in &self.scopes {
-            let api: Api<DeserializeGuard<DualWriteOperation>> = scope.operations_api(&self.client);
-            let list = tokio::time::timeout(LIST_TIMEOUT, api.list(&ListParams::default()))
-                .await
-                .map_err(|_| WriteError::Timeout)?
-                .map_err(|error| WriteError::Refused(Box::new(error)))?;
-            let readable = list.items.iter().filter_map(|found| found.0.as_ref().ok());
-            live.extend(readable.map(known));
+            let api = scope.operations_api(&self.client);
+            live.extend(match under_way(&api, of_host.clone()).await {
+                // A definition from before this field could be selected by, or Kubernetes before 1.31: all are read.
+                Err(error) if error.status() == Some(400) => {
+                    under_way(&api, ListParams::default()).await?
+                }
+                found => found?,
+            });
         }
         Ok(live)
     }
@@ -100,6 +104,24 @@ impl Cluster for Context {
     }
 }
 
+/// Those of a live list that may be under way. Page by page, and no more is kept of it: a plan can be large.
+async fn under_way(
+    api: &Api<GuardedOperation>,
+    mut page: ListParams,
+) -> Result<Vec<KnownOperation>, WriteError> {
+    page = page.limit(PAGE);
+    let mut found = Vec::new();
+    loop {
+        let list = report::bounded(api.list(&page)).await?;
+        let readable = list.items.iter().filter_map(|found| found.0.as_ref().ok());
+        found.extend(readable.map(known).filter(KnownOperation::occupies_host));
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(found),
+        }
+    }
+}
+
 fn owner_of(
     context: &Context,
     operation: &KnownOperation,
@@ -110,15 +132,22 @@ fn owner_of(
         suspended: true,
         reconcile_at: None,
     };
+    let gone = || {
+        if watch::is_managed_by_another(context, operation) {
+            Owner::Replaced
+        } else {
+            Owner::Gone
+        }
+    };
     let found = match connection.map(|guarded| &guarded.0) {
-        None => return Owner::Gone,
+        None => return gone(),
         Some(Err(_)) => return unreadable,
         Some(Ok(found)) => found,
     };
     if found.uid().as_deref() != Some(&operation.spec.connection.uid)
         || found.metadata.deletion_timestamp.is_some()
     {
-        return Owner::Gone;
+        return gone();
     }
     match Desired::from_resource(found, context.options.least_interval) {
         Err(_) => unreadable,

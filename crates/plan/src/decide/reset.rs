@@ -117,14 +117,8 @@ fn wanted(world: &World<'_>, plan: DualWriteOperationSpec, from: &str, to: &str)
 }
 
 /// A rejected plan of the same facts: they are not planned again before the resource changes or somebody asks.
-fn rejected<'a>(world: &World<'a>, plan: &DualWriteOperationSpec) -> Option<&'a KnownOperation> {
-    world.operations.iter().find(|operation| {
-        operation.spec.connection.uid == world.desired.uid
-            && operation.spec.approval == Approval::Rejected
-            && operation.is_finished()
-            && operation.spec.connection.generation == world.desired.generation
-            && operation.status.reconcile_at == world.desired.reconcile_at
-            && operation.spec.relies_on == plan.relies_on
-            && operation.spec.target == plan.target
+fn rejected<'a>(world: &'a World<'a>, plan: &DualWriteOperationSpec) -> Option<&'a KnownOperation> {
+    world.own_operations().into_iter().find(|operation| {
+        world.is_rejected(operation) && operation::relies_on_the_same(&operation.spec, plan)
     })
 }

@@ -101,6 +101,14 @@ pub fn link_refused(why: &Problem) -> String {
     )
 }
 
+/// The service shows the link, and refuses to show its maps.
+pub fn maps_refused(why: &Problem) -> String {
+    format!(
+        "Its table maps cannot be read, so nobody sees whether anything is passed on. {}",
+        why.message
+    )
+}
+
 /// The link could not be read.
 pub fn link_unknown(why: &Problem) -> String {
     format!("The link could not be read. {}", why.message)

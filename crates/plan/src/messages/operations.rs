@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 use super::words::clock;
-use crate::{desired, world::KnownOperation};
+use crate::{
+    desired::{self, Desired},
+    world::{Claim, KnownOperation},
+};
 use dualwrite_api::{
     DualWriteOperationSpec, Reason,
     operation::{Action, PlannedStep},
@@ -96,15 +99,27 @@ fn delete_command(operation: &KnownOperation) -> String {
 }
 
 /// Another connection has the host.
-pub fn conflict(host: &str, same_namespace: Option<&str>) -> String {
-    let who = same_namespace.map_or_else(
-        || "in another namespace".to_owned(),
-        |name| format!("'{name}'"),
-    );
+pub fn conflict(desired: &Desired, manager: &Claim) -> String {
+    let (who, host) = (another(desired, manager), &desired.host);
     format!(
         "Another, older DualWriteConnection {who} manages {host}. One finance and operations environment has one connection: \
          delete this one, or the other, or set one of them to spec.mode: Observe."
     )
+}
+
+/// Another connection has the host, so the deletion of this one stops nothing.
+pub fn managed_by_another(desired: &Desired, manager: &Claim) -> String {
+    let who = another(desired, manager);
+    format!("another DualWriteConnection {who} manages {}", desired.host)
+}
+
+/// Another connection, by its name where that is for the reader.
+fn another(desired: &Desired, other: &Claim) -> String {
+    if other.namespace == desired.namespace {
+        format!("'{}'", other.name)
+    } else {
+        "in another namespace".into()
+    }
 }
 
 /// What an action is called.
@@ -123,18 +138,52 @@ pub const NO_LONGER_ASKED_FOR: &str = "the connection does not ask for it any mo
 /// Its connection was deleted before it started.
 pub const CONNECTION_GONE: &str = "the connection is gone";
 
+/// Its connection was deleted, and another one has the environment by now.
+pub const TAKEN_OVER: &str = "another DualWriteConnection manages the finance and operations environment by now, and its table \
+                              maps run on";
+
 /// It, or its connection, was deleted after it started.
 pub const OWNER_GONE: &str = "the connection is gone, or this operation was deleted";
 
 /// Its connection was suspended after it had stopped maps.
 pub const OWNER_SUSPENDED: &str = "the connection was suspended";
 
+/// Its connection was suspended after it was approved and before it started.
+pub const APPROVAL_TAKEN_BACK: &str = "its approval is taken back, because the connection was suspended or cannot be read, or \
+                                       the operator runs with --observe-only; once that is over it is planned again, to be \
+                                       approved anew";
+
+/// It was approved so long ago that it is not known whether that still holds.
+pub fn approval_expired(end: Timestamp) -> String {
+    format!(
+        "it did not start before its approval ran out, {} (mismatch.approvalTimeout); it is planned again, to be approved anew",
+        clock(end)
+    )
+}
+
 /// A person does not want it.
 pub const REJECTED: &str = "the plan was rejected";
 
-/// Another operation comes first.
-pub const OLDER_IS_WAITING: &str =
-    "an older operation for the same finance and operations environment is waiting";
+/// An older operation comes first; of one in another namespace nothing is shown.
+pub fn older_comes_first(own: &KnownOperation, older: &KnownOperation) -> String {
+    let host = &own.spec.finance_operations_host;
+    if older.namespace != own.namespace {
+        return format!("an older operation for {host}, in another namespace, starts first.");
+    }
+    format!(
+        "the older DualWriteOperation {} for {host} starts first. To let go of that one: {}",
+        older.name,
+        delete_command(older)
+    )
+}
+
+/// An operation has the name of another plan.
+pub fn name_is_taken(name: &str, namespace: &str) -> String {
+    format!(
+        "A DualWriteOperation {name} exists with another plan than the one of this name: delete it if nobody needs it: \
+         kubectl delete dwo {name} -n {namespace}"
+    )
+}
 
 /// Why an operation was given up before it started.
 pub fn void(why: &str) -> String {

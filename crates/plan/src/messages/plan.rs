@@ -4,6 +4,7 @@
 use super::{mismatch::different_destination, words::list};
 use crate::{
     desired::Desired,
+    observed::Problem,
     world::{KnownOperation, Settings},
 };
 use dualwrite_api::{
@@ -275,6 +276,15 @@ pub fn stopping_mixed(name: &str) -> String {
     format!(
         "Sandbox and production are mixed, and the table maps are being stopped (mismatch.onMix: StopMaps): DualWriteOperation \
          {name}. From then on changes are not passed on until a person runs the maps again."
+    )
+}
+
+/// The maps of a mix are to be stopped, and are not shown.
+pub fn cannot_stop_mixed(why: &Problem) -> String {
+    format!(
+        "Sandbox and production are mixed, and the table maps cannot be stopped (mismatch.onMix: StopMaps), because they cannot \
+         be read. {} Until then, stop them on the Dual-write page.",
+        super::sentence(&why.message)
     )
 }
 

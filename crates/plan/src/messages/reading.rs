@@ -33,10 +33,14 @@ pub fn first_look_failed(why: &Problem) -> String {
 
 /// Reads have been failing for longer than an interval.
 pub fn retrying(since: Timestamp, why: &Problem) -> String {
+    format!("{} The last error: {}", reads_fail(since), why.message)
+}
+
+/// Reads fail, in words that stay the same for as long as they do.
+pub fn reads_fail(since: Timestamp) -> String {
     format!(
-        "Reads have failed since {}; they are tried again by itself. The last error: {}",
-        clock(since),
-        why.message
+        "Reads have failed since {}; they are tried again by itself.",
+        clock(since)
     )
 }
 
@@ -56,6 +60,13 @@ pub fn suspended() -> String {
 /// The stored resource cannot be used.
 pub fn spec_invalid(why: &str) -> String {
     format!("The stored resource cannot be used: {why}")
+}
+
+/// A pass could not be completed, because Kubernetes refused something.
+pub fn not_completed(why: impl std::fmt::Display) -> String {
+    format!(
+        "Kubernetes has refused {why}. It is tried again every few seconds; nothing new begins until it is taken."
+    )
 }
 
 /// A pass over the resource panicked.

@@ -69,7 +69,7 @@ fn facts(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<S
         changed.push("the order in which table maps can be started has changed".into());
     }
     changed.extend(maps);
-    changed.extend(names("the solutions", &old.solutions, &new.solutions));
+    changed.extend(solutions(&old.solutions, &new.solutions));
     if old.integration_keys != new.integration_keys {
         changed.push(KEYS_CHANGED.into());
     }
@@ -100,7 +100,18 @@ fn wishes(before: &DualWriteOperationSpec, now: &DualWriteOperationSpec) -> Vec<
         &old.step_timeout,
         &new.step_timeout,
     ));
-    if is_automatic(before) != is_automatic(now) {
+    if is_automatic(before) == is_automatic(now) {
+        changed.extend(text(
+            "whether mismatch.allowProduction is needed",
+            &old.allow_production,
+            &new.allow_production,
+        ));
+        changed.extend(text(
+            "how long an approval is good for",
+            &old.approval_timeout,
+            &new.approval_timeout,
+        ));
+    } else {
         changed.push("whether it needs an approval has changed".into());
     }
     changed
@@ -127,6 +138,10 @@ fn names(what: &str, before: &[String], now: &[String]) -> Option<String> {
         names => names.join(", "),
     };
     (before != now).then(|| format!("{what} were {} and are {}", list(before), list(now)))
+}
+
+fn solutions(before: &[String], now: &[String]) -> Option<String> {
+    names("the solutions", &maps::sorted(before), &maps::sorted(now))
 }
 
 fn connection_set(
@@ -195,7 +210,7 @@ fn compare<'a>(plan: &DualWriteOperationSpec, now: &Now<'a>) -> Result<Vec<Strin
 /// One of them could not be read.
 pub fn details<'a>(plan: &ReliesOn, now: &'a LinkDetails) -> Result<Vec<String>, &'a Problem> {
     let set = read(&now.connection_set)?;
-    let solutions = read(&now.solutions)?;
+    let listed = read(&now.solutions)?;
     let mut changed = Vec::new();
     if plan.integration_keys != set.keys() {
         changed.push(KEYS_CHANGED.into());
@@ -203,7 +218,7 @@ pub fn details<'a>(plan: &ReliesOn, now: &'a LinkDetails) -> Result<Vec<String>,
     let planned = plan.connection_set.as_ref();
     let before = planned.map_or(&[][..], |planned| &planned.legal_entities);
     changed.extend(names("the companies of the link", before, &set.companies()));
-    changed.extend(names("the solutions", &plan.solutions, solutions));
+    changed.extend(solutions(&plan.solutions, listed));
     Ok(changed)
 }
 
@@ -240,7 +255,7 @@ fn link<'a>(plan: &ReliesOn, now: &'a LinkView) -> Result<Vec<String>, &'a Probl
 }
 
 /// What has changed among the maps that were read.
-fn maps(planned: &[PlannedMap], now: &[TableMap]) -> Vec<String> {
+pub fn maps(planned: &[PlannedMap], now: &[TableMap]) -> Vec<String> {
     planned_maps(
         planned,
         &maps::planned(now, &BTreeMap::new(), &BTreeMap::new()),

@@ -8,13 +8,13 @@ use jiff::Timestamp;
 use super::event::Transition;
 use crate::{
     desired::same_id,
-    maps::{LinkDetails, TableMap},
+    maps::{self, LinkDetails, TableMap},
     observed::{Fact, LinkView, Package, Problem},
     world::{KnownOperation, Settings, after},
 };
 use dualwrite_api::{
     DualWriteOperationStatus,
-    operation::{IntegrationKey, PlannedMap},
+    operation::{Approval, IntegrationKey, PlannedMap},
     values,
 };
 
@@ -37,7 +37,7 @@ pub struct Situation<'a> {
     /// The connection that asked for it.
     pub owner: &'a Owner,
     /// The other operations of the same host.
-    pub others: &'a [KnownOperation],
+    pub others: &'a [Other],
     /// The id of this process.
     pub incarnation: &'a str,
     /// The time.
@@ -108,6 +108,35 @@ pub enum Owner {
     Changed,
     /// It is gone, or being deleted, or another one of the same name.
     Gone,
+    /// The same, and another connection manages the environment by now.
+    Replaced,
+}
+
+/// Another operation of the same host.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Other {
+    /// The operation.
+    pub operation: KnownOperation,
+    /// The connection that asked for it.
+    pub owner: Owner,
+}
+
+impl Other {
+    /// Whether nothing but its turn keeps it from starting: who waits for somebody else does not hold up the others.
+    pub(super) fn could_start(&self) -> bool {
+        let (operation, owner) = (&self.operation, &self.owner);
+        let is_wanted = match (owner, operation.spec.approval) {
+            _ if operation.spec.options.on_deletion => true,
+            (
+                Owner::Present {
+                    suspended: false, ..
+                },
+                Approval::NotRequired | Approval::Approved,
+            ) => true,
+            (Owner::Present { .. } | Owner::Changed | Owner::Gone | Owner::Replaced, _) => false,
+        };
+        is_wanted && operation.is_unstarted() && operation.deleted.is_none()
+    }
 }
 
 impl Situation<'_> {
@@ -137,10 +166,11 @@ impl Situation<'_> {
         }
     }
 
-    /// What the plan says of a table map.
+    /// What the plan says of a table map; of one that was there twice, of the one that ran.
     pub(super) fn planned(&self, map: &str) -> Option<&PlannedMap> {
-        let maps = &self.operation.spec.relies_on.maps;
-        maps.iter().find(|planned| planned.name == map)
+        let all = &self.operation.spec.relies_on.maps;
+        let mut candidates = maps::to_start(all).chain(all);
+        candidates.find(|planned| planned.name == map)
     }
 }
 

@@ -3,21 +3,22 @@
 mod frame;
 mod reset;
 
-pub use reset::{ResetFacts, is_automatic, reset, stop_maps};
+pub use reset::{ResetFacts, brought_in, is_automatic, reset, stop_maps};
 
 use frame::{frame, planned_step};
 use sha2::{Digest, Sha256};
 
 use super::steps;
 use crate::{
-    desired::Desired, messages::PlanWords, observed::Environment, picture::Picture, world::World,
+    desired::Desired, maps, messages::PlanWords, observed::Environment, picture::Picture,
+    world::World,
 };
 use dualwrite_api::{
     DualWriteOperationSpec,
     connection::{
         ApprovalPolicy, LinkMethod, MismatchPolicy, MixPolicy, Mode, SetupMethod, StartMaps,
     },
-    operation::{Action, Approval, ConnectionReference},
+    operation::{Action, Approval, ConnectionReference, ReliesOn},
     values,
 };
 
@@ -65,8 +66,8 @@ fn words<'a>(world: &World<'a>, environment: &'a Environment) -> PlanWords<'a> {
 
 /// The name of an operation: the same for the same plan on the same occasion, another one on every other occasion.
 ///
-/// The digest is over the uid of the connection, the action, the target, what it relies on, and the uid of the newest
-/// finished operation of this connection; so a used plan can never be found again.
+/// The digest is over all that the plan would do, and the uid of the newest finished operation of this connection; so a used
+/// plan can never be found again, and no name that was read stands for another plan.
 pub fn name(world: &World<'_>, spec: &DualWriteOperationSpec) -> String {
     let newest_finished = world
         .own_operations()
@@ -75,13 +76,7 @@ pub fn name(world: &World<'_>, spec: &DualWriteOperationSpec) -> String {
     let occasion = newest_finished
         .map(|operation| operation.uid.as_str())
         .unwrap_or_default();
-    let facts = serde_json::json!([
-        spec.connection.uid,
-        spec.action,
-        spec.target,
-        spec.relies_on,
-        occasion
-    ]);
+    let facts = serde_json::json!([deed(spec), occasion]);
     let digest = Sha256::digest(facts.to_string().as_bytes());
     let digest = values::hex(&digest[..5]);
     let action = spec.action.to_string().to_lowercase();
@@ -92,19 +87,42 @@ pub fn name(world: &World<'_>, spec: &DualWriteOperationSpec) -> String {
     )
 }
 
-/// Whether two plans do the same; the generation and the approval are not part of what is done, nor is where the
-/// credentials are kept.
+/// Whether two plans do the same.
 pub fn does_the_same(one: &DualWriteOperationSpec, other: &DualWriteOperationSpec) -> bool {
-    let comparable = |spec: &DualWriteOperationSpec| DualWriteOperationSpec {
-        approval: Approval::NotRequired,
-        access: other.access.clone(),
+    deed(one) == deed(other)
+}
+
+/// All that a plan would do, and whether a person has to approve it. The generation that it was made from is no part of that,
+/// nor is what a person has decided, where the credentials are kept, or the order in which the service lists the solutions.
+fn deed(spec: &DualWriteOperationSpec) -> DualWriteOperationSpec {
+    let mut steps = spec.steps.clone();
+    steps.sort_by(|one, other| one.name.cmp(&other.name));
+    DualWriteOperationSpec {
+        steps,
+        relies_on: facts(&spec.relies_on),
+        approval: match spec.approval {
+            Approval::NotRequired => Approval::NotRequired,
+            Approval::Pending | Approval::Approved | Approval::Rejected => Approval::Pending,
+        },
+        access: spec.access.way(),
         connection: ConnectionReference {
             generation: 0,
             ..spec.connection.clone()
         },
         ..spec.clone()
-    };
-    one.access.reaches_the_same(&other.access) && comparable(one) == comparable(other)
+    }
+}
+
+/// Whether two plans rely on the same.
+pub fn relies_on_the_same(one: &DualWriteOperationSpec, other: &DualWriteOperationSpec) -> bool {
+    one.target == other.target && facts(&one.relies_on) == facts(&other.relies_on)
+}
+
+fn facts(relies_on: &ReliesOn) -> ReliesOn {
+    ReliesOn {
+        solutions: maps::sorted(&relies_on.solutions),
+        ..relies_on.clone()
+    }
 }
 
 /// Whether a connection still asks for an operation, by its spec alone.
@@ -123,6 +141,7 @@ pub fn is_asked_for(desired: &Desired, spec: &DualWriteOperationSpec) -> bool {
                 && mismatch.force == spec.options.force
                 && (mismatch.start_maps == StartMaps::AsBefore) == spec.options.start_maps
                 && (needs_approval || mismatch.approval == ApprovalPolicy::Automatic)
+                && (mismatch.allow_production || !spec.options.allow_production)
         }
         Action::StopMaps => desired.mismatch.on_mix == MixPolicy::StopMaps,
     };

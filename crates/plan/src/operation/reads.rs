@@ -5,7 +5,7 @@ use super::{
     steps,
 };
 use crate::world::KnownOperation;
-use dualwrite_api::operation::{Action, Approval, Phase, StepState, StepStatus};
+use dualwrite_api::operation::{Action, Approval, Outstanding, Phase, StepState, StepStatus};
 
 /// What the next pass over an operation has to read.
 pub fn reads(operation: &KnownOperation) -> Reads {
@@ -16,14 +16,26 @@ pub fn reads(operation: &KnownOperation) -> Reads {
     if operation.is_unstarted() {
         return before_the_first_step(action);
     }
-    let open = |step: &&StepStatus| !matches!(step.state, StepState::Done | StepState::Failed);
-    let next = operation.status.steps.iter().find(open);
+    let next = open_step(operation);
+    let is_pending = next.is_some_and(|next| next.state == StepState::Pending);
     let next = next.and_then(|next| steps::parse(action, &next.name));
     let mut reads = next.map_or_else(|| at_the_end(action), |step| step.reads());
+    // Between two steps the connection may have been suspended for long.
+    reads.integration |= is_pending && matches!(action, Action::Setup | Action::Link);
     // The outcome of what is not followed any more does not depend on it.
     reads.backup &= operation.status.phase == Some(Phase::Running);
     reads.remote = remote(operation);
     reads
+}
+
+/// The first step that is worked on.
+fn open_step(operation: &KnownOperation) -> Option<&StepStatus> {
+    let is_given_up = operation.status.ending.is_some();
+    operation.status.steps.iter().find(|status| {
+        let step = steps::parse(operation.spec.action, &status.name);
+        !matches!(status.state, StepState::Done | StepState::Failed)
+            && steps::is_worked_on(step.as_deref(), is_given_up)
+    })
 }
 
 /// Before a plan is approved only its connection can change what becomes of it.
@@ -56,10 +68,25 @@ fn at_the_end(action: Action) -> Reads {
     }
 }
 
-/// The request that was accepted last, if Microsoft has given it an id.
+/// The request that Microsoft is asked about, if it has given it an id.
 fn remote(operation: &KnownOperation) -> Option<RemoteRequest> {
-    let mut steps = operation.status.steps.iter();
-    let sent = steps.find(|step| step.state == StepState::Sent)?;
-    let step = steps::parse(operation.spec.action, &sent.name)?;
-    Some(step.remote(sent.remote_id.clone()?))
+    let (status, id) = asked_about(operation)?;
+    let step = steps::parse(operation.spec.action, &status.name)?;
+    Some(step.remote(id.to_owned()))
+}
+
+/// The request that was accepted last; when none is followed, an earlier one that changes table maps and may still do so.
+pub(super) fn asked_about(operation: &KnownOperation) -> Option<(&StepStatus, &str)> {
+    let steps = &operation.status.steps;
+    let sent = steps.iter().find(|step| step.state == StepState::Sent);
+    let followed = sent.and_then(|step| Some((step, step.remote_id.as_deref()?)));
+    let changes_maps = matches!(operation.spec.action, Action::Reset | Action::StopMaps);
+    followed.or_else(|| {
+        let mut steps = steps.iter().filter(|_| changes_maps);
+        steps.find_map(|step| {
+            let open = |request: &&Outstanding| request.ended_at.is_none();
+            let mut open = step.outstanding.iter().filter(open);
+            Some((step, open.find_map(|request| request.remote_id.as_deref())?))
+        })
+    })
 }

@@ -32,7 +32,7 @@ use super::{
     event::{Event, Failing},
     model::{DELETION_PATIENCE, Next, Situation},
     record::StepRecord,
-    steps::{Failure, Target},
+    steps::{self, Failure, Target},
 };
 use crate::{messages, world::after};
 use at_step::AtStep;
@@ -83,7 +83,8 @@ pub fn needs_finalizer(
 }
 
 fn running(situation: &Situation<'_>) -> Next {
-    let pass = Pass::new(situation);
+    let mut pass = Pass::new(situation);
+    pass.note_ended();
     let before = pass.progress.steps().to_vec();
     let next = next_step(pass);
     // Patience is judged after what this pass has seen: a success that comes late counts.
@@ -99,18 +100,29 @@ fn running(situation: &Situation<'_>) -> Next {
     next
 }
 
-/// Whether an operation that is being deleted has been held long enough. The step that it is at has its own time in any
-/// case: after a long absence of the operator there may be maps to start again.
+/// Whether an operation that is being deleted has been held long enough. What has stopped maps, or taken them away, is held to
+/// its deadline, and the step that it is at has its own time in any case: after a long absence of the operator there may be
+/// maps to start again. An installation or a link puts nothing back.
 fn is_beyond_patience(situation: &Situation<'_>) -> bool {
+    let operation = situation.operation;
+    let held = match operation.spec.action {
+        Action::Setup | Action::Link => Timestamp::MIN,
+        Action::Reset | Action::StopMaps => held_for_its_maps(situation),
+    };
+    operation
+        .deleted
+        .is_some_and(|deleted| situation.now >= after(deleted, DELETION_PATIENCE).max(held))
+}
+
+fn held_for_its_maps(situation: &Situation<'_>) -> Timestamp {
     let status = &situation.operation.status;
-    let deadline = status.deadline.unwrap_or(Timestamp::MIN);
     let mut steps = status.steps.iter();
     let step = steps.find(|step| Some(&step.name) == status.step.as_ref());
     let began = step.and_then(|step| step.began);
     let of_step = began.map_or(Timestamp::MIN, |began| after(began, situation.patience()));
-    situation.operation.deleted.is_some_and(|deleted| {
-        situation.now >= after(deleted, DELETION_PATIENCE).max(deadline).max(of_step)
-    })
+    status
+        .deadline
+        .map_or(of_step, |deadline| deadline.max(of_step))
 }
 
 /// Goes on with the first step that is neither done nor given up.
@@ -141,11 +153,7 @@ fn open_step(pass: &Pass<'_>) -> Option<usize> {
     let is_given_up = pass.progress.head.ending.is_some();
     (0..pass.progress.steps().len()).find(|index| {
         let step = pass.step(*index);
-        let is_ours = match &step {
-            Some(step) => !step.is_by_person() && (!is_given_up || step.undoes()),
-            None => !is_given_up,
-        };
-        is_ours && pass.record(*index).record.is_open()
+        steps::is_worked_on(step.as_deref(), is_given_up) && pass.record(*index).record.is_open()
     })
 }
 

@@ -59,6 +59,14 @@ pub fn parse(action: Action, name: &str) -> Option<Box<dyn Step>> {
     KINDS.iter().find_map(|parse| parse(action, name))
 }
 
+/// Whether the operator works on a step, if this version knows it: of an operation that is given up only on those that take back.
+pub fn is_worked_on(step: Option<&dyn Step>, is_given_up: bool) -> bool {
+    match step {
+        Some(step) => !step.is_by_person() && (!is_given_up || step.undoes()),
+        None => !is_given_up,
+    }
+}
+
 /// A kind of which there is only one step, in an operation that works on a link that is there.
 fn named<S: Step + Default + 'static>(action: Action, name: &str) -> Option<Box<dyn Step>> {
     only(action, name, S::default())

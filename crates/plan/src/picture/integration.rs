@@ -75,10 +75,9 @@ impl<'a> Integration<'a> {
             return Self::disagree(world, Disagreement::DataverseAffirms);
         }
         match environment.readiness {
-            Readiness::Ready => Self::Other(environment),
-            Readiness::AdministrationMode | Readiness::Disabled | Readiness::Busy(_) => {
-                Self::Busy(environment)
-            }
+            // Disabled is no state that passes: what it names is what is integrated.
+            Readiness::Ready | Readiness::Disabled => Self::Other(environment),
+            Readiness::AdministrationMode | Readiness::Busy(_) => Self::Busy(environment),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
 use dualwrite_api::{
     DualWriteConnectionStatus, DualWriteOperationSpec, Reason,
     conditions::{self, ConditionType, Status},
-    operation::{Action, Approval, StepState},
+    operation::{Action, Phase, StepState},
 };
 
 /// How many finished operations of a connection are kept.
@@ -34,9 +34,7 @@ pub(super) fn effect(world: &World<'_>, verdict: &Verdict) -> Option<Effect> {
         .filter(|operation| operation.is_unstarted() && operation.deleted.is_none());
     let mut obsolete = unstarted.filter(|operation| {
         wanted.as_ref().is_none_or(|(name, spec)| {
-            *name != operation.name
-                || !operation::does_the_same(spec, &operation.spec)
-                || needs_another_approval(operation, spec)
+            *name != operation.name || !operation::does_the_same(spec, &operation.spec)
         })
     });
     if let Some(operation) = obsolete.next() {
@@ -59,13 +57,6 @@ pub(super) fn effect(world: &World<'_>, verdict: &Verdict) -> Option<Effect> {
     })
 }
 
-/// Whether the spec says by now that a person must approve, or that nobody must; what was approved stays approved.
-fn needs_another_approval(operation: &KnownOperation, wanted: &DualWriteOperationSpec) -> bool {
-    let is_automatic = |approval| approval == Approval::NotRequired;
-    let approval = operation.spec.approval;
-    approval != Approval::Approved && is_automatic(approval) != is_automatic(wanted.approval)
-}
-
 fn why_void(
     world: &World<'_>,
     operation: &KnownOperation,
@@ -86,24 +77,47 @@ fn why_void(
     }
 }
 
-/// Finished operations beyond the last ten, the oldest first to go.
+/// Finished operations beyond ten: plans that were given up first, then the oldest.
 pub(super) fn forget(world: &World<'_>) -> Vec<String> {
-    let finished = world
-        .own_operations()
-        .into_iter()
-        .filter(|operation| operation.is_finished());
-    finished
-        .filter(|operation| operation.deleted.is_none())
-        .skip(HISTORY)
-        .filter(|operation| {
-            operation
-                .status
-                .steps
-                .iter()
-                .all(|step| step.state != StepState::Intended)
-        })
-        .map(|operation| operation.name.clone())
-        .collect()
+    let own = world.own_operations();
+    let finished = own
+        .iter()
+        .filter(|operation| operation.is_finished() && operation.deleted.is_none());
+    let finished: Vec<&KnownOperation> = finished.copied().collect();
+    let too_many = finished.len().saturating_sub(HISTORY);
+    let kept = still_needed(world, &finished);
+    let mut oldest: Vec<_> = finished
+        .iter()
+        .rev()
+        .filter(|operation| !kept.contains(&operation.uid.as_str()))
+        .collect();
+    oldest.sort_by_key(|operation| operation.status.phase != Some(Phase::Void));
+    let names = oldest.into_iter().map(|operation| operation.name.clone());
+    names.take(too_many).collect()
+}
+
+/// What nothing else remembers: the newest operation, which the names of plans rest on; a request that may still land; the
+/// proof of which solution brings which map; what to put back after a reset that did not succeed; that a plan was rejected.
+fn still_needed<'a>(world: &World<'_>, finished: &[&'a KnownOperation]) -> Vec<&'a str> {
+    let newest = finished.first();
+    let proof = finished
+        .iter()
+        .find(|operation| !operation::brought_in(operation).is_empty());
+    let others = finished.iter().filter(|operation| {
+        is_intended(operation) || has_what_is_lost(operation) || world.is_rejected(operation)
+    });
+    let kept = newest.into_iter().chain(proof);
+    let kept = kept.chain(others.take(HISTORY));
+    kept.map(|operation| operation.uid.as_str()).collect()
+}
+
+fn is_intended(operation: &KnownOperation) -> bool {
+    let mut steps = operation.status.steps.iter();
+    steps.any(|step| step.state == StepState::Intended)
+}
+
+fn has_what_is_lost(operation: &KnownOperation) -> bool {
+    operation.status.phase == Some(Phase::Failed) && operation.status.backup.is_some()
 }
 
 /// A change of `Ready`, and a mismatch that has appeared, are worth an event each.

@@ -43,6 +43,8 @@ pub(super) fn remember(picture: &Picture<'_>, checks: Vec<Check>) -> DualWriteCo
     status.credentials = world.credentials.to_vec();
     status.operation = newest(world);
     status.checks = checks;
+    status.settling = world.remembered(world.memory.settling.as_ref()).cloned();
+    status.waiting = world.remembered(world.memory.waiting.as_ref()).cloned();
     remember_integration(picture, &mut status);
     remember_dataverse(world, &mut status);
     remember_link(picture, &mut status);
@@ -149,6 +151,8 @@ fn linked_by(world: &World<'_>, to: &str, same: Option<&ObservedLink>) -> Option
 fn remember_maps(picture: &Picture<'_>, status: &mut DualWriteConnectionStatus) {
     match (picture.link, &picture.world.observed.maps) {
         (Link::To(_), Fact::Known(maps)) => status.maps = Some(counted(maps)),
+        // Nobody will count them again before a person has mended that.
+        (Link::To(_), Fact::Unknown(problem)) if problem.is_for_a_person() => status.maps = None,
         // What was counted belongs to the link that was seen then.
         (Link::To(link), Fact::Unknown(_)) if picture.world.seen_before(link).is_none() => {
             status.maps = None;

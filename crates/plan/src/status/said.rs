@@ -205,6 +205,11 @@ impl<'a> Said<'a> {
             .filter(|_| !is_stalled || self.ending_outage().is_some())
             .filter(|outage| outage.is_said);
         match outage {
+            // It is worse news that maps are stopped meanwhile, and stays.
+            Some(outage) if self.row == Row::Occupied => said.map(|progress| {
+                let since = messages::reads_fail(outage.failure.since);
+                (progress, format!("{} {since}", self.verdict.ready.message))
+            }),
             Some(outage) => Some((
                 Progress::Reconciling(Reason::Retrying),
                 outage.message(world),

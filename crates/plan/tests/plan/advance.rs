@@ -4,11 +4,11 @@ use crate::scene::*;
 use crate::support::*;
 use dualwrite_api::{
     Reason,
-    operation::{Approval, Phase, StepState},
+    operation::{Approval, Approved, Phase, StepState},
 };
 use dualwrite_plan::{
     observed::{Fact, LinkView, Problem},
-    operation::{Owner, RemoteState, Sent, after_sending, needs_finalizer},
+    operation::{BackupView, Other, Owner, RemoteState, Sent, after_sending, needs_finalizer},
     world::{KnownOperation, SEND_WINDOW, after},
 };
 use jiff::SignedDuration;
@@ -57,19 +57,93 @@ fn without_approval_it_waits_and_a_refusal_ends_it() {
     assert!(approved.next().send.is_some());
 }
 
+fn suspended(scene: &mut Scene) {
+    scene.owner = Owner::Present {
+        suspended: true,
+        reconcile_at: None,
+    };
+}
+
 #[test]
-fn a_suspended_owner_holds_an_approved_plan() {
-    let scene = Scene::setup().with(|scene| {
-        scene.owner = Owner::Present {
-            suspended: true,
-            reconcile_at: None,
-        }
-    });
+fn a_suspended_owner_holds_what_needs_no_approval() {
+    let scene = Scene::setup().with(suspended);
     waits(&scene.next());
     assert!(!needs_finalizer(
         &scene.operation.spec,
         &scene.next().status
     ));
+}
+
+/// An approved plan, by its operation.
+fn approved(change: impl FnOnce(&mut KnownOperation)) -> Scene {
+    let mut operation = planned_reset();
+    operation.spec.approval = Approval::Approved;
+    operation.created = start();
+    change(&mut operation);
+    Scene::of(operation).with(|scene| scene.observed.link = LinkView::Unknown(down()))
+}
+
+#[test]
+fn suspending_takes_an_approval_back() {
+    let scene = approved(|_| ()).with(suspended);
+    ends(
+        &scene.next(),
+        Phase::Void,
+        &["approval is taken back", "suspended", "approved anew"],
+    );
+    let pending = approved(|operation| operation.spec.approval = Approval::Pending);
+    waits(&pending.with(suspended).next());
+}
+
+#[test]
+fn an_approval_is_good_for_as_long_as_the_plan_says() {
+    let at = |seconds: i64| Approved {
+        field_manager: "kubectl-patch".into(),
+        at: Some(start() + SignedDuration::from_secs(seconds)),
+    };
+    let day = 24 * 3600;
+    let used = |approved_at: Option<i64>, timeout: &str, later: i64| {
+        let scene = approved(|operation| {
+            operation.approved = approved_at.map(at);
+            operation.spec.options.approval_timeout = timeout.into();
+        });
+        scene.later(later).next()
+    };
+    let over = [
+        "2026-03-03 10:00:00 UTC",
+        "approvalTimeout",
+        "approved anew",
+    ];
+    waits(&used(None, "86400s", day - 1));
+    ends(&used(None, "86400s", day), Phase::Void, &over);
+    waits(&used(Some(50), "86400s", day + 49));
+    ends(
+        &used(Some(50), "86400s", day + 50),
+        Phase::Void,
+        &["10:00:50"],
+    );
+    ends(&used(None, "3600s", 3600), Phase::Void, &["11:00:00"]);
+    // A plan of an earlier release does not say.
+    waits(&used(None, "", day - 1));
+    ends(&used(None, "", day), Phase::Void, &over);
+}
+
+#[test]
+fn a_reset_whose_backup_cannot_be_looked_at_says_the_same_in_each_pass() {
+    let scene = approved(|_| ()).sees(link_to(E)).with(|scene| {
+        scene.observed.maps = Fact::Known(some_maps());
+        scene.observed.details = some_details();
+        scene.observed.backup = BackupView::Unknown(down());
+    });
+    let written = scene.written();
+    assert_eq!(written.operation.status.steps[0].began, None);
+    let later = written.later(60);
+    waits(&later.next());
+    assert_eq!(later.next().status, later.operation.status);
+    let readable = later.with(|scene| scene.observed.backup = BackupView::Missing);
+    let next = readable.next();
+    assert_eq!(next.send.unwrap().step, "backup");
+    assert_eq!(next.status.steps[0].began, Some(readable.now));
 }
 
 #[test]
@@ -97,7 +171,7 @@ fn another_operation_of_the_host_is_waited_for() {
     for phase in [Phase::Running, Phase::Unknown] {
         let mut other = in_phase(planned_link(), phase, start());
         other.spec.connection.uid = "another".into();
-        let scene = Scene::setup().with(|scene| scene.others = vec![other]);
+        let scene = Scene::setup().with(|scene| scene.others = vec![owned(other)]);
         waits(&scene.next());
         assert_eq!(scene.wait(), Some(10));
     }
@@ -111,33 +185,79 @@ fn rival(seconds: i64, uid: &str) -> KnownOperation {
     other
 }
 
-#[test]
-fn of_two_plans_the_younger_is_void() {
-    let among = |other| {
-        Scene::setup()
-            .with(|scene| scene.others = vec![other])
-            .next()
+/// Another operation, whose connection is there.
+fn owned(operation: KnownOperation) -> Other {
+    let owner = Owner::Present {
+        suspended: false,
+        reconcile_at: None,
     };
-    ends(&among(rival(-1, "z")), Phase::Void, &["older operation"]);
-    assert!(among(rival(1, "a")).send.is_some());
-    ends(&among(rival(0, "a")), Phase::Void, &["older operation"]);
-    assert!(among(rival(0, "z")).send.is_some());
+    Other { operation, owner }
+}
+
+fn beside(other: Other) -> Scene {
+    Scene::setup().with(|scene| scene.others = vec![other])
 }
 
 #[test]
-fn an_older_plan_that_is_going_or_over_is_no_rival() {
-    let mut going = rival(-1, "a");
-    going.deleted = Some(start());
-    let over = in_phase(rival(-1, "a"), Phase::Void, start());
-    for other in [going, over] {
-        assert!(
-            Scene::setup()
-                .with(|scene| scene.others = vec![other])
-                .next()
-                .send
-                .is_some()
-        );
+fn of_two_plans_the_younger_waits() {
+    for elder in [rival(-1, "z"), rival(0, "a")] {
+        let scene = beside(owned(elder));
+        waits(&scene.next());
+        assert_eq!(scene.wait(), Some(10));
+        let said = scene.next().status.message.unwrap();
+        assert!(said.contains("starts first"), "{said}");
+        assert!(said.contains("kubectl delete dwo"), "{said}");
+        let written = scene.written();
+        assert_eq!(written.next().status, written.operation.status);
     }
+    for younger in [rival(1, "a"), rival(0, "z")] {
+        assert!(beside(owned(younger)).next().send.is_some());
+    }
+}
+
+#[test]
+fn an_operation_of_another_namespace_is_not_named() {
+    let mut elder = rival(-1, "a");
+    elder.namespace = "fabrikam".into();
+    let said = beside(owned(elder.clone())).next().status.message.unwrap();
+    assert!(
+        !said.contains("fabrikam") && !said.contains(&elder.name),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_older_plan_that_cannot_start_holds_nobody_up() {
+    let with = |change: fn(&mut Other)| {
+        let mut other = owned(rival(-1, "a"));
+        change(&mut other);
+        beside(other)
+    };
+    let cannot: [fn(&mut Other); 7] = [
+        |other| other.operation.deleted = Some(start()),
+        |other| other.operation = in_phase(other.operation.clone(), Phase::Void, start()),
+        |other| other.operation.spec.approval = Approval::Pending,
+        |other| other.operation.spec.approval = Approval::Rejected,
+        |other| other.owner = Owner::Gone,
+        |other| other.owner = Owner::Changed,
+        |other| {
+            other.owner = Owner::Present {
+                suspended: true,
+                reconcile_at: None,
+            }
+        },
+    ];
+    for change in cannot {
+        assert!(with(change).next().send.is_some());
+    }
+    // The deletion of its connection is reason enough for one that stops maps.
+    waits(
+        &with(|other| {
+            other.operation.spec.options.on_deletion = true;
+            other.owner = Owner::Gone;
+        })
+        .next(),
+    );
 }
 
 #[test]

@@ -201,6 +201,21 @@ fn suspended_between_steps_it_waits_and_goes_on() {
 }
 
 #[test]
+fn what_it_relies_on_is_looked_at_again_before_each_request() {
+    let moved = |scene: &mut Scene| scene.observed.integrated = Fact::Known(false);
+    let why = "does not join the two environments any more";
+    ends(
+        &between_steps().with(moved).next(),
+        Phase::Void,
+        &[why, "1 of 2 steps"],
+    );
+    let refused_for_now = Scene::link().sent(&Sent::Refused(busy())).later(3600);
+    ends(&refused_for_now.with(moved).next(), Phase::Void, &[why]);
+    let unseen = between_steps().with(|scene| scene.observed.integrated = Fact::Unknown(down()));
+    waits(&unseen.next());
+}
+
+#[test]
 fn suspended_in_flight_it_is_followed_to_its_end() {
     let scene = Scene::setup().accepted().with(|scene| {
         scene.owner = Owner::Present {
@@ -234,18 +249,28 @@ fn orphaned_in_flight_it_is_followed_to_the_end_of_the_step() {
     ends(&scene.sees(link_to(S)).next(), Phase::Succeeded, &[S]);
 }
 
+/// There is nothing to put back, however long an installation or a link may take.
 #[test]
-fn deleted_in_flight_it_is_held_ten_minutes_or_to_its_deadline() {
+fn deleted_in_flight_it_is_held_ten_minutes() {
     let deleted = |scene: Scene| scene.with(|scene| scene.operation.deleted = Some(start()));
-    let scene = deleted(Scene::link().accepted()).later(899);
-    waits(&scene.next());
-    assert!(needs_finalizer(&scene.operation.spec, &scene.next().status));
-    let scene = deleted(Scene::link().sent(&Sent::Lost(down())))
-        .sees(LinkView::Unknown(down()))
-        .later(901);
-    let next = scene.next();
-    ends(&next, Phase::Unknown, &["deleted", "link"]);
-    assert!(!needs_finalizer(&scene.operation.spec, &next.status));
+    let accepted = || {
+        [
+            deleted(Scene::link().accepted()),
+            deleted(Scene::setup().accepted()),
+        ]
+    };
+    for scene in accepted() {
+        let scene = scene.later(599);
+        waits(&scene.next());
+        assert!(needs_finalizer(&scene.operation.spec, &scene.next().status));
+    }
+    let blind = deleted(Scene::link().sent(&Sent::Lost(down()))).sees(LinkView::Unknown(down()));
+    for scene in accepted().into_iter().chain([blind]) {
+        let scene = scene.later(600);
+        let next = scene.next();
+        ends(&next, Phase::Unknown, &["deleted"]);
+        assert!(!needs_finalizer(&scene.operation.spec, &next.status));
+    }
 }
 
 #[test]

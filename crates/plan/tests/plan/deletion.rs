@@ -10,7 +10,7 @@ use dualwrite_plan::{
     deletion::{self, Deletion, SHUT_OUT_PATIENCE, is_to_be_held},
     observed::{Fact, LinkView, Problem},
     operation::DELETION_PATIENCE,
-    world::{KnownOperation, World, after},
+    world::{Claim, KnownOperation, World, after},
 };
 use jiff::Timestamp;
 
@@ -124,6 +124,44 @@ fn a_suspended_connection_goes_with_a_warning() {
     let case = asked().with(|case| case.desired.suspend = true);
     let decision = decide(&case);
     released(&decision, true, Reason::MapsLeftAsTheyAre, "suspended");
+}
+
+#[test]
+fn maps_that_another_connection_manages_run_on() {
+    for (created, namespace, named) in [
+        ("2020-01-01T00:00:00Z", "contoso", true),
+        ("2026-12-01T00:00:00Z", "contoso", true),
+        ("2026-12-01T00:00:00Z", "fabrikam", false),
+    ] {
+        let case = asked().with(|case| {
+            case.rivals = vec![Claim {
+                name: "contoso-again".into(),
+                namespace: namespace.into(),
+                uid: "another".into(),
+                created: created.parse().unwrap(),
+            }];
+        });
+        let decision = decide(&case);
+        let part = "manages";
+        let note = released(&decision, true, Reason::MapsLeftAsTheyAre, part);
+        assert_eq!(note.contains("contoso-again"), named, "{note}");
+        assert!(!note.contains("fabrikam"), "{note}");
+        // It is the same connection that is seen, and nobody else.
+        let own = case.with(|case| case.rivals[0].uid = UID.into());
+        stops(decide(&own));
+    }
+}
+
+#[test]
+fn whoever_does_not_see_the_host_is_not_told_of_another_namespace() {
+    let mut case = asked().blind(&down());
+    case.rivals = vec![Claim {
+        name: "contoso-again".into(),
+        namespace: "fabrikam".into(),
+        uid: "another".into(),
+        created: start(),
+    }];
+    assert!(matches!(decide(&case), Deletion::Wait(_)));
 }
 
 // ---- no map runs, or no link ----
@@ -290,4 +328,17 @@ fn a_warning_says_where_to_stop_the_maps() {
         "Stop them on the Dual-write page",
     );
     insta::assert_snapshot!("left", note);
+}
+
+/// What a mix has stopped is not taken for what a deletion is to stop, or the other way round.
+#[test]
+fn the_stop_of_a_deletion_has_a_name_of_its_own() {
+    let mixed = mixed().with(|case| {
+        case.desired.deletion_policy = DeletionPolicy::StopMaps;
+        case.desired.confirms_stop = true;
+    });
+    let of_mix = mixed.clone().settled().planned();
+    let of_deletion = stops(decide(&mixed.with(|case| case.desired.deleting = true)));
+    assert_eq!(of_deletion.spec.target, of_mix.spec.target);
+    assert_ne!(of_deletion.name, of_mix.name);
 }

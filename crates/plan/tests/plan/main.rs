@@ -21,7 +21,10 @@ mod worlds;
 
 mod advance;
 mod advance_ends;
+mod backup;
+mod changed_facts;
 mod checks;
+mod company;
 mod deletion;
 mod lifetimes;
 mod maps;

@@ -122,7 +122,6 @@ fn what_was_counted_stays_while_it_cannot_be_read() {
     assert!(counted.is_some());
     let cases = vec![
         before.clone().maps_unknown(down()),
-        before.clone().maps_unknown(refused("403.")),
         before.clone().link(LinkView::Unknown(down())),
         before.clone().link(LinkView::HostDown("502".into())),
         before.clone().link(LinkView::Absent),

@@ -250,6 +250,14 @@ fn row_10b_a_failed_reset_stops_to_matter_when_the_maps_run() {
         maps[1].state = state;
         assert_eq!(matters(with(&maps)), expected, "{state}");
     }
+    // A solution that came twice has brought it twice; one of them is enough.
+    for state in [MapState::None, MapState::Stopped, MapState::NotRunning] {
+        let mut twins = running.to_vec();
+        twins.push(map("customers", state));
+        assert!(!matters(with(&twins)), "{state}");
+        twins[1].state = MapState::Stopped;
+        assert!(matters(with(&twins)), "{state}");
+    }
     // Unknown is not running.
     assert!(matters(with(&running).maps_unknown(down())));
     assert!(matters(with(&running).link(LinkView::Unknown(down()))));

@@ -123,6 +123,21 @@ fn row_0_an_operation_of_another_connection_occupies_the_host_too() {
     }
 }
 
+/// Naming a host is no way to find out what is done to it.
+#[test]
+fn row_0_whoever_does_not_see_the_host_learns_nothing_of_another_namespace() {
+    let mut foreign = in_phase(planned_link(), Phase::Running, start());
+    foreign.spec.connection.uid = "another".into();
+    foreign.namespace = "fabrikam".into();
+    let blind = || Case::happy().blind(&down());
+    let alone = blind().decide();
+    let beside = blind().operation(foreign.clone()).decide();
+    assert_eq!((beside.row, beside.status), (alone.row, alone.status));
+    let seeing = Case::happy().operation(foreign).decide();
+    assert_eq!(seeing.row, Some(Row::Occupied));
+    assert!(!message(&seeing, Ready).contains("fabrikam"));
+}
+
 #[test]
 fn row_0_an_operation_of_another_host_does_not_matter() {
     let mut foreign = in_phase(planned_link(), Phase::Running, start());

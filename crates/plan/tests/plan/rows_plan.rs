@@ -10,6 +10,7 @@ use dualwrite_api::{
 use dualwrite_plan::{
     maps::ConnectionSetDetails,
     observed::{Environment, Fact, FinanceOperationsReference, SpecEnvironment},
+    operation,
     verdict::Row,
 };
 
@@ -438,7 +439,7 @@ fn an_automatic_approval_that_does_not_hold_is_said() {
 
 /// A plan waits while something else is under way; meanwhile its approval is not needed any more, or is.
 #[test]
-fn a_plan_follows_the_spec_about_approvals_until_it_is_approved() {
+fn a_plan_follows_the_spec_about_approvals() {
     let production = on_host(PRODUCTION, IntegrationKind::LifecycleServices, "Production");
     let waits = |case: Case| {
         let case = case.settled();
@@ -452,7 +453,78 @@ fn a_plan_follows_the_spec_about_approvals_until_it_is_approved() {
     let pending = waits(automatic(production));
     let unneeded = pending.with(|case| case.desired.mismatch.allow_production = true);
     assert!(voided(&unneeded.decide()).contains("whether it needs an approval"));
+    // Whoever says that nobody has to approve has another plan made; what a person has approved is not that one.
     let mut approved = unneeded;
     approved.operations[0].spec.approval = Approval::Approved;
-    assert_eq!(approved.decide().effect, None);
+    assert!(voided(&approved.decide()).contains("whether it needs an approval"));
+}
+
+// ---- its name ----
+
+/// A plan that somebody has read and let go of: whatever it would do otherwise the next time, it has another name.
+#[test]
+fn the_name_of_a_plan_comes_from_all_that_it_would_do() {
+    let planned = to_reset().settled().planned();
+    let changes: [fn(&mut Case); 6] = [
+        |case| case.desired.mismatch.force = true,
+        |case| case.desired.mismatch.start_maps = StartMaps::AsBefore,
+        |case| case.desired.mismatch.approval = ApprovalPolicy::Automatic,
+        |case| case.desired.mismatch.approval_timeout = "2h".into(),
+        |case| case.desired.link_timeout = minutes(20),
+        |case| case.desired.credentials.tenant_id.push('0'),
+    ];
+    for (index, change) in changes.into_iter().enumerate() {
+        let other = to_reset().with(change).settled().planned();
+        assert_ne!(other.name, planned.name, "{index}");
+        assert!(
+            !operation::does_the_same(&other.spec, &planned.spec),
+            "{index}"
+        );
+    }
+    let elsewhere = to_reset().with(|case| {
+        let secret = case.desired.credentials.secret_ref.as_mut().unwrap();
+        secret.name.push_str("-2");
+        case.desired.generation += 1;
+    });
+    assert_eq!(elsewhere.settled().planned().name, planned.name);
+}
+
+#[test]
+fn the_order_in_which_solutions_are_listed_is_no_fact() {
+    let turned = |case: &mut Case| {
+        let Fact::Known(solutions) = &mut case.observed.details.solutions else {
+            panic!("they are known")
+        };
+        solutions.reverse();
+    };
+    let waiting = to_reset().settled().waiting_for_approval();
+    assert_eq!(waiting.clone().with(turned).decide().effect, None);
+    let rejected = waiting.with(|case| {
+        let operation = in_phase(case.operations[0].clone(), Phase::Void, case.now);
+        case.operations[0] = operation;
+        case.operations[0].spec.approval = Approval::Rejected;
+        turned(case);
+    });
+    let decision = rejected.later(SETTLE).decide();
+    assert_eq!(
+        (decision.effect.clone(), word(&decision, Ready)),
+        (None, "False/PlanRejected".into())
+    );
+}
+
+/// As long as it has not started: its owner must not be taken for one that still asks for it.
+#[test]
+fn what_needs_allow_production_is_not_asked_for_without_it() {
+    let production = on_host(PRODUCTION, IntegrationKind::LifecycleServices, "Production");
+    let case = allowed(production).settled();
+    let plan = case.planned().spec;
+    assert!(operation::is_asked_for(&case.desired, &plan));
+    let taken = case.with(|case| case.desired.mismatch.allow_production = false);
+    assert!(!operation::is_asked_for(&taken.desired, &plan));
+    // Where nothing is production nobody needs it.
+    let sandbox = automatic(to_reset()).settled();
+    assert!(operation::is_asked_for(
+        &sandbox.desired,
+        &sandbox.planned().spec
+    ));
 }

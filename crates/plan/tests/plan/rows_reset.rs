@@ -170,7 +170,7 @@ const MOVES: [Move; 24] = [
         set.integration_keys[0].fields.pop();
     }),
     (
-        "the solutions were DualWriteBase, ContosoMaps and are DualWriteBase",
+        "the solutions were ContosoMaps, DualWriteBase and are DualWriteBase",
         |case| {
             known(&mut details(case).solutions).pop();
         },

@@ -330,3 +330,23 @@ fn row_12_reads_from_before_the_last_effect_do_not_count() {
     );
     assert!(case.settled().decide().effect.is_some());
 }
+
+/// Whatever gives up one plan could give up the next one at once, and so on.
+#[test]
+fn after_a_void_plan_the_next_one_waits_for_the_settle_time() {
+    for case in [
+        Case::bare().settled(),
+        by_service(Case::unlinked()).settled(),
+        mixed().settled(),
+    ] {
+        let planned = case.planned();
+        let void = in_phase(planned.clone(), Phase::Void, case.now);
+        let void = case.operation(void).later(seconds(1));
+        let decision = void.decide();
+        assert_eq!(decision.effect, None, "{}", planned.name);
+        assert!(void.wait(&decision) < SETTLE);
+        let next = void.later(SETTLE).planned();
+        assert_ne!(next.name, planned.name);
+        assert_eq!(next.spec.action, planned.spec.action);
+    }
+}

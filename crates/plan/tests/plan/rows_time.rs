@@ -379,7 +379,7 @@ fn the_current_operation_is_shown_and_ten_finished_ones_are_kept() {
     let decision = case.decide();
     assert_eq!(
         decision.forget,
-        ["contoso-uat-link-01", "contoso-uat-link-00"]
+        ["contoso-uat-link-00", "contoso-uat-link-01"]
     );
     assert_eq!(
         decision.status.operation.unwrap().name,

@@ -13,7 +13,7 @@ use crate::{
 };
 use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus};
 use dualwrite_plan::{
-    operation::{Next, Observations, Owner, Send as Sending, Sent},
+    operation::{Next, Observations, Other, Owner, Send as Sending, Sent},
     world::{KnownOperation, Settings, after, between},
 };
 use dualwrite_protocol::{
@@ -42,6 +42,9 @@ pub trait World: Send {
 
     /// Other operations, as a live list shows them.
     fn others(&self) -> Vec<KnownOperation>;
+
+    /// Waits until no other pass begins an operation of this host.
+    fn take_turn(&mut self, _host: &str) {}
 
     /// Whether the API server answers.
     fn reach_api(&self) -> Result<(), Refused>;
@@ -107,7 +110,7 @@ impl<W: World> Cluster for InMemory<'_, W> {
         self.world().watched_owner()
     }
 
-    fn watched_others(&self, _: &KnownOperation) -> Vec<KnownOperation> {
+    fn watched_others(&self, _: &KnownOperation) -> Vec<Other> {
         Vec::new()
     }
 
@@ -117,7 +120,7 @@ impl<W: World> Cluster for InMemory<'_, W> {
         Ok(world.owner())
     }
 
-    async fn live_operations(&self) -> Result<Vec<KnownOperation>, Refused> {
+    async fn live_operations(&self, _: &str) -> Result<Vec<KnownOperation>, Refused> {
         let world = self.world();
         world.reach_api()?;
         let mut all = world.others();
@@ -190,7 +193,8 @@ impl<W: World> Runtime for InMemory<'_, W> {
         *now = after(*now, duration);
     }
 
-    async fn alone<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
+    async fn alone<T: Send>(&self, host: &str, work: impl Future<Output = T> + Send) -> T {
+        self.world().take_turn(host);
         work.await
     }
 }

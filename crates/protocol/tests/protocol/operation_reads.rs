@@ -4,7 +4,7 @@ use crate::{
     reset_support::*,
     support::{APP, CORE, planned_link, planned_setup},
 };
-use dualwrite_api::operation::{Approval, Phase, StepState, StepStatus};
+use dualwrite_api::operation::{Approval, Ending, Phase, StepState, StepStatus};
 use dualwrite_plan::{
     operation::{Reads, RemoteRequest, reads},
     world::KnownOperation,
@@ -86,12 +86,31 @@ fn at_each_step_what_it_needs() {
     for step in others {
         assert_eq!(of(step), "link maps", "{step}");
     }
-    assert_eq!(names(&reads(&at(planned_setup(), APP))), "applications");
-    assert_eq!(names(&reads(&at(planned_link(), "link"))), "link");
+    assert_eq!(
+        names(&reads(&at(planned_setup(), APP))),
+        "integration applications"
+    );
+    assert_eq!(
+        names(&reads(&at(planned_link(), "link"))),
+        "integration link"
+    );
     assert_eq!(
         names(&reads(&at(planned_stop(false), "stop-maps"))),
         "link maps"
     );
+}
+
+#[test]
+fn once_it_is_given_up_only_what_taking_back_needs() {
+    let mut operation = at(planned_reset(true), "reset");
+    operation.status.ending = Some(Ending {
+        phase: Phase::Void,
+        reason: None,
+        message: "the connection was suspended".into(),
+    });
+    let restart = StepStatus::pending("restart-maps/1");
+    operation.status.steps.push(restart);
+    assert_eq!(names(&reads(&operation)), "link maps");
 }
 
 #[test]

@@ -137,6 +137,29 @@ fn what_has_ended_or_is_of_another_host_holds_nothing_up() {
     }
 }
 
+/// Only the first intent can take the host from somebody; what is under way waits for nobody.
+#[test]
+fn a_turn_is_taken_once_and_for_the_host_alone() {
+    let run = untroubled();
+    assert!(sent(&run).len() > 1);
+    assert_eq!(run.turns, [HOST]);
+}
+
+/// What was read before a long wait may be wrong by now, and what is left of the window may not do for the request.
+#[test]
+fn what_waited_for_its_turn_for_long_is_worked_out_anew() {
+    for (waited, writes) in [(14, 3), (16, 1), (3600, 1)] {
+        let mut run = scenario().operator();
+        run.next_turn_takes = seconds(waited);
+        run.pass();
+        assert_eq!(run.writes.len(), writes, "{waited} s: {:?}", run.writes);
+        assert_eq!(sent(&run).is_empty(), writes == 1);
+        run.run();
+        assert_eq!(run.phase(), Some(Phase::Succeeded), "{}", run.message());
+        assert_eq!(sent(&run), sent(&untroubled()));
+    }
+}
+
 #[test]
 fn nothing_begins_for_a_connection_that_is_no_more_what_the_watches_show() {
     let suspended = Owner::Present {

@@ -130,23 +130,34 @@ pub fn reset(
     spec.options = Options {
         force: desired.mismatch.force,
         start_maps: starts,
-        on_deletion: false,
         step_timeout: seconds(desired.link_timeout),
+        ..Options::default()
     };
-    spec.approval = if is_automatic(picture) {
-        Approval::NotRequired
-    } else {
-        Approval::Pending
-    };
+    decide_approval(picture, &mut spec);
     spec
+}
+
+/// Who has to approve a plan, and on what that rests.
+fn decide_approval(picture: &Picture<'_>, spec: &mut DualWriteOperationSpec) {
+    if is_automatic(picture) {
+        spec.approval = Approval::NotRequired;
+        spec.options.allow_production = !is_no_production(picture);
+    } else {
+        spec.approval = Approval::Pending;
+        spec.options.approval_timeout = seconds(picture.world.desired.approval_timeout());
+    }
 }
 
 /// Whether a reset of this connection needs nobody's approval. What may be production needs one, unless the spec says so
 /// twice.
 pub fn is_automatic(picture: &Picture<'_>) -> bool {
     let mismatch = &picture.world.desired.mismatch;
-    let is_safe = matches!(picture.host_tier, Tier::Sandbox | Tier::Development);
-    mismatch.approval == ApprovalPolicy::Automatic && (is_safe || mismatch.allow_production)
+    mismatch.approval == ApprovalPolicy::Automatic
+        && (is_no_production(picture) || mismatch.allow_production)
+}
+
+const fn is_no_production(picture: &Picture<'_>) -> bool {
+    matches!(picture.host_tier, Tier::Sandbox | Tier::Development)
 }
 
 /// The plan to stop every table map.
@@ -257,7 +268,8 @@ fn brought_by(world: &World<'_>) -> BTreeMap<String, String> {
     brought
 }
 
-fn brought_in(operation: &KnownOperation) -> Vec<(String, String)> {
+/// Which maps an operation has seen which solution bring: map, solution.
+pub fn brought_in(operation: &KnownOperation) -> Vec<(String, String)> {
     let mut brought = Vec::new();
     for record in &operation.status.steps {
         let step = steps::parse(operation.spec.action, &record.name);

@@ -4,6 +4,7 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::pass::{Pass, unchanged};
 use crate::{
+    desired::APPROVAL_TIMEOUT,
     messages,
     observed::{Fact, LinkView},
     operation::{
@@ -15,15 +16,14 @@ use crate::{
 use dualwrite_api::{
     DualWriteOperationStatus,
     operation::{Action, Approval, Phase},
+    values,
 };
 
 /// Whether an operation starts, with its planned steps; or what it comes to instead.
 pub(super) fn first<'a>(situation: &'a Situation<'a>) -> ControlFlow<Next, Pass<'a>> {
     if situation.operation.spec.options.on_deletion {
         // The deletion of its connection is reason enough.
-        if situation.now >= after(situation.operation.created, DELETION_PATIENCE) {
-            return Break(Pass::new(situation).void(&messages::maps_not_stopped_in_time()));
-        }
+        by_nobody_else(situation)?;
     } else {
         asked_for(situation)?;
     }
@@ -35,6 +35,27 @@ pub(super) fn first<'a>(situation: &'a Situation<'a>) -> ControlFlow<Next, Pass<
     pass.progress
         .insert(0, planned.map(|step| step.name.clone()));
     Continue(pass)
+}
+
+/// Whether nobody has taken over what a deleted connection managed: a rename under GitOps makes a connection and deletes the
+/// other, so the new one gets a settle time to see the environment.
+fn by_nobody_else(situation: &Situation<'_>) -> ControlFlow<Next> {
+    let (created, now) = (situation.operation.created, situation.now);
+    let pass = Pass::new(situation);
+    if now >= after(created, DELETION_PATIENCE) {
+        return Break(pass.void(&messages::maps_not_stopped_in_time()));
+    }
+    if *situation.owner == Owner::Replaced {
+        return Break(pass.void(messages::TAKEN_OVER));
+    }
+    let until = after(
+        created,
+        situation.settings.settle.min(DELETION_PATIENCE / 2),
+    );
+    if now < until {
+        return Break(pass.keep(Some(until)));
+    }
+    Continue(())
 }
 
 fn with_no_steps(situation: &Situation<'_>) -> DualWriteOperationStatus {
@@ -52,18 +73,40 @@ fn asked_for(situation: &Situation<'_>) -> ControlFlow<Next> {
     }
     let pass = Pass::new(situation);
     match (situation.owner, operation.spec.approval) {
-        (Owner::Gone, _) => Break(pass.void(messages::CONNECTION_GONE)),
+        (Owner::Gone | Owner::Replaced, _) => Break(pass.void(messages::CONNECTION_GONE)),
         (Owner::Changed, _) => Break(pass.void(messages::NO_LONGER_ASKED_FOR)),
         (Owner::Present { .. }, Approval::Rejected) => Break(pass.void(messages::REJECTED)),
         (Owner::Present { .. }, Approval::Pending) => Break(await_approval(pass)),
-        (Owner::Present { suspended, .. }, Approval::NotRequired | Approval::Approved) => {
-            if *suspended {
-                Break(pass.keep(None))
-            } else {
-                Continue(())
-            }
-        }
+        (
+            Owner::Present {
+                suspended: true, ..
+            },
+            Approval::NotRequired,
+        ) => Break(pass.keep(None)),
+        (
+            Owner::Present {
+                suspended: true, ..
+            },
+            Approval::Approved,
+        ) => Break(pass.void(messages::APPROVAL_TAKEN_BACK)),
+        (Owner::Present { .. }, Approval::NotRequired) => Continue(()),
+        (Owner::Present { .. }, Approval::Approved) => still_approved(situation),
     }
+}
+
+/// Whether the approval is young enough: whoever has approved a plan long ago did not mean the moment at which it starts.
+fn still_approved(situation: &Situation<'_>) -> ControlFlow<Next> {
+    let operation = situation.operation;
+    let approved = operation.approved.as_ref().and_then(|approved| approved.at);
+    let timeout = &operation.spec.options.approval_timeout;
+    let end = after(
+        approved.unwrap_or(operation.created),
+        values::parse_duration(timeout, APPROVAL_TIMEOUT),
+    );
+    if situation.now >= end {
+        return Break(Pass::new(situation).void(&messages::approval_expired(end)));
+    }
+    Continue(())
 }
 
 /// A plan that waits says what would be lost, and how it is approved.
@@ -73,19 +116,23 @@ fn await_approval(mut pass: Pass<'_>) -> Next {
     pass.keep(None)
 }
 
-/// Whether no other operation of the host is under way, or comes first.
+/// Whether no other operation of the host is under way, or comes first. Whoever loses waits: the elder one starts, or is
+/// given up, and an approval is not lost to it.
 fn alone(situation: &Situation<'_>) -> ControlFlow<Next> {
-    let others = situation.others;
-    if others.iter().any(KnownOperation::occupies_host) {
+    let (own, others) = (situation.operation, situation.others);
+    if others.iter().any(|other| other.operation.occupies_host()) {
         return Break(Pass::new(situation).soon());
     }
-    let comes_first = |other: &KnownOperation| {
-        other.is_unstarted() && other.deleted.is_none() && is_elder(other, situation.operation)
-    };
-    if others.iter().any(comes_first) {
-        return Break(Pass::new(situation).void(messages::OLDER_IS_WAITING));
+    let mut elder = others
+        .iter()
+        .filter(|other| other.could_start() && is_elder(&other.operation, own));
+    match elder.next() {
+        Some(other) => Break(waits(
+            situation,
+            &messages::older_comes_first(own, &other.operation),
+        )),
+        None => Continue(()),
     }
-    Continue(())
 }
 
 fn is_elder(other: &KnownOperation, than: &KnownOperation) -> bool {
@@ -93,7 +140,7 @@ fn is_elder(other: &KnownOperation, than: &KnownOperation) -> bool {
 }
 
 /// Whether Power Platform integration still joins the two environments.
-fn integrated(situation: &Situation<'_>) -> ControlFlow<Next> {
+pub(super) fn integrated(situation: &Situation<'_>) -> ControlFlow<Next> {
     if situation.operation.spec.action == Action::StopMaps {
         return Continue(());
     }

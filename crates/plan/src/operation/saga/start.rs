@@ -2,13 +2,13 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use super::at_step::AtStep;
+use super::{at_step::AtStep, before};
 use crate::{
     messages,
     operation::{
         event::{Event, Intent},
         model::{Next, Owner, Send},
-        steps::{Asking, Failure, Gate, Repeat, Target},
+        steps::{Asking, Failure, Gate, Repeat, Step, Target},
     },
     world::after,
 };
@@ -19,11 +19,12 @@ use dualwrite_api::{
 
 /// Goes on with a step that nothing is asked for.
 pub(super) fn start(at: AtStep<'_>) -> Next {
-    let mut at = match hold_back(at) {
+    let mut at = match may_begin(at) {
         Break(next) => return next,
         Continue(at) => at,
     };
-    if at.has_own_clock() {
+    // Before the first intent nothing is on record, so nothing can be said to have begun.
+    if at.has_own_clock() && at.pass.progress.head.started_at.is_some() {
         at.pass.progress.begin(at.index, at.pass.situation.now);
     }
     match pass_gate(at) {
@@ -41,6 +42,10 @@ pub(super) fn start(at: AtStep<'_>) -> Next {
 
 // ---- what holds it back ----
 
+fn may_begin(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
+    settled(still_integrated(hold_back(at)?)?)
+}
+
 /// Suspending, editing or deleting takes effect before a step; for a reset only as long as it can still be given up.
 fn hold_back(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
     let operation = at.pass.situation.operation;
@@ -50,7 +55,7 @@ fn hold_back(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
     let is_reset = operation.spec.action == Action::Reset;
     let why = match at.pass.situation.owner {
         _ if operation.deleted.is_some() => messages::OWNER_GONE,
-        Owner::Gone => messages::OWNER_GONE,
+        Owner::Gone | Owner::Replaced => messages::OWNER_GONE,
         Owner::Changed => messages::NO_LONGER_ASKED_FOR,
         Owner::Present {
             suspended: false, ..
@@ -65,11 +70,36 @@ fn hold_back(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
     Break(call_off(at, why))
 }
 
+/// An installation or a link may have waited for long since its last step: the connection was suspended, or the request refused
+/// for now. A reset looks right before its request, and the maps of a link that is there are stopped in any case.
+fn still_integrated(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
+    match at.pass.spec().action {
+        Action::Setup | Action::Link => before::integrated(at.pass.situation).map_continue(|()| at),
+        Action::Reset | Action::StopMaps => Continue(at),
+    }
+}
+
+/// What would be taken back by an earlier request is not done before that has landed, or cannot any more.
+fn settled(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
+    let Some(change) = at.step.undone_by() else {
+        return Continue(at);
+    };
+    let undoes_it =
+        |earlier: &dyn Step| earlier.change() == Some(change) && earlier.link() == at.step.link();
+    match at.pass.unsettled_until(undoes_it) {
+        Some(until) => Break(at.pass.wait_for_what_may_land(until)),
+        None => Continue(at),
+    }
+}
+
 fn call_off(at: AtStep<'_>, why: &str) -> Next {
     match at.pass.spec().action {
         Action::Reset => at.pass.give_up(Phase::Void, None, why),
         // What is stopped stays stopped, so somebody has to know.
         Action::StopMaps if at.pass.has_stopped_maps() => {
+            if let Some(until) = at.pass.stop_may_land_until() {
+                return at.pass.wait_for_what_may_land(until);
+            }
             let why = messages::sentence(why);
             let text = messages::partly_stopped(at.pass.spec(), true, &why);
             let reason = Some(Reason::MapsNotStopped);
@@ -157,13 +187,17 @@ fn out_of_patience(at: AtStep<'_>, shown: Option<&str>) -> Next {
 fn intend(mut at: AtStep<'_>, asking: Asking) -> Next {
     let situation = at.pass.situation;
     at.pass.begin();
-    if at.has_own_clock() && at.is_past_patience() {
-        at.pass.progress.begin_anew(at.index, situation.now);
+    if at.has_own_clock() {
+        at.pass.progress.begin(at.index, situation.now);
+        if at.is_past_patience() {
+            at.pass.progress.begin_anew(at.index, situation.now);
+        }
     }
     let before = after(situation.now, situation.settings.send_window);
     at.apply(Event::Intended(Intent {
         incarnation: situation.incarnation.to_owned(),
         send_before: before,
+        is_remote: !matches!(at.step.repeat(), Repeat::Always(_)),
         maps: asking.maps,
         seen: asking.seen,
     }));

@@ -5,10 +5,11 @@ use crate::{
     maps::{MapVersion, TableMap},
     operation::model::{MapChange, MapTarget, Request, Situation},
 };
-use dualwrite_api::operation::{MapState, PlannedMap};
+use dualwrite_api::operation::PlannedMap;
 
 /// A change of state of every map that is not yet as the step wants it and that a request can name.
-pub(super) fn change(step: &dyn Step, at: &At<'_>, change: MapChange) -> Option<Asking> {
+pub(super) fn change(step: &dyn Step, at: &At<'_>) -> Option<Asking> {
+    let change = step.change()?;
     let maps = at.situation.observed.maps.known()?;
     let mut named: Vec<(&str, MapTarget)> = Vec::new();
     for map in step.unreached(at.situation, maps) {
@@ -37,12 +38,6 @@ fn target_of(map: &TableMap, change: MapChange) -> Option<MapTarget> {
         MapChange::Start | MapChange::Stop | MapChange::Pause => Some(map.project.clone()?),
     };
     Some(MapTarget { template, project })
-}
-
-/// A solution that came twice brings a map twice; it is enough that one of them is as it should be.
-pub(super) fn has_twin(maps: &[TableMap], map: &TableMap, state: MapState) -> bool {
-    let mut twins = maps.iter().filter(|twin| twin.name == map.name);
-    twins.any(|twin| twin.state == state)
 }
 
 /// Whether a map has the project that it had when the plan was made; a reset takes it away for good.

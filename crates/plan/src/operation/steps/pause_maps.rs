@@ -1,11 +1,11 @@
 //! Pauses the table maps that were paused: as the plan is to have them, or because the operation is given up.
 
 use super::{
-    maps::{change, has_twin},
+    maps::change,
     step::{About, Asking, At, Step, only},
 };
 use crate::{
-    maps::TableMap,
+    maps::{self, TableMap},
     messages::{self, PlanWords},
     operation::model::{MapChange, Situation},
 };
@@ -73,13 +73,21 @@ impl Step for PauseMaps {
         let is_due = |map: &&TableMap| {
             map.state == MapState::Running
                 && was_paused(&map.name)
-                && !has_twin(maps, map, MapState::Paused)
+                && !maps::is_one_in(maps, &map.name, &[MapState::Paused])
         };
         maps.iter().filter(is_due).collect()
     }
 
     fn request(&self, at: &At<'_>) -> Option<Asking> {
-        change(self, at, MapChange::Pause)
+        change(self, at)
+    }
+
+    fn change(&self) -> Option<MapChange> {
+        Some(MapChange::Pause)
+    }
+
+    fn undone_by(&self) -> Option<MapChange> {
+        Some(MapChange::Start)
     }
 
     fn undoes(&self) -> bool {

@@ -1,7 +1,7 @@
 //! Starts the table maps of a wave: those that the plan is to start, or those that the operation has stopped.
 
 use super::{
-    maps::{change, has_twin},
+    maps::change,
     step::{About, Asking, At, Step, of_kind},
 };
 use crate::{
@@ -84,15 +84,23 @@ impl Step for StartMaps {
         let wave = self.wave(situation);
         let is_due = |map: &&TableMap| {
             wave.contains(&map.name.as_str())
-                && !has_twin(maps, map, MapState::Running)
-                && !has_twin(maps, map, MapState::Paused)
+                && !maps::is_one_in(maps, &map.name, &[MapState::Running, MapState::Paused])
                 && !is_blocked(situation, maps, map, &wave)
         };
         maps.iter().filter(is_due).collect()
     }
 
     fn request(&self, at: &At<'_>) -> Option<Asking> {
-        change(self, at, MapChange::Start)
+        change(self, at)
+    }
+
+    fn change(&self) -> Option<MapChange> {
+        Some(MapChange::Start)
+    }
+
+    /// After a reset the maps are others than those that were stopped.
+    fn undone_by(&self) -> Option<MapChange> {
+        self.again.then_some(MapChange::Stop)
     }
 
     fn undoes(&self) -> bool {
@@ -116,7 +124,6 @@ fn is_to_run(situation: &Situation<'_>, name: &str) -> bool {
 
 /// Whether a map is there and does not run.
 fn does_not_run(maps: &[TableMap], name: &str) -> bool {
-    let mut twins = maps.iter().filter(|map| map.name == *name).peekable();
-    let runs = |map: &TableMap| matches!(map.state, MapState::Running | MapState::Paused);
-    twins.peek().is_some() && !twins.any(runs)
+    maps.iter().any(|map| map.name == *name)
+        && !maps::is_one_in(maps, name, &[MapState::Running, MapState::Paused])
 }

@@ -4,12 +4,16 @@ use super::{
     maps::change,
     pause_maps::PauseMaps,
     start_maps::StartMaps,
-    step::{About, Asking, At, Failure, Step},
+    step::{About, Asking, At, Failure, Gate, Step},
 };
 use crate::{
     maps::{self, TableMap},
     messages::{self, PlanWords},
-    operation::model::{MapChange, Situation},
+    observed::Fact,
+    operation::{
+        changed_facts,
+        model::{MapChange, Situation},
+    },
 };
 use dualwrite_api::{
     DualWriteOperationSpec, Reason,
@@ -38,12 +42,38 @@ impl Step for StopMaps {
         About::Plan
     }
 
+    /// Nothing of a reset has happened yet, and its connection may have been suspended since its plan was looked at: what
+    /// somebody has stopped or started meanwhile must not be put back into a state of before.
+    fn gate(&self, at: &At<'_>) -> Gate {
+        let spec = &at.situation.operation.spec;
+        if spec.action != Action::Reset || at.record.asked.attempts > 0 {
+            return Gate::Open;
+        }
+        let changed = match &at.situation.observed.maps {
+            Fact::Known(maps) => changed_facts::maps(&spec.relies_on.maps, maps),
+            Fact::Unknown(problem) => return Gate::Unseen(problem.clone()),
+        };
+        if changed.is_empty() {
+            return Gate::Open;
+        }
+        Gate::Closed(Failure::GiveUp {
+            error: None,
+            phase: Phase::Void,
+            reason: None,
+            why: changed.join("; "),
+        })
+    }
+
     fn unreached<'m>(&self, _: &Situation<'_>, maps: &'m [TableMap]) -> Vec<&'m TableMap> {
         maps.iter().filter(|map| !map.state.is_stopped()).collect()
     }
 
     fn request(&self, at: &At<'_>) -> Option<Asking> {
-        change(self, at, MapChange::Stop)
+        change(self, at)
+    }
+
+    fn change(&self) -> Option<MapChange> {
+        Some(MapChange::Stop)
     }
 
     fn can_be_given_up(&self) -> bool {

@@ -1,7 +1,11 @@
 //! Looks whether the maps are as they should be.
 
-use super::{maps::has_twin, step::Step};
-use crate::{maps::TableMap, messages::PlanWords, operation::model::Situation};
+use super::step::Step;
+use crate::{
+    maps::{self, TableMap},
+    messages::PlanWords,
+    operation::model::Situation,
+};
 use dualwrite_api::operation::MapState;
 
 /// Looks whether the maps are as they should be.
@@ -30,7 +34,7 @@ impl Step for Verify {
         let is_due = |map: &&TableMap| {
             let was = situation.planned(&map.name).map(|planned| planned.state);
             let was = was.filter(|was| matches!(was, MapState::Running | MapState::Paused));
-            was.is_some_and(|was| !has_twin(maps, map, was))
+            was.is_some_and(|was| !maps::is_one_in(maps, &map.name, &[was]))
         };
         maps.iter().filter(is_due).collect()
     }

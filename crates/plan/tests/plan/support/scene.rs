@@ -5,7 +5,7 @@ use crate::support::*;
 use dualwrite_api::operation::Phase;
 use dualwrite_plan::{
     observed::{Fact, LinkView, Package, PackageState},
-    operation::{Next, Observations, Owner, Sent, Situation, advance, after_sending},
+    operation::{Next, Observations, Other, Owner, Sent, Situation, advance, after_sending},
     world::{KnownOperation, Settings},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -14,7 +14,7 @@ pub struct Scene {
     pub operation: KnownOperation,
     pub observed: Observations,
     pub owner: Owner,
-    pub others: Vec<KnownOperation>,
+    pub others: Vec<Other>,
     pub now: Timestamp,
     pub settings: Settings,
 }

@@ -293,6 +293,7 @@ const PLANNED: [fn() -> KnownOperation; 4] =
 fn mismatch() -> impl Strategy<Value = Mismatch> {
     any::<[bool; 6]>().prop_map(
         |[reset, automatic, as_before, force, allow_production, stop]| Mismatch {
+            approval_timeout: "24h".into(),
             policy: if reset {
                 MismatchPolicy::Reset
             } else {

@@ -120,7 +120,7 @@ impl Operator {
         Ok(())
     }
 
-    fn befall(&mut self, event: Event) -> Result<(), Stop> {
+    pub fn befall(&mut self, event: Event) -> Result<(), Stop> {
         let now = self.now;
         match event {
             Event::Crash(down) => {

@@ -25,6 +25,10 @@ pub struct Operator {
     pub api: ApiServer,
     /// Another operation that the watches have not shown yet.
     pub unwatched: Option<KnownOperation>,
+    /// The hosts for which it has begun an operation alone.
+    pub turns: Vec<String>,
+    /// How long it waits the next time until it is alone.
+    pub next_turn_takes: Duration,
     /// What the watches still show of the connection.
     pub shown_owner: Option<Owner>,
     /// What they still show of the operation, and how long.
@@ -58,6 +62,8 @@ impl Operator {
             now: start(),
             api: ApiServer::new(operation, finalizer),
             unwatched: None,
+            turns: Vec::new(),
+            next_turn_takes: Duration::ZERO,
             shown_owner: None,
             stale: None,
             backup: BackupView::Missing,

@@ -1,6 +1,6 @@
 //! What the protocol meets: the operator's own state, with whatever happens before and after each write.
 
-use super::{Answer, Operator, When, answered};
+use super::{Answer, Operator, When, after, answered};
 use crate::{
     api_server::{ApiServer, Refused, Stop, new_intent},
     in_memory::World,
@@ -62,6 +62,11 @@ impl World for Operator {
 
     fn others(&self) -> Vec<KnownOperation> {
         self.unwatched.iter().cloned().collect()
+    }
+
+    fn take_turn(&mut self, host: &str) {
+        self.turns.push(host.to_owned());
+        self.now = after(self.now, std::mem::take(&mut self.next_turn_takes));
     }
 
     fn reach_api(&self) -> Result<(), Refused> {
