@@ -25,7 +25,7 @@ use dualwrite_plan::{
     decision::Effect,
     desired::Desired,
     observed::Fact,
-    operation::{BackupView, Observations, Owner, Situation, advance, is_asked_for},
+    operation::{BackupView, Observations, Other, Owner, Situation, advance, is_asked_for},
     world::{Claim, KnownOperation, after},
 };
 use jiff::Timestamp;
@@ -322,11 +322,13 @@ impl Creations {
 
     fn advance(&self, state: &mut State, index: usize) {
         let operation = state.operations[index].clone();
-        let others: Vec<KnownOperation> = {
-            let others = state.operations.iter().enumerate();
-            let others = others.filter(|(other, _)| *other != index);
-            others.map(|(_, other)| other.known.clone()).collect()
+        let others = state.operations.iter().enumerate();
+        let others = others.filter(|(other, _)| *other != index);
+        let other = |operation: &Operation| Other {
+            operation: operation.known.clone(),
+            owner: self.owner(state, operation),
         };
+        let others: Vec<Other> = others.map(|(_, one)| other(one)).collect();
         let now = state.time();
         let next = advance(&Situation {
             operation: &operation.known,

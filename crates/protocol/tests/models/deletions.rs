@@ -203,6 +203,9 @@ impl Model for OfAConnection {
                 actions.push(Action::Rival(!state.has_rival));
             }
         } else if let Some(operation) = &state.operation {
+            if operation.left.events > 0 && operation.sending.is_none() && !operation.is_over() {
+                actions.push(Action::Rival(!state.has_rival));
+            }
             let mut of_operation = Vec::new();
             self.plan.actions(operation, &mut of_operation);
             actions.extend(of_operation.into_iter().map(Action::Operation));
@@ -223,7 +226,14 @@ impl Model for OfAConnection {
             }
             Action::Rival(has_rival) => {
                 state.has_rival = has_rival;
-                state.events -= 1;
+                match &mut state.operation {
+                    Some(operation) => {
+                        operation.connection = owner(has_rival);
+                        operation.left.events -= 1;
+                        operation.is_due = true;
+                    }
+                    None => state.events -= 1,
+                }
             }
             Action::Operation(action) => {
                 let operation = state.operation.as_ref()?;
@@ -300,13 +310,21 @@ impl OfAConnection {
                     trouble: 1,
                 };
                 let mut operation = self.plan.begin(left);
-                operation.connection = Connection::Gone;
+                operation.connection = owner(state.has_rival);
                 operation.deleted = Some(now());
                 operation.sight = state.sight;
                 state.operation = Some(operation);
                 state.is_held = false;
             }
         }
+    }
+}
+
+const fn owner(has_rival: bool) -> Connection {
+    if has_rival {
+        Connection::Replaced
+    } else {
+        Connection::Gone
     }
 }
 

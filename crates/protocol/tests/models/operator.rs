@@ -87,6 +87,8 @@ pub enum Connection {
     Suspended,
     Changed,
     Gone,
+    /// The same, and another one manages the host.
+    Replaced,
 }
 
 /// How an operation has ended, in so far as people rely on it.
@@ -435,6 +437,7 @@ impl Connection {
             },
             Self::Changed => Owner::Changed,
             Self::Gone => Owner::Gone,
+            Self::Replaced => Owner::Replaced,
         }
     }
 }
@@ -486,7 +489,7 @@ fn events(state: &State) -> impl Iterator<Item = Event> {
     let usual = match state.connection {
         Connection::There => &[Event::Suspend, Event::Change, Event::DeleteConnection][..],
         Connection::Suspended => &[Event::Resume, Event::DeleteConnection],
-        Connection::Changed | Connection::Gone => &[],
+        Connection::Changed | Connection::Gone | Connection::Replaced => &[],
     };
     let sights = [Sight::Clear, Sight::NoMaps, Sight::Nothing];
     let looks = sights.into_iter().filter(|sight| *sight != state.sight);

@@ -16,7 +16,7 @@ use std::{
 use crate::clock::{hash_object, settings};
 use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus};
 use dualwrite_plan::{
-    operation::{Next, Observations, Owner, Send as Sending, Sent},
+    operation::{Next, Observations, Other, Owner, Send as Sending, Sent},
     world::{KnownOperation, after},
 };
 use dualwrite_protocol::{
@@ -52,7 +52,7 @@ pub enum Answer {
 pub struct Begun {
     /// The operation, as the cache has shown it, and the others.
     pub seen: DualWriteOperation,
-    pub others: Vec<KnownOperation>,
+    pub others: Vec<Other>,
     pub observed: Observations,
     pub at: Timestamp,
     /// What it has heard, and when.
@@ -143,7 +143,7 @@ impl Cluster for Tape<'_> {
         present()
     }
 
-    fn watched_others(&self, _: &KnownOperation) -> Vec<KnownOperation> {
+    fn watched_others(&self, _: &KnownOperation) -> Vec<Other> {
         self.begun.others.clone()
     }
 
@@ -155,7 +155,7 @@ impl Cluster for Tape<'_> {
         }
     }
 
-    async fn live_operations(&self) -> Result<Vec<KnownOperation>, Refused> {
+    async fn live_operations(&self, _: &str) -> Result<Vec<KnownOperation>, Refused> {
         match self.hear(Call::Operations).await {
             Answer::Operations(all) => Ok(all),
             Answer::Refused(failure) => Err(Refused(failure)),
@@ -226,7 +226,7 @@ impl Runtime for Tape<'_> {
         state.now = after(state.now, duration);
     }
 
-    async fn alone<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
+    async fn alone<T: Send>(&self, _: &str, work: impl Future<Output = T> + Send) -> T {
         work.await
     }
 }
@@ -242,7 +242,7 @@ impl Hash for Begun {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         hash_object(&self.seen, hasher);
         for other in &self.others {
-            hash_known(other, hasher);
+            hash_known(&other.operation, hasher);
         }
         format!("{:?}", self.observed.maps).hash(hasher);
         self.at.hash(hasher);

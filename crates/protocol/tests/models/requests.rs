@@ -19,7 +19,7 @@ use dualwrite_api::{
 };
 use dualwrite_plan::{
     observed::Fact,
-    operation::{BackupView, Observations, Send as Sending, Sent},
+    operation::{BackupView, Observations, Other, Send as Sending, Sent},
     world::{KnownOperation, after},
 };
 use dualwrite_protocol::{known, shell::Failure};
@@ -260,7 +260,7 @@ impl State {
         let other = newest_first(1 - operation, old_other);
         let begun = Begun {
             seen,
-            others: other.map(known).into_iter().collect(),
+            others: other.map(other_operation).into_iter().collect(),
             observed: self.observe(),
             at: self.time(),
             heard: Vec::new(),
@@ -408,6 +408,13 @@ impl State {
         let is_open = phase(&self.stored[other]).is_some_and(Phase::occupies_host);
         self.were_two |= is_open && self.sent.iter().any(|(of, ..)| *of == other);
         self.sent.push((operation, step.to_owned(), attempt));
+    }
+}
+
+fn other_operation(object: &DualWriteOperation) -> Other {
+    Other {
+        operation: known(object),
+        owner: present(),
     }
 }
 
