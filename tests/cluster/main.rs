@@ -11,6 +11,7 @@ mod credentials;
 mod deletion;
 mod deploy;
 mod double;
+mod ending;
 mod faults;
 mod first_intent;
 mod harness;
