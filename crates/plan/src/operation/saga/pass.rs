@@ -26,6 +26,9 @@ use dualwrite_api::{
 /// How many maps, solutions and keys are named in a status at the most.
 const MOST_MISSING: usize = 1000;
 
+/// Whoever asks to be left alone is obeyed, up to this: maps may be stopped meanwhile.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
+
 /// How often an outcome that cannot be known is looked at for a late success.
 pub(super) const LATE_LOOK: Duration = Duration::from_mins(1);
 
@@ -219,7 +222,10 @@ impl<'a> Pass<'a> {
             let text = messages::cannot_see(self.spec(), self.has_stopped_maps(), problem);
             self.say(text);
         }
-        self.soon()
+        let asked = problem.retry_after.unwrap_or_default();
+        let wait = asked.min(LONGEST_WAIT).max(self.situation.settings.poll);
+        let next = after(self.situation.now, wait);
+        self.keep(Some(next))
     }
 
     /// What decides cannot be seen, before anything is destroyed, for longer than a step may take: maps do not stay stopped
