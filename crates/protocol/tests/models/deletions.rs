@@ -44,7 +44,7 @@ impl Model for OfAnOperation {
     type Action = OfOperation;
 
     fn init_states(&self) -> Vec<Operation> {
-        vec![self.plan.begin(self.left)]
+        vec![self.plan.begin(self.left, false)]
     }
 
     /// Nothing is ever seen again after it was lost from sight.
@@ -309,7 +309,7 @@ impl OfAConnection {
                     false_refusals: 0,
                     trouble: 1,
                 };
-                let mut operation = self.plan.begin(left);
+                let mut operation = self.plan.begin(left, false);
                 operation.connection = owner(state.has_rival);
                 operation.deleted = Some(now());
                 operation.sight = state.sight;

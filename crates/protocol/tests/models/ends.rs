@@ -46,7 +46,8 @@ impl Model for Ends {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![self.plan.begin(self.left)]
+        let begin = |lags| self.plan.begin(self.left, lags);
+        [false, true].map(begin).into()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {

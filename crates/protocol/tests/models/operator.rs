@@ -29,10 +29,8 @@ use dualwrite_plan::{
 /// What may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
-    /// A pass is made; the list of maps shows what is, or what was a tick ago.
-    Pass {
-        is_late: bool,
-    },
+    /// A pass is made.
+    Pass,
     /// The request of an intent is sent, and this becomes of it.
     Send(Fate),
     /// Time passes.
@@ -167,7 +165,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn begin(&self, left: Left) -> State {
+    pub fn begin(&self, left: Left, lags: bool) -> State {
         State {
             status: self.operation.status.clone(),
             created: self.operation.created,
@@ -178,7 +176,7 @@ impl Plan {
             is_due: true,
             connection: Connection::There,
             sight: Sight::Clear,
-            microsoft: Microsoft::running(),
+            microsoft: Microsoft::running(lags),
             left,
             end: None,
             landed_late: false,
@@ -201,10 +199,7 @@ impl Plan {
             return;
         }
         if state.is_due {
-            actions.push(Action::Pass { is_late: false });
-            if microsoft.before != microsoft.now && state.sight == Sight::Clear {
-                actions.push(Action::Pass { is_late: true });
-            }
+            actions.push(Action::Pass);
             if state.left.sleep > 0 {
                 actions.push(Action::Sleep);
             }
@@ -217,7 +212,7 @@ impl Plan {
     pub fn next(&self, before: &State, action: Action) -> State {
         let mut state = before.clone();
         match action {
-            Action::Pass { is_late } => self.pass(&mut state, is_late),
+            Action::Pass => self.pass(&mut state),
             Action::Send(fate) => self.send(&mut state, fate),
             Action::Tick | Action::Sleep => {
                 state.left.sleep -= u8::from(action == Action::Sleep);
@@ -243,9 +238,9 @@ impl Plan {
         }
     }
 
-    fn pass(&self, state: &mut State, is_late: bool) {
+    fn pass(&self, state: &mut State) {
         let operation = self.operation(state);
-        let next = decide(&operation, state, is_late, advance);
+        let next = decide(&operation, state, advance);
         state.take(&next);
         state.sending = next.send;
         self.note_the_end(state);
@@ -283,7 +278,7 @@ impl Plan {
             state.is_due = true;
             return;
         };
-        let next = decide(&operation, state, false, |situation| {
+        let next = decide(&operation, state, |situation| {
             after_sending(situation, operation.status.clone(), &send, &sent)
         });
         state.take(&next);
@@ -320,12 +315,11 @@ impl Plan {
 fn decide(
     operation: &KnownOperation,
     state: &State,
-    is_late: bool,
     function: impl FnOnce(&Situation<'_>) -> Next,
 ) -> Next {
     function(&Situation {
         operation,
-        observed: &observe(operation, state, is_late),
+        observed: &observe(operation, state),
         owner: &state.connection.owner(),
         others: &[],
         incarnation: "me",
@@ -334,7 +328,7 @@ fn decide(
     })
 }
 
-fn observe(operation: &KnownOperation, state: &State, is_late: bool) -> Observations {
+fn observe(operation: &KnownOperation, state: &State) -> Observations {
     let problem = down();
     let microsoft = &state.microsoft;
     let remote = match reads(operation).remote {
@@ -358,7 +352,7 @@ fn observe(operation: &KnownOperation, state: &State, is_late: bool) -> Observat
         maps: if state.sight == Sight::NoMaps {
             Fact::Unknown(problem)
         } else {
-            Fact::Known(microsoft.maps(is_late))
+            Fact::Known(microsoft.maps())
         },
         details: no_details(),
         backup: BackupView::Intact,
