@@ -5,7 +5,7 @@ CARGO ?= cargo
 # The control plane is built before cargo starts, never beside it: both would use
 # every core, and neither would end sooner.
 .NOTPARALLEL:
-.PHONY: help demo test matrix lint generate control-plane bench
+.PHONY: help demo test matrix mutants lint generate control-plane bench
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -25,6 +25,9 @@ matrix: control-plane ## Ten thousand simulated worlds; a reset interrupted at e
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test simulation -- --nocapture
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster reset_crashes:: -- --nocapture
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster inputs::crowd:: -- --nocapture
+
+mutants: ## Change decisions, protocol and clients here and there: do the tests notice? (up to an hour; SEED=n for other places)
+	tests/mutants $(SEED)
 
 lint: ## Check format, lints and, where cargo-deny is installed, dependencies
 	$(CARGO) fmt --all --check

@@ -106,14 +106,27 @@ fn described(
     used_for: CredentialUse,
     kind: CredentialKind,
     source: &str,
+    identity: &Identity,
     expires_at: Option<Timestamp>,
 ) -> CredentialStatus {
     CredentialStatus {
         used_for,
         kind,
         source: source.to_owned(),
+        identity: who(identity).map(str::to_owned),
         expires_at,
         refused: None,
+    }
+}
+
+/// Who signs in, where the credential itself says it.
+const fn who(identity: &Identity) -> Option<&str> {
+    match identity {
+        Identity::ClientSecret { client_id, .. }
+        | Identity::Certificate { client_id, .. }
+        | Identity::Federated { client_id, .. } => Some(client_id.as_str()),
+        Identity::Password { username, .. } => Some(username.as_str()),
+        Identity::RefreshToken { .. } => None,
     }
 }
 
@@ -259,7 +272,8 @@ pub async fn application(
                 ),
                 _ => (CredentialKind::ClientSecret, secret.expires_on()),
             };
-            (identity, described(used_for, kind, secret.name(), end))
+            let credential = described(used_for, kind, secret.name(), &identity, end);
+            (identity, credential)
         }
         Some(CredentialSource::ServiceAccount(account, client_id)) => {
             let identity = Identity::Federated {
@@ -272,13 +286,15 @@ pub async fn application(
                 )),
             };
             let kind = CredentialKind::ServiceAccountToken;
-            (identity, described(used_for, kind, &account.name, None))
+            let credential = described(used_for, kind, &account.name, &identity, None);
+            (identity, credential)
         }
         Some(CredentialSource::Ambient) => {
             let tenant = &credentials.tenant_id;
             let (identity, client_id) = context.ambient.identity(namespace, cloud, tenant)?;
             let kind = CredentialKind::WorkloadIdentity;
-            (identity, described(used_for, kind, &client_id, None))
+            let credential = described(used_for, kind, &client_id, &identity, None);
+            (identity, credential)
         }
         None => {
             return Err(Problem::needs_person(
@@ -382,6 +398,14 @@ pub async fn dual_write_account(
         uid: secret.uid(),
         resource_version: secret.resource_version(),
     };
+    let used_for = CredentialUse::DualWriteAccount;
+    let credential = described(
+        used_for,
+        kind,
+        secret.name(),
+        &identity,
+        secret.expires_on(),
+    );
     let (shared, is_new) = context
         .identities
         .shared(context, namespace, cloud, identity);
@@ -390,10 +414,9 @@ pub async fn dual_write_account(
         let session = &shared.session;
         session.recall_refusal(refused.at, reason, refused.message);
     }
-    let used_for = CredentialUse::DualWriteAccount;
     Ok(SignedBy {
         shared,
-        credential: described(used_for, kind, secret.name(), secret.expires_on()),
+        credential,
         secret: Some(version),
     })
 }

@@ -461,6 +461,14 @@ pub fn neighbours(context: &Context, desired: &Desired) -> (Vec<KnownOperation>,
     (operations, rivals)
 }
 
+/// Whether another connection than the one that asked for an operation manages its environment.
+pub fn is_managed_by_another(context: &Context, operation: &KnownOperation) -> bool {
+    let spec = &operation.spec;
+    let (url, uid) = (&spec.access.finance_operations_url, &spec.connection.uid);
+    let mut scopes = context.scopes.iter();
+    scopes.any(|scope| scope.claims().others(url, uid).next().is_some())
+}
+
 /// The connection with this uid, if it is there.
 pub fn connection(
     context: &Context,

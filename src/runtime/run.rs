@@ -35,9 +35,10 @@ use dualwrite_microsoft::{
     dual_write::{CallTemplate, TemplateError},
 };
 use dualwrite_plan::world::Settings;
+use dualwrite_protocol::OUTCOME_PATIENCE;
 
-/// How long passes that are under way may take to end; what is left is resumed by the next process.
-const GRACE: Duration = Duration::from_secs(45);
+/// How long passes that change nothing at Microsoft's may take to end; the next process makes them anew.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// The longest silence of the API server within one read; watches are made to end before.
 const READ_TIMEOUT: Duration = Duration::from_secs(310);
@@ -171,11 +172,30 @@ impl Work {
         tokio::select! {
             _ended = controllers => {}
             () = readiness => {}
-            () = stop.clone().then(|()| tokio::time::sleep(GRACE)) => {
-                tracing::warn!("some passes did not end in time; the next process goes on with them");
-            }
+            () = stop.then(|()| ended(&self.context)) => {}
         }
     }
+}
+
+/// Lets nothing new begin, and waits until what became of each request under way is recorded: of a link or a reset whose
+/// answer nobody hears only a person could say what became of it.
+async fn ended(context: &Context) {
+    let longest = longest_request(&context.options.settings);
+    if tokio::time::timeout(longest, context.process.end())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "a request did not end in time; the next process looks for what became of it"
+        );
+    }
+    tokio::time::sleep(GRACE).await;
+}
+
+/// How long it may take from an intent until what became of its request is recorded. The pod must be given longer
+/// (`terminationGracePeriodSeconds`).
+fn longest_request(settings: &Settings) -> Duration {
+    settings.send_window + settings.request_timeout * settings.slow_factor + OUTCOME_PATIENCE
 }
 
 /// This replica in the election; `None` without one.
@@ -301,5 +321,17 @@ fn options(flags: &cli::Run) -> Options {
         least_interval: flags.min_interval,
         concurrency: flags.concurrency,
         service_account: flags.service_account.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// deploy/base/deployment.yaml gives the pod longer, as tests/cluster/deploy.rs holds.
+    #[test]
+    fn the_longest_request_ends_within_the_grace_of_the_pod() {
+        let longest = longest_request(&Settings::default());
+        assert_eq!(longest, Duration::from_mins(6));
     }
 }

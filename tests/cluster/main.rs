@@ -12,6 +12,7 @@ mod credentials;
 mod deletion;
 mod deploy;
 mod double;
+mod ending;
 mod faults;
 mod first_intent;
 mod harness;

@@ -112,8 +112,20 @@ impl Operator {
 
     /// SIGTERM, as the kubelet sends it; returns the exit status.
     pub async fn stop(&self) -> i32 {
-        self.process.terminate();
+        self.terminate();
         self.exited(STOP_TIMEOUT).await
+    }
+
+    /// SIGTERM, and nothing more.
+    pub fn terminate(&self) {
+        self.expect_end();
+        self.process.terminate();
+    }
+
+    /// It does not end within this time.
+    pub async fn runs_for(&self, time: Duration) {
+        let exit = self.process.until(time, |state| state.exit).await;
+        assert_eq!(exit, None, "it has ended. {}", self.process.tail(50));
     }
 
     /// Waits until it ends by itself; returns the exit status.

@@ -199,7 +199,7 @@ pub async fn drifted_world(state: Value, spec: Value) -> World {
     drifted_world_with(&FLAGS, state, spec).await
 }
 
-async fn drifted_world_with(flags: &[&str], state: Value, spec: Value) -> World {
+pub async fn drifted_world_with(flags: &[&str], state: Value, spec: Value) -> World {
     let state = match state {
         Value::Null => drifted(),
         change => both(drifted(), change),

@@ -576,6 +576,10 @@ pub struct StepStatus {
     /// Microsoft's id of what it does for us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote_id: Option<String>,
+    /// The requests for the step that may still take effect, or whose effect may not show yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 20))]
+    pub outstanding: Vec<Outstanding>,
     /// When work on the step began; for a step that may take only so long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub began: Option<Timestamp>,
@@ -606,6 +610,7 @@ impl StepStatus {
             send_before: None,
             sent_at: None,
             remote_id: None,
+            outstanding: Vec::new(),
             began: None,
             seen: Vec::new(),
             maps: Vec::new(),
@@ -613,6 +618,23 @@ impl StepStatus {
             error: None,
         }
     }
+}
+
+/// A request that may still take effect.
+#[derive(Serialize, Deserialize, JsonSchema, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Outstanding {
+    /// Which attempt of its step it is, from 1 on.
+    #[schemars(with = "i32", range(min = 1))]
+    pub attempt: u32,
+    /// After this it was not sent any more.
+    pub send_before: Timestamp,
+    /// Microsoft's id of what it does for us.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_id: Option<String>,
+    /// When Microsoft was seen to have done with it; its effect may show only later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
 }
 
 /// How far a step is.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
 
 use super::{
     desired::Desired,
@@ -12,8 +13,11 @@ use dualwrite_api::{
     DualWriteConnection, DualWriteConnectionStatus, DualWriteOperationSpec,
     DualWriteOperationStatus, Reason,
     conditions::{self, ConditionType, Status},
-    connection::{CredentialStatus, Mode, ObservedLink, Since},
+    connection::{
+        Cloud, CredentialStatus, Credentials, DualWriteService, Mode, ObservedLink, Since,
+    },
     operation::{Action, Approval, Approved, Phase},
+    values,
 };
 
 /// The longest time for which something old is still shown as it was.
@@ -130,7 +134,7 @@ pub struct Claim {
 
 impl Claim {
     /// The claim of a connection, if it has one: it manages, is neither suspended nor being deleted, and its own
-    /// credentials have seen the finance and operations environment. So nobody can claim what he cannot see.
+    /// present credentials have seen the finance and operations environment. So nobody can claim what he cannot see.
     pub fn of(connection: &DualWriteConnection) -> Option<Self> {
         let status = connection.status.as_ref()?;
         let meta = &connection.metadata;
@@ -143,7 +147,20 @@ impl Claim {
             Status::True,
         ) && (status.observed.integration.is_some()
             || status.observed.link.is_some());
-        (acts && saw_host).then(|| Self {
+        let spec = &connection.spec;
+        let service = spec.dual_write_service.as_ref();
+        let id = &spec.dataverse.environment_id;
+        let now = sight(
+            spec.cloud,
+            id,
+            &spec.credentials,
+            service,
+            &status.credentials,
+        );
+        // A status from before this was noted does not say what it was seen with.
+        let seen_with = status.observed.seen_with.as_ref();
+        let sees_host = saw_host && seen_with.is_none_or(|seen_with| *seen_with == now);
+        (acts && sees_host).then(|| Self {
             name: meta.name.clone().unwrap_or_default(),
             namespace: meta.namespace.clone().unwrap_or_default(),
             uid: meta.uid.clone().unwrap_or_default(),
@@ -153,6 +170,24 @@ impl Claim {
                 .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         })
     }
+}
+
+/// A digest of what a connection sees its host with: what its spec names, and who signs in with that.
+pub(crate) fn sight(
+    cloud: Cloud,
+    environment_id: &str,
+    credentials: &Credentials,
+    service: Option<&DualWriteService>,
+    known: &[CredentialStatus],
+) -> String {
+    let who: Vec<_> = known
+        .iter()
+        .map(|known| (known.used_for, &known.identity))
+        .collect();
+    let id = environment_id.to_ascii_lowercase();
+    let seen_with = serde_json::json!([cloud, id, credentials, service, who]);
+    let digest = Sha256::digest(seen_with.to_string().as_bytes());
+    values::hex(&digest[..8])
 }
 
 /// What one read shows and a second one has to confirm, as `status.settling` names it.

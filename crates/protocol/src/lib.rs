@@ -29,5 +29,6 @@ pub mod process;
 pub mod shell;
 
 pub use known::known;
+pub use outcome::PATIENCE as OUTCOME_PATIENCE;
 pub use pass::{Again, Failed, is_held, pass};
 pub use process::Process;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How long what became of a request is tried to be recorded.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 const DOING: &str = "what became of a request";
 

@@ -116,6 +116,9 @@ impl<S: Shell> Pass<'_, S> {
         intended: Next,
         send: &Send,
     ) -> Result<Again, Failed<S::Error>> {
+        let Some(_request) = self.process.begin() else {
+            return Ok(Again::OnTrigger);
+        };
         let written = match self.record_intent(operation, &intended, send).await? {
             Intent::Recorded(written) => *written,
             Intent::SomebodyElse => return Ok(self.after_somebody_else()),

@@ -132,15 +132,22 @@ fn owner_of(
         suspended: true,
         reconcile_at: None,
     };
+    let gone = || {
+        if watch::is_managed_by_another(context, operation) {
+            Owner::Replaced
+        } else {
+            Owner::Gone
+        }
+    };
     let found = match connection.map(|guarded| &guarded.0) {
-        None => return Owner::Gone,
+        None => return gone(),
         Some(Err(_)) => return unreadable,
         Some(Ok(found)) => found,
     };
     if found.uid().as_deref() != Some(&operation.spec.connection.uid)
         || found.metadata.deletion_timestamp.is_some()
     {
-        return Owner::Gone;
+        return gone();
     }
     match Desired::from_resource(found, context.options.least_interval) {
         Err(_) => unreadable,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::Timestamp;
 use kube::ResourceExt;
 
-use super::{GuardedOperation, host_of};
+use super::{GuardedOperation, host_of, triggers::host_key};
 use dualwrite_api::{
     DualWriteConnection,
     operation::{Approval, Phase},
@@ -102,17 +102,16 @@ impl HostClaims {
         deciding
     }
 
+    /// The claims of a host but for that of one connection, the oldest first.
+    pub(super) fn others<'a>(&'a self, url: &str, uid: &'a str) -> impl Iterator<Item = &'a Claim> {
+        let of_host = self.by_host.get(&host_key(url)).into_iter();
+        let claims = of_host.flat_map(BTreeMap::values);
+        claims.filter(move |claim| claim.uid != uid)
+    }
+
     /// Of the other claims of a host those that can decide: the oldest, and the oldest of the same namespace.
     pub(super) fn rivals(&self, desired: &Desired) -> Vec<Claim> {
-        let host = desired.finance_operations_url.to_ascii_lowercase();
-        let others = || {
-            let of_host = self
-                .by_host
-                .get(&host)
-                .into_iter()
-                .flat_map(BTreeMap::values);
-            of_host.filter(|claim| claim.uid != desired.uid)
-        };
+        let others = || self.others(&desired.finance_operations_url, &desired.uid);
         let near = others().find(|claim| claim.namespace == desired.namespace);
         let mut rivals: Vec<Claim> = others().next().cloned().into_iter().collect();
         rivals.extend(near.filter(|near| !rivals.contains(near)).cloned());

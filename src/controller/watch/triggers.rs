@@ -168,6 +168,10 @@ where
 
 /// The address of a connection, as all of the same host have it.
 pub(super) fn host_of(connection: &DualWriteConnection) -> String {
-    let url = &connection.spec.finance_operations.url;
+    host_key(&connection.spec.finance_operations.url)
+}
+
+/// What an address of an environment is known by.
+pub(super) fn host_key(url: &str) -> String {
     url.trim_end_matches('/').to_ascii_lowercase()
 }

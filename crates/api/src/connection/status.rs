@@ -90,6 +90,9 @@ pub struct CredentialStatus {
     /// The Secret that it comes from; for a ServiceAccountToken the ServiceAccount, for a WorkloadIdentity the application
     /// (client) id.
     pub source: String,
+    /// Who signs in with it: the application (client) id, or the user name; unset where a refresh token does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// Until when it is good, where that can be known: the end of a certificate, 90 days after a refresh token was given, or
     /// what the annotation dualwrite.dev/expires-on of the Secret says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -155,6 +158,10 @@ pub struct Observed {
     /// Where dual-write is linked to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<ObservedLink>,
+    /// A digest of what integration or link were seen with last: environment, service and identities. With others the
+    /// resource claims its host only once it has seen it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_with: Option<String>,
 }
 
 impl Observed {

@@ -138,6 +138,10 @@ pub const NO_LONGER_ASKED_FOR: &str = "the connection does not ask for it any mo
 /// Its connection was deleted before it started.
 pub const CONNECTION_GONE: &str = "the connection is gone";
 
+/// Its connection was deleted, and another one has the environment by now.
+pub const TAKEN_OVER: &str = "another DualWriteConnection manages the finance and operations environment by now, and its table \
+                              maps run on";
+
 /// It, or its connection, was deleted after it started.
 pub const OWNER_GONE: &str = "the connection is gone, or this operation was deleted";
 

@@ -193,6 +193,14 @@ pub fn undoing(ending: &str) -> String {
     format!("{ending} The table maps that were stopped are being started again.")
 }
 
+/// A request may take effect later than what was to follow.
+pub fn may_still_land(until: Timestamp) -> String {
+    format!(
+        "A request that was sent may still take effect, or show, until {}: what follows waits for that.",
+        clock(until)
+    )
+}
+
 /// An operation was given up before anything was destroyed.
 pub fn given_up_unharmed(why: &str) -> String {
     format!("Nothing was reset or deleted. {}", super::sentence(why))

@@ -68,6 +68,8 @@ pub struct Intent {
     pub incarnation: String,
     /// After this the request is not sent any more.
     pub send_before: Timestamp,
+    /// Whether it goes to Microsoft: then it may take effect when nobody expects it any more.
+    pub is_remote: bool,
     /// The table maps that the request names.
     pub maps: Vec<String>,
     /// The table maps that are there, of a request that brings maps.

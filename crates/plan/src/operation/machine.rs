@@ -12,7 +12,7 @@ use super::{
 };
 use dualwrite_api::{
     DualWriteOperationStatus,
-    operation::{StepState, StepStatus},
+    operation::{Outstanding, StepState, StepStatus},
 };
 
 /// The columns of the table.
@@ -121,6 +121,23 @@ impl Progress {
         }
     }
 
+    /// Microsoft has done with the request of this id.
+    pub(super) fn note_ended(&mut self, id: &str, at: Timestamp) {
+        let steps = self.steps.iter_mut();
+        for request in steps.flat_map(|step| &mut step.asked.outstanding) {
+            if request.remote_id.as_deref() == Some(id) {
+                request.ended_at.get_or_insert(at);
+            }
+        }
+    }
+
+    /// The operation has ended: nothing is waited for any more.
+    pub(super) fn forget_outstanding(&mut self) {
+        for step in &mut self.steps {
+            step.asked.outstanding.clear();
+        }
+    }
+
     /// What is to be done, of what was worked out.
     pub(super) fn next(self, send: Option<Send>, next: Option<Timestamp>) -> Next {
         let mut status = self.head;
@@ -140,27 +157,39 @@ fn record(step: &mut StepRecord, to: StepState, event: Event) {
     let (mut since, mut error) = (step.record.since(), step.record.error().map(str::to_owned));
     match event {
         Event::Intended(intent) => {
+            let mut outstanding = std::mem::take(&mut asked.outstanding);
+            outstanding.extend(intent.is_remote.then(|| Outstanding {
+                attempt: asked.attempts + 1,
+                send_before: intent.send_before,
+                remote_id: None,
+                ended_at: None,
+            }));
             *asked = Asked {
                 attempts: asked.attempts + 1,
                 incarnation: Some(intent.incarnation),
                 send_before: Some(intent.send_before),
                 sent_at: None,
                 remote_id: None,
+                outstanding,
                 seen: intent.seen,
                 maps: intent.maps,
             };
             (since, error) = (None, None);
         }
         Event::Accepted { at, remote_id } => {
+            let mut outstanding = asked.outstanding.iter_mut();
+            if let Some(newest) = outstanding.find(|request| request.attempt == asked.attempts) {
+                newest.remote_id.clone_from(&remote_id);
+            }
             (asked.sent_at, asked.remote_id) = (Some(at), remote_id);
         }
         Event::NotSent(why) => {
+            asked.came_to_nothing();
             asked.attempts = asked.attempts.saturating_sub(1);
-            asked.send_before = None;
             error = Some(why);
         }
         Event::Refused(failing) => {
-            asked.send_before = None;
+            asked.came_to_nothing();
             error = Some(failed(asked, failing));
         }
         Event::Exhausted(failing) => error = Some(failed(asked, failing)),
@@ -180,6 +209,7 @@ fn record(step: &mut StepRecord, to: StepState, event: Event) {
         Event::Retried(why) => error = why.or(error),
         Event::GivenUp(why) => error = error.or(Some(why)),
         Event::Reopened { anew } => step.began = step.began.filter(|_| !anew),
+        Event::Reached if step.record.state() == StepState::Sent => asked.took_effect(),
         Event::Reached | Event::Unknowable => {}
     }
     step.record = Record::of(to, since, error);

@@ -108,6 +108,8 @@ pub enum Owner {
     Changed,
     /// It is gone, or being deleted, or another one of the same name.
     Gone,
+    /// The same, and another connection manages the environment by now.
+    Replaced,
 }
 
 /// Another operation of the same host.
@@ -131,7 +133,7 @@ impl Other {
                 },
                 Approval::NotRequired | Approval::Approved,
             ) => true,
-            (Owner::Present { .. } | Owner::Changed | Owner::Gone, _) => false,
+            (Owner::Present { .. } | Owner::Changed | Owner::Gone | Owner::Replaced, _) => false,
         };
         is_wanted && operation.is_unstarted() && operation.deleted.is_none()
     }

@@ -5,7 +5,7 @@ use super::{
     steps,
 };
 use crate::world::KnownOperation;
-use dualwrite_api::operation::{Action, Approval, Phase, StepState, StepStatus};
+use dualwrite_api::operation::{Action, Approval, Outstanding, Phase, StepState, StepStatus};
 
 /// What the next pass over an operation has to read.
 pub fn reads(operation: &KnownOperation) -> Reads {
@@ -68,10 +68,25 @@ fn at_the_end(action: Action) -> Reads {
     }
 }
 
-/// The request that was accepted last, if Microsoft has given it an id.
+/// The request that Microsoft is asked about, if it has given it an id.
 fn remote(operation: &KnownOperation) -> Option<RemoteRequest> {
-    let mut steps = operation.status.steps.iter();
-    let sent = steps.find(|step| step.state == StepState::Sent)?;
-    let step = steps::parse(operation.spec.action, &sent.name)?;
-    Some(step.remote(sent.remote_id.clone()?))
+    let (status, id) = asked_about(operation)?;
+    let step = steps::parse(operation.spec.action, &status.name)?;
+    Some(step.remote(id.to_owned()))
+}
+
+/// The request that was accepted last; when none is followed, an earlier one that changes table maps and may still do so.
+pub(super) fn asked_about(operation: &KnownOperation) -> Option<(&StepStatus, &str)> {
+    let steps = &operation.status.steps;
+    let sent = steps.iter().find(|step| step.state == StepState::Sent);
+    let followed = sent.and_then(|step| Some((step, step.remote_id.as_deref()?)));
+    let changes_maps = matches!(operation.spec.action, Action::Reset | Action::StopMaps);
+    followed.or_else(|| {
+        let mut steps = steps.iter().filter(|_| changes_maps);
+        steps.find_map(|step| {
+            let open = |request: &&Outstanding| request.ended_at.is_none();
+            let mut open = step.outstanding.iter().filter(open);
+            Some((step, open.find_map(|request| request.remote_id.as_deref())?))
+        })
+    })
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use dualwrite_api::operation::{StepState, StepStatus};
+use dualwrite_api::operation::{Outstanding, StepState, StepStatus};
 
 /// What is on record of a step: the flat [`StepStatus`] of the resource, by state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Asked {
     pub sent_at: Option<Timestamp>,
     /// Microsoft's id of what it does for us.
     pub remote_id: Option<String>,
+    /// The requests, of this attempt and of earlier ones, that may still take effect, or whose effect may not show yet.
+    pub outstanding: Vec<Outstanding>,
     /// The table maps that were there when the intent was recorded; for a solution.
     pub seen: Vec<String>,
     /// The table maps that the request named, or that a solution has brought.
@@ -132,6 +134,25 @@ impl Record {
     }
 }
 
+impl Asked {
+    /// Certainly nothing comes of the newest request.
+    pub(super) fn came_to_nothing(&mut self) {
+        let newest = self.attempts;
+        self.outstanding.retain(|request| request.attempt != newest);
+        self.send_before = None;
+    }
+
+    /// The target state was read back. Where the only request that there is was accepted, and is not known to go on, that is
+    /// its effect, and nothing more comes of it.
+    pub(super) fn took_effect(&mut self) {
+        if let [only] = &self.outstanding[..]
+            && (only.remote_id.is_none() || only.ended_at.is_some())
+        {
+            self.outstanding.clear();
+        }
+    }
+}
+
 impl StepRecord {
     /// A step that nothing was done for yet.
     pub fn pending(name: &str) -> Self {
@@ -150,6 +171,7 @@ impl From<&StepStatus> for StepRecord {
                 send_before: status.send_before,
                 sent_at: status.sent_at,
                 remote_id: status.remote_id.clone(),
+                outstanding: status.outstanding.clone(),
                 seen: status.seen.clone(),
                 maps: status.maps.clone(),
             },
@@ -169,6 +191,7 @@ impl From<&StepRecord> for StepStatus {
             send_before: asked.send_before,
             sent_at: asked.sent_at,
             remote_id: asked.remote_id,
+            outstanding: asked.outstanding,
             began: step.began,
             seen: asked.seen,
             maps: asked.maps,
@@ -198,6 +221,18 @@ mod tests {
     }
 
     prop_compose! {
+        fn request()(
+            attempt in 1_u32..3,
+            send_before in time(),
+            remote_id in text(),
+            ended_at in time(),
+        ) -> Outstanding {
+            let send_before = send_before.unwrap_or_default();
+            Outstanding { attempt, send_before, remote_id, ended_at }
+        }
+    }
+
+    prop_compose! {
         fn flat()(
             state in state(),
             attempt in 0_u32..3,
@@ -205,11 +240,13 @@ mod tests {
             times in [time(), time(), time(), time()],
             seen in prop::collection::vec("[a-z]{1,4}", 0..3),
             maps in prop::collection::vec("[a-z]{1,4}", 0..3),
+            outstanding in prop::collection::vec(request(), 0..3),
         ) -> StepStatus {
             let [incarnation, remote_id, error] = texts;
             let [send_before, sent_at, began, absent_since] = times;
             StepStatus {
-                state, attempt, incarnation, send_before, sent_at, remote_id, began, seen, maps, absent_since, error,
+                state, attempt, incarnation, send_before, sent_at, remote_id, began, seen, maps, outstanding,
+                absent_since, error,
                 ..StepStatus::pending("stop-maps")
             }
         }

@@ -83,7 +83,8 @@ pub fn needs_finalizer(
 }
 
 fn running(situation: &Situation<'_>) -> Next {
-    let pass = Pass::new(situation);
+    let mut pass = Pass::new(situation);
+    pass.note_ended();
     let before = pass.progress.steps().to_vec();
     let next = next_step(pass);
     // Patience is judged after what this pass has seen: a success that comes late counts.

@@ -9,7 +9,7 @@ use crate::{
     messages,
     observed::{DataverseSays, Environment, Fact, Problem},
     picture::{Integration, Link, Mix, Picture, Setup},
-    world::{World, after},
+    world::{World, after, sight},
 };
 use dualwrite_api::{
     DualWriteConnectionStatus, Reason,
@@ -48,6 +48,7 @@ pub(super) fn remember(picture: &Picture<'_>, checks: Vec<Check>) -> DualWriteCo
     remember_integration(picture, &mut status);
     remember_dataverse(world, &mut status);
     remember_link(picture, &mut status);
+    remember_sight(picture, &mut status);
     remember_maps(picture, &mut status);
     remember_mix(picture, &mut status);
     remember_applications(picture, &mut status);
@@ -121,6 +122,24 @@ fn remember_link(picture: &Picture<'_>, status: &mut DualWriteConnectionStatus) 
     status.admin_url = Some(crate::desired::admin_url(
         &world.desired.finance_operations_url,
     ));
+}
+
+/// What the host was seen with; kept for as long as it is not seen.
+fn remember_sight(picture: &Picture<'_>, status: &mut DualWriteConnectionStatus) {
+    let is_named = matches!(
+        picture.integration,
+        Integration::Spec(_) | Integration::Other(_)
+    );
+    if is_named || matches!(picture.link, Link::To(_)) {
+        let desired = picture.world.desired;
+        status.observed.seen_with = Some(sight(
+            desired.cloud,
+            &desired.environment_id,
+            &desired.credentials,
+            desired.dual_write_service.as_ref(),
+            &status.credentials,
+        ));
+    }
 }
 
 /// Who made a link, where this operator did: noted in the pass in which its operation brings the link, and kept for as long as the

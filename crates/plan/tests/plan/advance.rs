@@ -534,3 +534,19 @@ fn whoever_asks_an_operation_to_wait_is_obeyed() {
         99
     );
 }
+
+/// Whoever asks to be left alone while something is read is, but not for as long as somebody may wish.
+#[test]
+fn a_read_that_asks_to_wait_is_obeyed() {
+    for (asked, waits) in [(None, 10), (Some(1), 10), (Some(90), 90), (Some(3600), 300)] {
+        let problem = Problem {
+            retry_after: asked.map(seconds),
+            ..down()
+        };
+        let unseen =
+            |scene: &mut Scene| scene.observed.applications = Fact::Unknown(problem.clone());
+        let next = Scene::setup().with(unseen).next();
+        assert_eq!(next.next, Some(after(start(), seconds(waits))), "{asked:?}");
+        assert_eq!(next.send, None);
+    }
+}

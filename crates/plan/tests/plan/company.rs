@@ -1,6 +1,9 @@
 //! What other connections, other operations, time and an edited spec do to a decision that is right by itself.
 
-use crate::support::*;
+use crate::{
+    scene::{Scene, ends, waits},
+    support::*,
+};
 use dualwrite_api::{
     conditions::ConditionType::{Linked, LinkingMismatch, Ready, Reconciling, Stalled},
     connection::MixPolicy,
@@ -8,9 +11,10 @@ use dualwrite_api::{
 };
 use dualwrite_plan::{
     decision::{Decision, Effect},
-    observed::{Environment, LinkView, Problem, Readiness},
+    observed::{Environment, Fact, LinkView, Problem, Readiness},
+    operation::Owner,
     verdict::Row,
-    world::KnownOperation,
+    world::{KnownOperation, after},
 };
 use jiff::SignedDuration;
 
@@ -378,4 +382,41 @@ fn a_rejected_plan_is_kept_for_as_long_as_it_keeps_its_facts_from_being_planned_
         }
     };
     assert_eq!(forgotten(&history, rejected), ["Link-01", "Link-02"]);
+}
+
+// ---- a stop that its connection's deletion has asked for ----
+
+fn stop_of_a_deletion() -> Scene {
+    let mut stop = planned_stop();
+    stop.created = start();
+    stop.spec.options.on_deletion = true;
+    Scene::of(stop).with(|scene| {
+        scene.owner = Owner::Gone;
+        scene.observed.link = link_to(E);
+        scene.observed.maps = Fact::Known(some_maps());
+    })
+}
+
+#[test]
+fn a_stop_of_a_deletion_waits_for_whoever_takes_over() {
+    let scene = stop_of_a_deletion();
+    waits(&scene.next());
+    assert_eq!(scene.wait(), Some(SETTLE.as_secs()));
+    let settled = scene.with(|scene| {
+        scene.now = after(start(), SETTLE);
+        scene.observed.began = scene.now;
+    });
+    assert!(settled.next().send.is_some());
+    let replaced = settled.with(|scene| scene.owner = Owner::Replaced);
+    ends(
+        &replaced.next(),
+        Phase::Void,
+        &["another DualWriteConnection manages"],
+    );
+}
+
+#[test]
+fn a_plan_whose_connection_was_replaced_is_void() {
+    let scene = Scene::link().with(|scene| scene.owner = Owner::Replaced);
+    ends(&scene.next(), Phase::Void, &["the connection is gone"]);
 }

@@ -16,6 +16,7 @@ fn ending(case: Case, day: u32) -> Case {
             used_for: CredentialUse::Application,
             kind: CredentialKind::ClientCertificate,
             source: "contoso-entra".into(),
+            identity: None,
             expires_at: Some(format!("2026-04-{day:02}T00:00:00Z").parse().unwrap()),
             refused: None,
         }];

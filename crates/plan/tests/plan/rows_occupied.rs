@@ -7,7 +7,7 @@ use dualwrite_api::{
         CredentialsValid, Linked, PowerPlatformIntegrated, Ready, Reconciling, SetupComplete,
         Stalled,
     },
-    connection::Mode,
+    connection::{CredentialKind, CredentialStatus, CredentialUse, Mode},
     operation::Phase,
 };
 use dualwrite_plan::{
@@ -299,6 +299,67 @@ fn row_1_a_claim_needs_to_manage_and_own_credentials_that_saw_the_host() {
     assert!(!claims(
         |connection| connection["status"] = serde_json::Value::Null
     ));
+}
+
+/// With other credentials, or for another environment, it must be seen again first. What else is edited does not matter.
+#[test]
+fn row_1_a_claim_ends_with_what_the_host_was_seen_with() {
+    assert!(claims(
+        |connection| connection["spec"]["interval"] = "1h".into()
+    ));
+    for (path, value) in [
+        (
+            "/spec/dataverse/environmentId",
+            "6f2c8d0e-0000-4000-8000-000000000099",
+        ),
+        (
+            "/spec/credentials/tenantId",
+            "72f988bf-0000-4000-8000-000000000002",
+        ),
+        ("/spec/credentials/secretRef/name", "fabrikam-entra"),
+        ("/spec/dualWriteService/secretRef/name", "fabrikam-account"),
+    ] {
+        let edited = |connection: &mut serde_json::Value| {
+            *connection.pointer_mut(path).unwrap() = value.into()
+        };
+        assert!(!claims(edited), "{path}");
+    }
+}
+
+/// A Secret of the same name has another application in it, which signs in and sees nothing.
+#[test]
+fn row_1_a_claim_ends_with_who_has_seen_the_host() {
+    let known = |identity: &str| CredentialStatus {
+        used_for: CredentialUse::Application,
+        kind: CredentialKind::ClientSecret,
+        source: "contoso-entra".into(),
+        identity: Some(identity.to_owned()),
+        expires_at: None,
+        refused: None,
+    };
+    let mut case = Case::happy().with(|case| case.credentials = vec![known("one")]);
+    let claims = |case: &Case| {
+        let mut connection = manifest();
+        connection["status"] = serde_json::to_value(&case.memory).unwrap();
+        Claim::of(&serde_json::from_value(connection).unwrap()).is_some()
+    };
+    case.memory = case.decide().status;
+    assert!(claims(&case));
+    let refused = Problem::needs_person(Reason::AccessDenied, "403");
+    let mut blind = case.clone().blind(&refused).with(|case| {
+        case.observed.credentials = Fact::Known(());
+        case.credentials = vec![known("another")];
+    });
+    blind.memory = blind.decide().status;
+    assert!(!claims(&blind));
+    // An outage changes nothing.
+    let mut away = case.clone().blind(&Problem::transient("503"));
+    away.memory = away.decide().status;
+    assert!(claims(&away));
+    // It is let in, and sees the host.
+    let mut again = case.with(|case| case.credentials = vec![known("another")]);
+    again.memory = again.decide().status;
+    assert!(claims(&again));
 }
 
 // ---- row 2: credentials ----

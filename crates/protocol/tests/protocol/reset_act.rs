@@ -446,6 +446,96 @@ fn while_nothing_can_be_seen_the_message_says_that_maps_are_stopped() {
     ends(&run, Phase::Succeeded, None);
 }
 
+// ---- a request to stop that lands late ----
+
+/// Given up by `event` once maps were asked to stop, in a world that is like this.
+fn given_up_after(
+    step: &str,
+    event: Event,
+    behaviour: Behaviour,
+    answers: &[(usize, Answer)],
+) -> Operator {
+    let mut run = Operator::new(planned_reset(true), behaviour);
+    run.answers = answers.iter().copied().collect();
+    run.run_past(step);
+    run.befall(event).unwrap();
+    run.run();
+    run.check(&(step, event));
+    run
+}
+
+fn slow(ids: bool, takes: u64) -> Behaviour {
+    Behaviour {
+        ids,
+        takes: seconds(takes),
+        ..Behaviour::default()
+    }
+}
+
+/// The first request is lost and done late; the second one, which was made because nothing had come of the first, later still.
+#[test]
+fn a_second_stop_that_lands_late_does_not_hide_behind_the_first() {
+    for ids in [false, true] {
+        let answers = [(1, Answer::LostDone), (2, Answer::LostLate)];
+        let run = given_up_after("stop-maps", Event::Changed, slow(ids, 400), &answers);
+        ends(&run, Phase::Void, None);
+        assert_eq!(run.not_as_before(), Vec::<String>::new());
+        let stops = sent(&run).into_iter().filter(|step| *step == "stop-maps");
+        assert_eq!(stops.count(), 2);
+    }
+}
+
+/// The first request stops the maps, while the service still works on the second.
+#[test]
+fn a_second_stop_that_is_still_worked_on_is_waited_for() {
+    let answers = [(1, Answer::LostDone)];
+    let run = given_up_after("stop-maps", Event::Changed, slow(true, 400), &answers);
+    ends(&run, Phase::Void, None);
+    assert_eq!(run.not_as_before(), Vec::<String>::new());
+    let restart = run
+        .journal
+        .iter()
+        .find(|sent| sent.step == "restart-maps/1");
+    assert!(restart.unwrap().at > after(run.journal[2].at, seconds(400)));
+}
+
+/// It was not done in its time, so the operation is given up; the service is still working on it.
+#[test]
+fn a_stop_that_goes_on_when_it_is_given_up_is_waited_for() {
+    for ids in [true, false] {
+        let mut run = Operator::new(planned_reset(true), slow(ids, 1000));
+        while run.api.stored.status.ending.is_none() {
+            run.pass();
+        }
+        run.service.behaviour.takes = seconds(40);
+        run.run();
+        run.check(&ids);
+        assert_eq!(run.not_as_before(), Vec::<String>::new());
+        assert_eq!(run.service.resets, 0);
+    }
+}
+
+/// Nothing is started that an earlier request may stop again.
+#[test]
+fn nothing_is_started_again_while_a_stop_may_still_land() {
+    let mut run = Operator::new(planned_reset(true), slow(false, 400));
+    run.answers = [(1, Answer::LostDone)].into_iter().collect();
+    run.events = vec![(When::Received(1), Event::Changed)];
+    run.run();
+    run.check(&"");
+    ends(&run, Phase::Void, None);
+    assert_eq!(run.not_as_before(), Vec::<String>::new());
+    let starts = run
+        .journal
+        .iter()
+        .filter(|sent| sent.step.starts_with("restart-maps"));
+    let (stopped, first) = (run.journal[1].at, run.journal[1].before);
+    for start in starts {
+        assert!(start.at > after(stopped, seconds(400)));
+        assert!(start.at >= after(after(first, minutes(15)), seconds(30)));
+    }
+}
+
 // ---- when the reset itself goes wrong ----
 
 #[test]

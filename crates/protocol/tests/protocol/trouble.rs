@@ -1,6 +1,12 @@
 //! An API server that answers late, wrongly or not at all, and watches that stand still: nothing of it may cost a person
 //! anything, and no request is sent twice.
 
+use std::{
+    pin::pin,
+    sync::Arc,
+    task::{Context, Waker},
+};
+
 use crate::reset_support::*;
 use dualwrite_api::operation::{Phase, StepState};
 use dualwrite_plan::{operation::Owner, world::KnownOperation};
@@ -158,6 +164,19 @@ fn what_waited_for_its_turn_for_long_is_worked_out_anew() {
         assert_eq!(run.phase(), Some(Phase::Succeeded), "{}", run.message());
         assert_eq!(sent(&run), sent(&untroubled()));
     }
+}
+
+#[test]
+fn nothing_begins_once_the_process_is_ending() {
+    let mut run = never_begins(|run| {
+        let process = Arc::clone(&run.process);
+        let mut end = pin!(process.end());
+        let polled = end.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_ready());
+    });
+    run.new_process();
+    run.run();
+    assert_eq!(run.phase(), Some(Phase::Succeeded), "{}", run.message());
 }
 
 #[test]

@@ -178,7 +178,7 @@ impl Cluster for Shell {
 
     fn watched_owner(&self, operation: &KnownOperation) -> Owner {
         let found = self.watched(|seen| seen.connections.get(&owner_key(operation)).cloned());
-        owner_of(operation, found.flatten().as_ref())
+        self.or_replaced(operation, owner_of(operation, found.flatten().as_ref()))
     }
 
     fn watched_others(&self, operation: &KnownOperation) -> Vec<Other> {
@@ -198,7 +198,7 @@ impl Cluster for Shell {
     async fn live_owner(&self, operation: &KnownOperation) -> Result<Owner, Refused> {
         let key = owner_key(operation);
         let found = self.live(|api| api.connections.get(&key).cloned()).await?;
-        Ok(owner_of(operation, found.as_ref()))
+        Ok(self.or_replaced(operation, owner_of(operation, found.as_ref())))
     }
 
     async fn live_operations(&self, _: &str) -> Result<Vec<KnownOperation>, Refused> {
@@ -302,6 +302,21 @@ impl Runtime for Shell {
 }
 
 impl Shell {
+    /// Whose connection is gone may find another one in its place, as the watches show it.
+    fn or_replaced(&self, operation: &KnownOperation, owner: Owner) -> Owner {
+        let host = &operation.spec.finance_operations_host;
+        let is_other = |other: &&DualWriteConnection| {
+            desired(other).host == *host
+                && uid_of(&other.metadata) != operation.spec.connection.uid
+                && Claim::of(other).is_some()
+        };
+        let managed = self.watched(|seen| seen.connections.values().find(is_other).is_some());
+        match owner {
+            Owner::Gone if managed == Some(true) => Owner::Replaced,
+            owner => owner,
+        }
+    }
+
     fn take_turn(&self, host: &str) -> bool {
         let mut world = lock(&self.world);
         let running = world.processes[self.number].as_mut().unwrap();

@@ -23,9 +23,7 @@ use dualwrite_api::{
 pub(super) fn first<'a>(situation: &'a Situation<'a>) -> ControlFlow<Next, Pass<'a>> {
     if situation.operation.spec.options.on_deletion {
         // The deletion of its connection is reason enough.
-        if situation.now >= after(situation.operation.created, DELETION_PATIENCE) {
-            return Break(Pass::new(situation).void(&messages::maps_not_stopped_in_time()));
-        }
+        by_nobody_else(situation)?;
     } else {
         asked_for(situation)?;
     }
@@ -37,6 +35,27 @@ pub(super) fn first<'a>(situation: &'a Situation<'a>) -> ControlFlow<Next, Pass<
     pass.progress
         .insert(0, planned.map(|step| step.name.clone()));
     Continue(pass)
+}
+
+/// Whether nobody has taken over what a deleted connection managed: a rename under GitOps makes a connection and deletes the
+/// other, so the new one gets a settle time to see the environment.
+fn by_nobody_else(situation: &Situation<'_>) -> ControlFlow<Next> {
+    let (created, now) = (situation.operation.created, situation.now);
+    let pass = Pass::new(situation);
+    if now >= after(created, DELETION_PATIENCE) {
+        return Break(pass.void(&messages::maps_not_stopped_in_time()));
+    }
+    if *situation.owner == Owner::Replaced {
+        return Break(pass.void(messages::TAKEN_OVER));
+    }
+    let until = after(
+        created,
+        situation.settings.settle.min(DELETION_PATIENCE / 2),
+    );
+    if now < until {
+        return Break(pass.keep(Some(until)));
+    }
+    Continue(())
 }
 
 fn with_no_steps(situation: &Situation<'_>) -> DualWriteOperationStatus {
@@ -54,7 +73,7 @@ fn asked_for(situation: &Situation<'_>) -> ControlFlow<Next> {
     }
     let pass = Pass::new(situation);
     match (situation.owner, operation.spec.approval) {
-        (Owner::Gone, _) => Break(pass.void(messages::CONNECTION_GONE)),
+        (Owner::Gone | Owner::Replaced, _) => Break(pass.void(messages::CONNECTION_GONE)),
         (Owner::Changed, _) => Break(pass.void(messages::NO_LONGER_ASKED_FOR)),
         (Owner::Present { .. }, Approval::Rejected) => Break(pass.void(messages::REJECTED)),
         (Owner::Present { .. }, Approval::Pending) => Break(await_approval(pass)),

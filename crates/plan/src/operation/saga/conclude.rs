@@ -11,12 +11,10 @@ use crate::{
     messages,
     observed::Fact,
     operation::{
-        event::Event,
         model::Next,
         record::Record,
         steps::{Solution, Step, Verify},
     },
-    world::after,
 };
 use dualwrite_api::{
     Reason,
@@ -57,15 +55,11 @@ fn conclude_reset(pass: Pass<'_>) -> Next {
 // ---- it was given up ----
 
 /// What the operation had stopped was started again: does it run?
-fn taken_back(mut pass: Pass<'_>, maps: &[TableMap], ending: &Ending) -> Next {
+fn taken_back(pass: Pass<'_>, maps: &[TableMap], ending: &Ending) -> Next {
+    if let Some(until) = pass.claims_nothing_before() {
+        return pass.wait_for_what_may_land(until);
+    }
     let still = not_as_before(&pass, maps);
-    if !still.is_empty() && reopen(&mut pass, maps) {
-        return pass.now();
-    }
-    if stop_may_still_come(&pass) {
-        pass.tell(messages::undoing(&ending.message));
-        return pass.soon();
-    }
     let reason = ending.reason.as_deref();
     let reason = reason.and_then(|reason| reason.parse().ok());
     let head = &pass.progress.head;
@@ -89,47 +83,6 @@ fn not_as_before(pass: &Pass<'_>, maps: &[TableMap]) -> Vec<String> {
         .collect()
 }
 
-/// Opens the steps again that start what has stopped after all, as long as they may ask for it.
-fn reopen(pass: &mut Pass<'_>, maps: &[TableMap]) -> bool {
-    let is_due = |index: &usize| {
-        let record = pass.record(*index);
-        let step = pass.step(*index).filter(|step| step.undoes());
-        step.is_some_and(|step| {
-            record.record == Record::Done
-                && step.repeat().allows(record.asked.attempts)
-                && !step.unreached(pass.situation, maps).is_empty()
-        })
-    };
-    let due: Vec<usize> = (0..pass.progress.steps().len()).filter(is_due).collect();
-    for index in &due {
-        let event = Event::Reopened { anew: true };
-        pass.progress.apply(*index, event);
-    }
-    !due.is_empty()
-}
-
-/// Whether a request to stop maps, of which nothing was seen and nothing is known, may still show: a map that runs now may
-/// be stopped by it later.
-fn stop_may_still_come(pass: &Pass<'_>) -> bool {
-    let stop = pass.undoable().filter(|stop| stop.record != Record::Done);
-    let Some(stop) = stop else {
-        return false;
-    };
-    let situation = pass.situation;
-    let sent = stop.asked.send_before;
-    let sent = sent.filter(|_| stop.asked.remote_id.is_none());
-    let lost = sent.map(|sent| after(sent, situation.patience()));
-    // The list lags: what it shows right after giving up may be what was before the stop.
-    let is_begun = |index: &usize| {
-        pass.record(*index).began.is_some() && pass.step(*index).is_some_and(|step| step.undoes())
-    };
-    let begun = (0..pass.progress.steps().len()).find(is_begun);
-    let begun = begun.and_then(|index| pass.record(index).began);
-    let shown = begun.map(|began| after(began, situation.settings.settle));
-    lost.max(shown)
-        .is_some_and(|until| situation.observed.began < until)
-}
-
 // ---- it was gone through with ----
 
 fn restored(mut pass: Pass<'_>, maps: &[TableMap]) -> Next {
@@ -138,8 +91,13 @@ fn restored(mut pass: Pass<'_>, maps: &[TableMap]) -> Next {
     let (promised, lost): (Vec<_>, Vec<_>) = planned
         .filter(|planned| !is_back(planned))
         .partition(|planned| planned.solution.is_some());
-    note_promised(&mut pass, &promised);
     let laggards = maps::names(Verify.unreached(pass.situation, maps).into_iter());
+    let is_whole =
+        promised.is_empty() && laggards.is_empty() && pass.progress.head.missing.is_empty();
+    if let Some(until) = pass.claims_nothing_before().filter(|_| !is_whole) {
+        return pass.wait_for_what_may_land(until);
+    }
+    note_promised(&mut pass, &promised);
     let lost: Vec<&str> = lost.iter().map(|map| map.name.as_str()).collect();
     let head = &pass.progress.head;
     let forced = forced(&pass);

@@ -89,6 +89,9 @@ fn is_expected(situation: &Situation<'_>, step: &dyn Step, link: &LinkFacts) -> 
 fn not_begun(pass: Pass<'_>, link: &LinkFacts) -> Next {
     let why = messages::link_has_moved(&link.environment_id, &link.connection_set_id);
     if pass.spec().action == Action::StopMaps && pass.has_stopped_maps() {
+        if let Some(until) = pass.stop_may_land_until() {
+            return pass.wait_for_what_may_land(until);
+        }
         let text = messages::partly_stopped(pass.spec(), true, &messages::sentence(&why));
         return pass.finish(Phase::Failed, Some(Reason::MapsNotStopped), text);
     }

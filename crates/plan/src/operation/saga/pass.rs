@@ -10,20 +10,24 @@ use crate::{
     operation::{
         event::{Event, Failing},
         machine::Progress,
-        model::{Next, Owner, Situation},
+        model::{Next, Owner, RemoteState, Situation},
+        reads,
         record::{Record, StepRecord},
-        steps::{self, Failure, Step},
+        steps::{self, About, Failure, Step},
     },
     world::after,
 };
 use dualwrite_api::{
     DualWriteOperationSpec, DualWriteOperationStatus, Reason, conditions,
-    operation::{Action, Ending, Phase},
+    operation::{Action, Ending, Outstanding, Phase},
     values,
 };
 
 /// How many maps, solutions and keys are named in a status at the most.
 const MOST_MISSING: usize = 1000;
+
+/// Whoever asks to be left alone is obeyed, up to this: maps may be stopped meanwhile.
+const LONGEST_WAIT: Duration = Duration::from_mins(5);
 
 /// How often an outcome that cannot be known is looked at for a late success.
 pub(super) const LATE_LOOK: Duration = Duration::from_mins(1);
@@ -88,6 +92,52 @@ impl<'a> Pass<'a> {
         self.undoable().is_some_and(|step| step.asked.attempts > 0)
     }
 
+    /// Until when a request of such a step may still take effect, or its effect may not show yet; `None` if what is read now
+    /// shows all of it.
+    pub(super) fn unsettled_until(&self, counts: impl Fn(&dyn Step) -> bool) -> Option<Timestamp> {
+        let steps = self.progress.steps().iter();
+        let ends = steps.filter_map(|record| {
+            let step = steps::parse(self.spec().action, &record.name)?;
+            let step = Some(step).filter(|step| counts(step.as_ref()))?;
+            let open = record.asked.outstanding.iter();
+            open.map(|request| shows_by(self.situation, step.as_ref(), request))
+                .max()
+        });
+        ends.max()
+            .filter(|end| self.situation.observed.began < *end)
+    }
+
+    /// The same of every step that could still make the end untrue: after a reset the link that it was sent for is no more.
+    pub(super) fn claims_nothing_before(&self) -> Option<Timestamp> {
+        let is_reset = self
+            .find(|step| step.is_point_of_no_return())
+            .is_some_and(|reset| reset.record == Record::Done);
+        self.unsettled_until(|step| {
+            step.link() == About::Target || (step.link() == About::Plan && !is_reset)
+        })
+    }
+
+    /// Until when maps may be stopped after the end of an operation that says which of them are.
+    pub(super) fn stop_may_land_until(&self) -> Option<Timestamp> {
+        match self.spec().action {
+            Action::StopMaps => self.claims_nothing_before(),
+            Action::Setup | Action::Link | Action::Reset => None,
+        }
+    }
+
+    /// Notes that Microsoft has done with the request that it was asked about.
+    pub(super) fn note_ended(&mut self) {
+        let (situation, now) = (self.situation, self.situation.now);
+        let remote = situation.observed.remote.known();
+        let has_ended = matches!(
+            remote,
+            Some(RemoteState::Succeeded | RemoteState::Failed(_))
+        );
+        if let Some((_, id)) = reads::asked_about(situation.operation).filter(|_| has_ended) {
+            self.progress.note_ended(id, now);
+        }
+    }
+
     /// Whether the reset was perhaps sent: from its intent on nothing can be taken back.
     pub(super) fn has_sent_reset(&self) -> bool {
         let reset = self.find(|step| step.is_point_of_no_return());
@@ -111,6 +161,17 @@ impl<'a> Pass<'a> {
     pub(super) fn soon(self) -> Next {
         let soon = self.situation.soon();
         self.keep(Some(soon))
+    }
+
+    /// Looks again until nothing that was sent can take effect any more.
+    pub(super) fn wait_for_what_may_land(mut self, until: Timestamp) -> Next {
+        let waits = messages::may_still_land(until);
+        let text = match &self.progress.head.ending {
+            Some(ending) => format!("{} {waits}", messages::undoing(&ending.message)),
+            None => waits,
+        };
+        self.tell(text);
+        self.soon()
     }
 
     /// Says something, unless it is said already but for what is another in each answer.
@@ -161,7 +222,10 @@ impl<'a> Pass<'a> {
             let text = messages::cannot_see(self.spec(), self.has_stopped_maps(), problem);
             self.say(text);
         }
-        self.soon()
+        let asked = problem.retry_after.unwrap_or_default();
+        let wait = asked.min(LONGEST_WAIT).max(self.situation.settings.poll);
+        let next = after(self.situation.now, wait);
+        self.keep(Some(next))
     }
 
     /// What decides cannot be seen, before anything is destroyed, for longer than a step may take: maps do not stay stopped
@@ -202,11 +266,13 @@ impl<'a> Pass<'a> {
         head.message = Some(message);
         let now = self.situation.now;
         if phase.is_finished() {
+            self.progress.forget_outstanding();
+            let head = &mut self.progress.head;
             head.step = None;
             head.finished_at = Some(now);
             head.reconcile_at = match self.situation.owner {
                 Owner::Present { reconcile_at, .. } => reconcile_at.clone(),
-                Owner::Changed | Owner::Gone => None,
+                Owner::Changed | Owner::Gone | Owner::Replaced => None,
             };
         }
         self.keep((phase == Phase::Unknown).then(|| after(now, LATE_LOOK)))
@@ -302,6 +368,9 @@ impl<'a> Pass<'a> {
                 reason,
                 message,
             } => {
+                if let Some(until) = self.stop_may_land_until() {
+                    return self.wait_for_what_may_land(until);
+                }
                 self.begin();
                 self.progress.apply(index, failed(error, None));
                 self.finish(Phase::Failed, Some(reason), message)
@@ -314,23 +383,34 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// From when on a missing effect says that there will be none.
-pub(super) fn absence_counts_from(
-    situation: &Situation<'_>,
-    step: &dyn Step,
-    record: &StepRecord,
-) -> Timestamp {
+/// From when on a list shows whatever has come of a request.
+fn shows_by(situation: &Situation<'_>, step: &dyn Step, request: &Outstanding) -> Timestamp {
+    let arrives_by = arrives_by(situation, step, request.send_before);
+    let lasts_until = after(arrives_by, situation.patience());
+    let ended = request.ended_at.unwrap_or(lasts_until);
+    after(ended.min(lasts_until), situation.settings.settle)
+}
+
+/// Until when a request can arrive.
+fn arrives_by(situation: &Situation<'_>, step: &dyn Step, send_before: Timestamp) -> Timestamp {
     let settings = situation.settings;
     let factor = if step.is_slow() {
         settings.slow_factor
     } else {
         1
     };
+    after(send_before, settings.request_timeout * factor)
+}
+
+/// From when on a missing effect says that there will be none.
+pub(super) fn absence_counts_from(
+    situation: &Situation<'_>,
+    step: &dyn Step,
+    record: &StepRecord,
+) -> Timestamp {
     let sent = record.asked.send_before.unwrap_or(Timestamp::MIN);
-    after(
-        after(sent, settings.request_timeout * factor),
-        settings.settle,
-    )
+    let arrived = arrives_by(situation, step, sent);
+    after(arrived, situation.settings.settle)
 }
 
 /// Nothing is changed.

@@ -8,7 +8,7 @@ use crate::{
     operation::{
         event::{Event, Intent},
         model::{Next, Owner, Send},
-        steps::{Asking, Failure, Gate, Repeat, Target},
+        steps::{Asking, Failure, Gate, Repeat, Step, Target},
     },
     world::after,
 };
@@ -43,7 +43,7 @@ pub(super) fn start(at: AtStep<'_>) -> Next {
 // ---- what holds it back ----
 
 fn may_begin(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
-    still_integrated(hold_back(at)?)
+    settled(still_integrated(hold_back(at)?)?)
 }
 
 /// Suspending, editing or deleting takes effect before a step; for a reset only as long as it can still be given up.
@@ -55,7 +55,7 @@ fn hold_back(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
     let is_reset = operation.spec.action == Action::Reset;
     let why = match at.pass.situation.owner {
         _ if operation.deleted.is_some() => messages::OWNER_GONE,
-        Owner::Gone => messages::OWNER_GONE,
+        Owner::Gone | Owner::Replaced => messages::OWNER_GONE,
         Owner::Changed => messages::NO_LONGER_ASKED_FOR,
         Owner::Present {
             suspended: false, ..
@@ -79,11 +79,27 @@ fn still_integrated(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
     }
 }
 
+/// What would be taken back by an earlier request is not done before that has landed, or cannot any more.
+fn settled(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
+    let Some(change) = at.step.undone_by() else {
+        return Continue(at);
+    };
+    let undoes_it =
+        |earlier: &dyn Step| earlier.change() == Some(change) && earlier.link() == at.step.link();
+    match at.pass.unsettled_until(undoes_it) {
+        Some(until) => Break(at.pass.wait_for_what_may_land(until)),
+        None => Continue(at),
+    }
+}
+
 fn call_off(at: AtStep<'_>, why: &str) -> Next {
     match at.pass.spec().action {
         Action::Reset => at.pass.give_up(Phase::Void, None, why),
         // What is stopped stays stopped, so somebody has to know.
         Action::StopMaps if at.pass.has_stopped_maps() => {
+            if let Some(until) = at.pass.stop_may_land_until() {
+                return at.pass.wait_for_what_may_land(until);
+            }
             let why = messages::sentence(why);
             let text = messages::partly_stopped(at.pass.spec(), true, &why);
             let reason = Some(Reason::MapsNotStopped);
@@ -181,6 +197,7 @@ fn intend(mut at: AtStep<'_>, asking: Asking) -> Next {
     at.apply(Event::Intended(Intent {
         incarnation: situation.incarnation.to_owned(),
         send_before: before,
+        is_remote: !matches!(at.step.repeat(), Repeat::Always(_)),
         maps: asking.maps,
         seen: asking.seen,
     }));

@@ -43,6 +43,10 @@ impl Step for InitialiseMaps {
     }
 
     fn request(&self, at: &At<'_>) -> Option<Asking> {
-        change(self, at, MapChange::Initialise)
+        change(self, at)
+    }
+
+    fn change(&self) -> Option<MapChange> {
+        Some(MapChange::Initialise)
     }
 }

@@ -8,7 +8,8 @@ use crate::{
 use dualwrite_api::operation::PlannedMap;
 
 /// A change of state of every map that is not yet as the step wants it and that a request can name.
-pub(super) fn change(step: &dyn Step, at: &At<'_>, change: MapChange) -> Option<Asking> {
+pub(super) fn change(step: &dyn Step, at: &At<'_>) -> Option<Asking> {
+    let change = step.change()?;
     let maps = at.situation.observed.maps.known()?;
     let mut named: Vec<(&str, MapTarget)> = Vec::new();
     for map in step.unreached(at.situation, maps) {

@@ -79,7 +79,15 @@ impl Step for PauseMaps {
     }
 
     fn request(&self, at: &At<'_>) -> Option<Asking> {
-        change(self, at, MapChange::Pause)
+        change(self, at)
+    }
+
+    fn change(&self) -> Option<MapChange> {
+        Some(MapChange::Pause)
+    }
+
+    fn undone_by(&self) -> Option<MapChange> {
+        Some(MapChange::Start)
     }
 
     fn undoes(&self) -> bool {

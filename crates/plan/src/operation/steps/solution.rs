@@ -57,7 +57,7 @@ impl Step for Solution {
             if self.brought(at).is_some_and(|maps| !maps.is_empty()) {
                 return Target::Reached;
             }
-            match at.situation.observed.remote.known() {
+            match at.remote() {
                 Some(RemoteState::Failed(why)) => Target::Missing(Some(why.clone())),
                 _ => Target::Missing(None),
             }

@@ -91,7 +91,16 @@ impl Step for StartMaps {
     }
 
     fn request(&self, at: &At<'_>) -> Option<Asking> {
-        change(self, at, MapChange::Start)
+        change(self, at)
+    }
+
+    fn change(&self) -> Option<MapChange> {
+        Some(MapChange::Start)
+    }
+
+    /// After a reset the maps are others than those that were stopped.
+    fn undone_by(&self) -> Option<MapChange> {
+        self.again.then_some(MapChange::Stop)
     }
 
     fn undoes(&self) -> bool {

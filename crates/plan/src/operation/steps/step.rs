@@ -7,7 +7,7 @@ use crate::{
     messages::{self, PlanWords},
     observed::{Fact, Problem},
     operation::{
-        model::{Reads, RemoteRequest, RemoteState, Request, Situation},
+        model::{MapChange, Reads, RemoteRequest, RemoteState, Request, Situation},
         record::StepRecord,
     },
     world::after,
@@ -123,6 +123,16 @@ pub trait Step {
     /// Whether it takes back what another step has done.
     fn undoes(&self) -> bool {
         false
+    }
+
+    /// What it does to table maps, if it changes their state.
+    fn change(&self) -> Option<MapChange> {
+        None
+    }
+
+    /// The change of an earlier step that would take it back if it landed later.
+    fn undone_by(&self) -> Option<MapChange> {
+        None
     }
 
     /// The solution that it applies.

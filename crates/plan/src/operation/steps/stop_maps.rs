@@ -69,7 +69,11 @@ impl Step for StopMaps {
     }
 
     fn request(&self, at: &At<'_>) -> Option<Asking> {
-        change(self, at, MapChange::Stop)
+        change(self, at)
+    }
+
+    fn change(&self) -> Option<MapChange> {
+        Some(MapChange::Stop)
     }
 
     fn can_be_given_up(&self) -> bool {
