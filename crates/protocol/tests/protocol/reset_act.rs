@@ -101,6 +101,19 @@ fn each_step_is_done_only_once_it_was_read_back() {
 }
 
 #[test]
+fn a_map_that_is_there_twice_does_not_keep_a_reset_from_being_sent() {
+    let mut twin = map("Customers", MapState::Stopped, "1.0.0.2");
+    twin.project = None;
+    let run = reset(true, |run| {
+        let planned = maps::planned(&[twin.clone()], &BTreeMap::new(), &BTreeMap::new());
+        run.api.stored.spec.relies_on.maps.splice(0..0, planned);
+        run.service
+            .meddle(start(), |service| service.maps.push(twin));
+    });
+    ends(&run, Phase::Succeeded, None);
+}
+
+#[test]
 fn maps_that_are_not_to_start_stay_stopped_and_the_end_names_their_order() {
     let run = reset(false, |_| {});
     ends(&run, Phase::Succeeded, None);

@@ -19,7 +19,7 @@ use crate::{
 };
 use dualwrite_api::{
     Reason,
-    operation::{Phase, PlannedMap},
+    operation::{MapState, Phase, ReliesOn},
 };
 
 /// Resets the link.
@@ -289,15 +289,24 @@ fn changed_since_stopped<'a>(
         return Ok(Vec::new());
     }
     let mut changed = changed_facts::details(before, &situation.observed.details)?;
-    let mut now = maps::planned(maps, &BTreeMap::new(), &BTreeMap::new());
-    for map in &mut now {
-        let same = |planned: &&PlannedMap| planned.name == map.name;
-        let twin = |planned: &&PlannedMap| same(planned) && planned.project == map.project;
-        let of = before.maps.iter().find(twin);
-        if let Some(planned) = of.or(before.maps.iter().find(same)) {
-            map.state = planned.state;
-        }
-    }
+    let as_before = maps.iter().map(|map| TableMap {
+        state: planned_state(before, map).unwrap_or(map.state),
+        ..map.clone()
+    });
+    let as_before: Vec<TableMap> = as_before.collect();
+    let now = maps::planned(&as_before, &BTreeMap::new(), &BTreeMap::new());
     changed.extend(changed_facts::planned_maps(&before.maps, &now));
     Ok(changed)
+}
+
+/// The state that a map had when the plan was made; of maps with the same name, that of the one with its project.
+fn planned_state(before: &ReliesOn, map: &TableMap) -> Option<MapState> {
+    let twins = || {
+        before
+            .maps
+            .iter()
+            .filter(|planned| planned.name == map.name)
+    };
+    let same = twins().find(|planned| planned.project == map.project);
+    same.or(twins().next()).map(|planned| planned.state)
 }
