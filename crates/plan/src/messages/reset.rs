@@ -193,6 +193,21 @@ pub fn undoing(ending: &str) -> String {
     format!("{ending} The table maps that were stopped are being started again.")
 }
 
+/// An integration key that cannot be put back.
+pub fn key_left_out(table: &str) -> String {
+    format!(
+        "the integration key of {table} (no table map of that table has come back; set it on the Dual-write page under \
+         Integration key, from the backup, once there is one)"
+    )
+}
+
+/// A company that a link was reset for.
+pub fn company_left_out(company: &str) -> String {
+    format!(
+        "company {company} (the link does not show it; look at the companies on the Dual-write page)"
+    )
+}
+
 /// A request may take effect later than what was to follow.
 pub fn may_still_land(until: Timestamp) -> String {
     format!(

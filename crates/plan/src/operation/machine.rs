@@ -32,11 +32,12 @@ const UNKNOWN: Option<StepState> = Some(StepState::Unknown);
 
 /// By what has happened (rows) and how far the step was ([`STATES`]): how far it is now.
 #[rustfmt::skip]
-pub const TABLE: [(Happened, [Option<StepState>; 6]); 14] = [
+pub const TABLE: [(Happened, [Option<StepState>; 6]); 15] = [
     //                      Pending   Intended  Sent     Done     Failed   Unknown
     (Happened::Intended,   [INTENDED, NEVER,    NEVER,   NEVER,   NEVER,   NEVER]),
     (Happened::NotSent,    [NEVER,    PENDING,  NEVER,   NEVER,   NEVER,   NEVER]),
     (Happened::Refused,    [NEVER,    FAILED,   NEVER,   NEVER,   NEVER,   NEVER]),
+    (Happened::Denied,     [NEVER,    INTENDED, NEVER,   NEVER,   NEVER,   NEVER]),
     (Happened::Accepted,   [NEVER,    SENT,     NEVER,   NEVER,   NEVER,   NEVER]),
     (Happened::Lost,       [NEVER,    INTENDED, NEVER,   NEVER,   NEVER,   NEVER]),
     (Happened::Missed,     [NEVER,    INTENDED, NEVER,   NEVER,   NEVER,   NEVER]),
@@ -193,6 +194,10 @@ fn record(step: &mut StepRecord, to: StepState, event: Event) {
             error = Some(failed(asked, failing));
         }
         Event::Exhausted(failing) => error = Some(failed(asked, failing)),
+        Event::Denied(why) => {
+            asked.send_before = None;
+            error = Some(why);
+        }
         Event::Lost(why) => error = Some(why),
         Event::Adopted { at } => {
             asked.sent_at.get_or_insert(at);

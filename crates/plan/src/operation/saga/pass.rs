@@ -210,6 +210,11 @@ impl<'a> Pass<'a> {
         let Some(problem) = problem else {
             return self.soon();
         };
+        // Whoever is asked to mend it must hear of it, however far the operation is.
+        if problem.is_for_a_person() {
+            let reason = problem.reason.unwrap_or(Reason::AccessDenied);
+            self.progress.head.reason = Some(reason.as_ref().to_owned());
+        }
         if self.is_unseen_for_too_long() {
             let why = messages::not_seen(&problem.message);
             return self.give_up(Phase::Failed, Some(Reason::ResetFailed), &why);
