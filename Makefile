@@ -23,6 +23,7 @@ test: control-plane ## Run every test
 
 matrix: control-plane ## Ten thousand simulated worlds; a reset interrupted at every moment of every step; ten thousand resources (many minutes; `make test` runs some of it)
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test simulation -- --nocapture
+	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test models -- --nocapture --test-threads 1
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster reset_crashes:: -- --nocapture
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster inputs::crowd:: -- --nocapture
 

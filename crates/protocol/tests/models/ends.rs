@@ -3,10 +3,11 @@
 use stateright::{Model, Property};
 
 use crate::{
+    chances::{Action, Left},
     checking::{check, is_wide},
     clock::now,
     microsoft::MAP,
-    operator::{Action, Left, Plan, State},
+    operator::{Plan, State},
     support::{map, no_details, to_reset},
 };
 use dualwrite_api::{
@@ -51,7 +52,7 @@ impl Model for Ends {
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        self.plan.actions(state, actions);
+        state.actions(actions);
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {

@@ -6,8 +6,9 @@
 use std::hash::{Hash, Hasher};
 
 use crate::{
-    clock::{PATIENCE, REQUEST_TIMEOUT, age, age_status, hash_status, now, settings, ticks_until},
-    microsoft::{Comes, MAP, Microsoft, delays},
+    chances::{Action, Connection, Fate, Left, Sight, events, fates, happen},
+    clock::{age, age_status, hash_status, now, settings},
+    microsoft::{Comes, MAP, Microsoft},
     support::{down, no_details, refused},
 };
 use jiff::Timestamp;
@@ -20,74 +21,11 @@ use dualwrite_plan::{
     maps::LinkDetails,
     observed::{Fact, LinkView, Problem},
     operation::{
-        BackupView, Next, Observations, Owner, RemoteRequest, Send, Sent, Situation, advance,
+        BackupView, Next, Observations, RemoteRequest, Send, Sent, Situation, advance,
         after_sending, needs_finalizer, reads,
     },
     world::KnownOperation,
 };
-
-/// What may happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// A pass is made.
-    Pass,
-    /// The request of an intent is sent, and this becomes of it.
-    Send(Fate),
-    /// Time passes.
-    Tick,
-    /// The same, and no operator runs.
-    Sleep,
-    Event(Event),
-}
-
-/// What becomes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fate {
-    /// It is accepted, with or without an id.
-    Accepted(bool, Comes),
-    /// Its answer is lost.
-    Lost(Comes),
-    Refused,
-    /// It is refused, and takes effect at once all the same.
-    RefusedAndDone,
-    /// It was not sent, or is refused for now.
-    NotNow,
-    /// The process ends before it hears of it.
-    Crash(Comes),
-}
-
-/// What people do, and what fails for long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    Suspend,
-    Resume,
-    /// The connection asks for something else.
-    Change,
-    DeleteConnection,
-    DeleteOperation,
-    /// So much of Microsoft's can be read from now on.
-    Look(Sight),
-}
-
-/// What can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Sight {
-    Clear,
-    /// All but the list of maps.
-    NoMaps,
-    Nothing,
-}
-
-/// The connection that asked for the operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Connection {
-    There,
-    Suspended,
-    Changed,
-    Gone,
-    /// The same, and another one manages the host.
-    Replaced,
-}
 
 /// How an operation has ended, in so far as people rely on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -126,19 +64,6 @@ pub struct State {
     pub landed_late: bool,
     /// It runs, and nothing will ever change.
     pub is_frozen: bool,
-}
-
-/// How much may go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Left {
-    pub events: u8,
-    pub crashes: u8,
-    /// Ticks without an operator.
-    pub sleep: u8,
-    /// Refusals that are none.
-    pub false_refusals: u8,
-    /// Requests that are not simply accepted and done soon.
-    pub trouble: u8,
 }
 
 impl Hash for State {
@@ -184,31 +109,6 @@ impl Plan {
         }
     }
 
-    // ---- what may happen next ----
-
-    pub fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        let microsoft = &state.microsoft;
-        if let Some(send) = &state.sending {
-            actions.extend(fates(send, state.left).into_iter().map(Action::Send));
-            return;
-        }
-        if state.is_over() {
-            if microsoft.is_busy() {
-                actions.push(Action::Tick);
-            }
-            return;
-        }
-        if state.is_due {
-            actions.push(Action::Pass);
-            if state.left.sleep > 0 {
-                actions.push(Action::Sleep);
-            }
-        } else {
-            actions.push(Action::Tick);
-        }
-        actions.extend(events(state).map(Action::Event));
-    }
-
     pub fn next(&self, before: &State, action: Action) -> State {
         let mut state = before.clone();
         match action {
@@ -243,7 +143,7 @@ impl Plan {
         let next = decide(&operation, state, advance);
         state.take(&next);
         state.sending = next.send;
-        self.note_the_end(state);
+        state.note_the_end();
     }
 
     fn send(&self, state: &mut State, fate: Fate) {
@@ -282,32 +182,13 @@ impl Plan {
             after_sending(situation, operation.status.clone(), &send, &sent)
         });
         state.take(&next);
-        self.note_the_end(state);
+        state.note_the_end();
     }
 
     /// What is being deleted is gone once nothing holds it.
     fn let_go(&self, state: &mut State) {
         let is_held = needs_finalizer(&self.operation.spec, &state.status);
         state.exists &= state.deleted.is_none() || is_held;
-    }
-
-    /// What it says at its end, and whether people may rely on it from now on.
-    fn note_the_end(&self, state: &mut State) {
-        let status = &state.status;
-        let phase = status.phase.filter(|phase| phase.is_finished());
-        let (Some(phase), None) = (phase, state.end) else {
-            return;
-        };
-        let said = status.message.as_deref().unwrap_or_default();
-        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-        let names_the_map = says(&[MAP]);
-        let is_certain = phase != Phase::Failed || status.ending.is_some();
-        state.end = Some(End {
-            phase,
-            claims_the_map: is_certain && !names_the_map,
-            tells_of_maps: names_the_map || says(&["stopped", "ConfigMap"]),
-            denies_a_reset: says(&["Nothing was reset", "before anything was reset"]),
-        });
     }
 }
 
@@ -379,6 +260,49 @@ fn attempt(status: &DualWriteOperationStatus, step: &str) -> u32 {
 }
 
 impl State {
+    /// What may happen next.
+    pub fn actions(&self, actions: &mut Vec<Action>) {
+        let microsoft = &self.microsoft;
+        if let Some(send) = &self.sending {
+            actions.extend(fates(send, self.left).into_iter().map(Action::Send));
+            return;
+        }
+        if self.is_over() {
+            if microsoft.is_busy() {
+                actions.push(Action::Tick);
+            }
+            return;
+        }
+        if self.is_due {
+            actions.push(Action::Pass);
+            if self.left.sleep > 0 {
+                actions.push(Action::Sleep);
+            }
+        } else {
+            actions.push(Action::Tick);
+        }
+        actions.extend(events(self).map(Action::Event));
+    }
+
+    /// What it says at its end, and whether people may rely on it from now on.
+    fn note_the_end(&mut self) {
+        let status = &self.status;
+        let phase = status.phase.filter(|phase| phase.is_finished());
+        let (Some(phase), None) = (phase, self.end) else {
+            return;
+        };
+        let said = status.message.as_deref().unwrap_or_default();
+        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        let names_the_map = says(&[MAP]);
+        let is_certain = phase != Phase::Failed || status.ending.is_some();
+        self.end = Some(End {
+            phase,
+            claims_the_map: is_certain && !names_the_map,
+            tells_of_maps: names_the_map || says(&["stopped", "ConfigMap"]),
+            denies_a_reset: says(&["Nothing was reset", "before anything was reset"]),
+        });
+    }
+
     /// Whether nobody looks at it any more.
     pub fn is_over(&self) -> bool {
         !self.exists || self.end.is_some()
@@ -420,91 +344,4 @@ fn fingerprint(state: &State) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     state.hash(&mut hasher);
     hasher.finish()
-}
-
-impl Connection {
-    fn owner(self) -> Owner {
-        match self {
-            Self::There | Self::Suspended => Owner::Present {
-                suspended: self == Self::Suspended,
-                reconcile_at: None,
-            },
-            Self::Changed => Owner::Changed,
-            Self::Gone => Owner::Gone,
-            Self::Replaced => Owner::Replaced,
-        }
-    }
-}
-
-fn fates(send: &Send, left: Left) -> Vec<Fate> {
-    let arrives = ticks_until(send.before) + REQUEST_TIMEOUT;
-    let lands = |latest| delays(latest).map(Comes::Lands);
-    let (accepted, lost) = (lands(PATIENCE), lands(arrives + PATIENCE));
-    let mut all = vec![Fate::Refused, Fate::RefusedAndDone, Fate::NotNow];
-    all.extend(accepted.map(|comes| Fate::Accepted(true, comes)));
-    all.extend([Comes::Fails(1), Comes::Never].map(|comes| Fate::Accepted(true, comes)));
-    all.extend(accepted.map(|comes| Fate::Accepted(false, comes)));
-    all.push(Fate::Accepted(false, Comes::Never));
-    all.extend(lost.into_iter().chain([Comes::Never]).map(Fate::Lost));
-    all.extend(lost.into_iter().chain([Comes::Never]).map(Fate::Crash));
-    all.retain(|fate| left.affords(*fate));
-    all
-}
-
-impl Left {
-    /// What a fate costs; the usual one nothing.
-    fn price(fate: Fate) -> Self {
-        let is_usual = matches!(fate, Fate::Accepted(true, Comes::Lands(0 | 1)));
-        Self {
-            events: 0,
-            sleep: 0,
-            crashes: u8::from(matches!(fate, Fate::Crash(_))),
-            false_refusals: u8::from(fate == Fate::RefusedAndDone),
-            trouble: u8::from(!is_usual),
-        }
-    }
-
-    fn affords(self, fate: Fate) -> bool {
-        let price = Self::price(fate);
-        self.crashes >= price.crashes
-            && self.false_refusals >= price.false_refusals
-            && self.trouble >= price.trouble
-    }
-
-    fn pay(&mut self, fate: Fate) {
-        let price = Self::price(fate);
-        self.crashes -= price.crashes;
-        self.false_refusals -= price.false_refusals;
-        self.trouble -= price.trouble;
-    }
-}
-
-fn events(state: &State) -> impl Iterator<Item = Event> {
-    let usual = match state.connection {
-        Connection::There => &[Event::Suspend, Event::Change, Event::DeleteConnection][..],
-        Connection::Suspended => &[Event::Resume, Event::DeleteConnection],
-        Connection::Changed | Connection::Gone | Connection::Replaced => &[],
-    };
-    let sights = [Sight::Clear, Sight::NoMaps, Sight::Nothing];
-    let looks = sights.into_iter().filter(|sight| *sight != state.sight);
-    let looks = looks.map(Event::Look);
-    let deleted = state.deleted.is_none().then_some(Event::DeleteOperation);
-    let some = usual.iter().copied().chain(looks).chain(deleted);
-    let left = state.left.events;
-    some.filter(move |event| left > 0 || matches!(event, Event::Resume | Event::Look(Sight::Clear)))
-}
-
-fn happen(state: &mut State, event: Event) {
-    match event {
-        Event::Suspend => state.connection = Connection::Suspended,
-        Event::Resume => state.connection = Connection::There,
-        Event::Change => state.connection = Connection::Changed,
-        Event::DeleteConnection => state.connection = Connection::Gone,
-        Event::DeleteOperation => state.deleted = Some(now()),
-        Event::Look(sight) => state.sight = sight,
-    }
-    if !matches!(event, Event::Resume | Event::Look(Sight::Clear)) {
-        state.left.events -= 1;
-    }
-    state.is_due = true;
 }

@@ -9,7 +9,7 @@ use std::{
     hash::{Hash, Hasher},
     pin::pin,
     sync::Mutex,
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
     time::Duration,
 };
 
@@ -20,7 +20,7 @@ use dualwrite_plan::{
     world::{KnownOperation, after},
 };
 use dualwrite_protocol::{
-    Again, Failed, Process, pass,
+    Process, pass,
     shell::{CallError, Cluster, Failure, Runtime, Service},
 };
 use jiff::Timestamp;
@@ -78,13 +78,10 @@ fn step(process: &Process, begun: &Begun) -> Option<Call> {
     let settings = settings();
     let ended = {
         let pass = pin!(pass(&tape, process, &settings, &begun.seen));
-        is_ended(pass.poll(&mut Context::from_waker(Waker::noop())))
+        let polled = pass.poll(&mut Context::from_waker(Waker::noop()));
+        polled.is_ready()
     };
     tape.state.into_inner().unwrap().call.filter(|_| !ended)
-}
-
-fn is_ended(polled: Poll<Result<Again, Failed<Refused>>>) -> bool {
-    polled.is_ready()
 }
 
 #[derive(Clone, Copy, Debug, thiserror::Error)]
