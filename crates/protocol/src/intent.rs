@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus, operation::StepState};
-use dualwrite_plan::world::KnownOperation;
+use dualwrite_plan::{messages, world::KnownOperation};
 
 use crate::{
     pass::{Failed, Pass, failed, is_held, step_of},
-    shell::{CallError, Shell},
+    shell::{CallError, Failure, Shell},
 };
 
 /// How soon the API server is asked again about what must be known.
@@ -43,6 +43,21 @@ impl<S: Shell> Pass<'_, S> {
             }
             // Perhaps it was taken all the same; then it is ours, and nothing was sent for it yet.
             Err(_) => self.find_intent(intent, step).await,
+        }
+    }
+
+    /// An intent that is refused for good stands nowhere, so whoever reads the operation would see it wait for nothing. What is
+    /// written is what was there, with one sentence more: the least that may still be taken.
+    pub(crate) async fn say_that_it_is_refused(
+        &self,
+        operation: &DualWriteOperation,
+        error: &S::Error,
+    ) {
+        let mut status = self.known.status.clone();
+        status.message = Some(messages::cannot_be_recorded(&error.to_string()));
+        if error.failure() == Failure::Refused && status != self.known.status {
+            // Best effort: the error itself is logged, and the pass is made again.
+            let _ = self.shell.write_status(operation, &status).await;
         }
     }
 

@@ -116,10 +116,13 @@ impl<S: Shell> Pass<'_, S> {
         intended: Next,
         send: &Send,
     ) -> Result<Again, Failed<S::Error>> {
-        let Some(written) = self
+        let recorded = self
             .record_intent(operation, &intended.status, &send.step)
-            .await?
-        else {
+            .await;
+        if let Err(Failed::Call { source, .. }) = &recorded {
+            self.say_that_it_is_refused(operation, source).await;
+        }
+        let Some(written) = recorded? else {
             return Ok(self.after_somebody_else());
         };
         // What stands in the API server holds: its time to send by may be that of an earlier write of ours.
