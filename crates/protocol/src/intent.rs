@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus, operation::StepState};
 use dualwrite_plan::{
+    messages,
     operation::{Next, Send},
     world::{KnownOperation, between},
 };
 
 use crate::{
     pass::{Failed, Pass, failed, is_held, step_of},
-    shell::{CallError, Shell},
+    shell::{CallError, Failure, Shell},
 };
 
 /// How soon the API server is asked again about what must be known.
@@ -70,6 +71,21 @@ impl<S: Shell> Pass<'_, S> {
                     Intent::Recorded(Box::new(found))
                 }))
             }
+        }
+    }
+
+    /// An intent that is refused for good stands nowhere, so whoever reads the operation would see it wait for nothing. What is
+    /// written is what was there, with one sentence more: the least that may still be taken.
+    pub(crate) async fn say_that_it_is_refused(
+        &self,
+        operation: &DualWriteOperation,
+        error: &S::Error,
+    ) {
+        let mut status = self.known.status.clone();
+        status.message = Some(messages::cannot_be_recorded(&error.to_string()));
+        if error.failure() == Failure::Refused && status != self.known.status {
+            // Best effort: the error itself is logged, and the pass is made again.
+            let _ = self.shell.write_status(operation, &status).await;
         }
     }
 

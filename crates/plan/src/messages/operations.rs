@@ -327,6 +327,14 @@ pub fn waiting(why: &str) -> String {
     format!("Waiting to try again: {why}")
 }
 
+/// The API server does not take the record of what is to be sent next, and never will.
+pub fn cannot_be_recorded(why: &str) -> String {
+    format!(
+        "The API server refuses the record of what comes next, so nothing is sent: {why} Until it takes one the operation \
+         stays as it is; to let go of it, delete it."
+    )
+}
+
 /// The environment is busy with another package.
 pub fn environment_installs_other(environment: &str, package: &str, state: &str) -> String {
     waiting(&format!(

@@ -193,6 +193,15 @@ pub fn undoing(ending: &str) -> String {
     format!("{ending} The table maps that were stopped are being started again.")
 }
 
+/// More is missing than an operation can name.
+pub const MORE_IS_MISSING: &str =
+    "more, which there is no room to name here: compare the Dual-write page with the backup";
+
+/// What would have to be recorded of a request does not fit.
+pub fn no_room_for_a_record() -> String {
+    "its table maps have more and longer names than one operation can record".into()
+}
+
 /// An integration key that cannot be put back.
 pub fn key_left_out(table: &str) -> String {
     format!(

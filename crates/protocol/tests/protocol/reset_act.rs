@@ -346,6 +346,50 @@ fn an_integration_key_whose_table_has_no_map_any_more_is_named() {
 }
 
 #[test]
+fn what_a_solution_is_told_by_is_kept_only_until_it_is_told() {
+    let mut run = Operator::new(planned_reset(true), Behaviour::default());
+    let seen = |run: &Operator| {
+        let steps = run.api.stored.status.steps.iter();
+        steps.map(|step| step.seen.len()).sum::<usize>()
+    };
+    while !run.has_sent("solution/FabrikamMaps") {
+        run.pass();
+    }
+    assert_eq!(seen(&run), 3);
+    run.run();
+    assert_eq!(seen(&run), 0);
+}
+
+/// Names of 2 KiB are the longest that are kept of what the service says.
+#[test]
+fn an_operation_never_grows_beyond_what_can_be_stored() {
+    let mut run = Operator::new(planned_reset(true), Behaviour::default());
+    run.run_past("solution/ContosoMaps");
+    run.service.meddle(start(), |service| {
+        let long = |number: usize| {
+            map(
+                &format!("{number} {}", "n".repeat(2000)),
+                MapState::Stopped,
+                "1.0.0.1",
+            )
+        };
+        service.maps.extend((0..400).map(long));
+    });
+    while !run.phase().is_some_and(Phase::is_finished) {
+        run.pass();
+        let stored = serde_json::to_vec(&run.api.stored.status).unwrap();
+        assert!(stored.len() <= 256 * 1024, "{}", stored.len());
+    }
+    ends(&run, Phase::Failed, Some("RestoreIncomplete"));
+    assert!(
+        run.message().contains("than one operation can record"),
+        "{}",
+        run.message()
+    );
+    assert!(!run.has_sent("solution/FabrikamMaps"));
+}
+
+#[test]
 fn a_company_that_the_link_does_not_show_is_named() {
     let mut run = Operator::new(planned_reset(true), Behaviour::default());
     run.run_past("reset");

@@ -155,6 +155,9 @@ fn ask(mut at: AtStep<'_>, shown: Option<&str>) -> Next {
         return at.pass.soon();
     }
     if let Some(asking) = asking {
+        if !at.pass.progress.has_room(&asking.maps, &asking.seen) {
+            return at.exhausted(&messages::no_room_for_a_record());
+        }
         return intend(at, asking);
     }
     // There is nothing to ask for yet, or only something to look at.
