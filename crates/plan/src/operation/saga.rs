@@ -16,6 +16,7 @@ mod at_step;
 mod before;
 mod conclude;
 mod follow;
+mod landing;
 mod link;
 mod pass;
 mod read_back;
