@@ -24,6 +24,7 @@ test: control-plane ## Run every test
 matrix: control-plane ## Interrupt a reset at every moment of every step; ten thousand resources (many minutes; `make test` runs some of it)
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster reset_crashes:: -- --nocapture
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster inputs::crowd:: -- --nocapture
+	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster declarations:: -- --nocapture
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test clients arbitrary:: -- --nocapture
 
 lint: ## Check format, lints and, where cargo-deny is installed, dependencies

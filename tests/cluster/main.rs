@@ -8,6 +8,7 @@ mod admission;
 mod audit;
 mod crashes;
 mod credentials;
+mod declarations;
 mod deletion;
 mod deploy;
 mod double;
