@@ -142,6 +142,10 @@ pub const CONNECTION_GONE: &str = "the connection is gone";
 pub const TAKEN_OVER: &str = "another DualWriteConnection manages the finance and operations environment by now, and its table \
                               maps run on";
 
+/// The same, after it had asked for maps to be stopped.
+pub const TAKEN_OVER_MEANWHILE: &str =
+    "another DualWriteConnection manages the finance and operations environment by now";
+
 /// It, or its connection, was deleted after it started.
 pub const OWNER_GONE: &str = "the connection is gone, or this operation was deleted";
 

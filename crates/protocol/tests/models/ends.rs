@@ -120,18 +120,34 @@ fn sometimes() -> Vec<Property<Ends>> {
 }
 
 fn left() -> Left {
-    let wide = is_wide();
     Left {
         events: 1,
         crashes: 1,
-        sleep: if wide { 2 } else { 0 },
+        sleep: 0,
         false_refusals: 1,
-        trouble: if wide { 2 } else { 1 },
+        trouble: 1,
     }
+}
+
+fn check_ends(name: &str, left: Left) {
+    let plan = Plan { operation: reset() };
+    check(name, Ends { plan, left });
 }
 
 #[test]
 fn nothing_of_a_reset_takes_effect_after_the_end_that_was_claimed() {
-    let plan = Plan { operation: reset() };
-    check("ends", Ends { plan, left: left() });
+    let sleep = if is_wide() { 2 } else { 0 };
+    check_ends("ends", Left { sleep, ..left() });
+}
+
+/// Two requests go wrong, and nobody does anything meanwhile.
+#[test]
+fn nothing_takes_effect_after_the_end_when_more_than_one_request_goes_wrong() {
+    let trouble = if is_wide() { 3 } else { 2 };
+    let left = Left {
+        events: 0,
+        trouble,
+        ..left()
+    };
+    check_ends("ends of much trouble", left);
 }

@@ -55,7 +55,7 @@ fn hold_back(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
     let is_reset = operation.spec.action == Action::Reset;
     let why = match at.pass.situation.owner {
         // Whoever manages the environment by now has started the maps for himself, or means them to run.
-        Owner::Replaced if operation.spec.options.on_deletion => messages::TAKEN_OVER,
+        Owner::Replaced if operation.spec.options.on_deletion => messages::TAKEN_OVER_MEANWHILE,
         _ if operation.spec.options.on_deletion => return Continue(at),
         _ if operation.deleted.is_some() => messages::OWNER_GONE,
         Owner::Gone | Owner::Replaced => messages::OWNER_GONE,
