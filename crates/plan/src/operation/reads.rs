@@ -17,11 +17,12 @@ pub fn reads(operation: &KnownOperation) -> Reads {
         return before_the_first_step(action);
     }
     let next = open_step(operation);
-    let is_pending = next.is_some_and(|next| next.state == StepState::Pending);
+    let may_ask =
+        next.is_some_and(|next| matches!(next.state, StepState::Pending | StepState::Intended));
     let next = next.and_then(|next| steps::parse(action, &next.name));
     let mut reads = next.map_or_else(|| at_the_end(action), |step| step.reads());
-    // Between two steps the connection may have been suspended for long.
-    reads.integration |= is_pending && matches!(action, Action::Setup | Action::Link);
+    // Between two steps the connection may have been suspended for long; and what was lost may be asked for again.
+    reads.integration |= may_ask && matches!(action, Action::Setup | Action::Link);
     // The outcome of what is not followed any more does not depend on it.
     reads.backup &= operation.status.phase == Some(Phase::Running);
     reads.remote = remote(operation);

@@ -94,6 +94,13 @@ fn at_each_step_what_it_needs() {
         names(&reads(&at(planned_link(), "link"))),
         "integration link"
     );
+    // What was lost may be asked for again.
+    let mut lost = at(planned_setup(), APP);
+    let steps = lost.status.steps.iter_mut();
+    for step in steps.filter(|step| step.name == APP) {
+        step.state = StepState::Intended;
+    }
+    assert_eq!(names(&reads(&lost)), "integration applications");
     assert_eq!(
         names(&reads(&at(planned_stop(false), "stop-maps"))),
         "link maps"

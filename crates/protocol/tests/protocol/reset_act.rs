@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::reset_support::*;
 use dualwrite_api::operation::{IntegrationKey, MapState, Phase, StepState};
 use dualwrite_plan::{
-    maps,
+    maps::{self, TableMap},
     observed::Fact,
     operation::{BackupView, Request},
     world::after,
@@ -102,15 +102,18 @@ fn each_step_is_done_only_once_it_was_read_back() {
 
 #[test]
 fn a_map_that_is_there_twice_does_not_keep_a_reset_from_being_sent() {
-    let mut twin = map("Customers", MapState::Stopped, "1.0.0.2");
-    twin.project = None;
+    let twin = |name| TableMap {
+        project: None,
+        ..map(name, MapState::Stopped, "1.0.0.2")
+    };
     let run = reset(true, |run| {
-        let planned = maps::planned(&[twin.clone()], &BTreeMap::new(), &BTreeMap::new());
-        run.api.stored.spec.relies_on.maps.splice(0..0, planned);
-        run.service
-            .meddle(start(), |service| service.maps.push(twin));
+        let mut maps = contoso_maps();
+        maps.extend([twin("Customers"), twin("Warehouses")]);
+        let none = BTreeMap::new();
+        run.api.stored.spec.relies_on.maps = maps::planned(&maps, &prerequisites(), &none);
+        run.service.meddle(start(), |service| service.maps = maps);
     });
-    ends(&run, Phase::Succeeded, None);
+    assert_eq!(sent(&run)[2], "reset");
 }
 
 #[test]

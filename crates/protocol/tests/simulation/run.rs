@@ -228,6 +228,9 @@ impl World {
     fn ended(&mut self, process: usize, about: About, again: &Result<Again, Failed<Refused>>) {
         let now = self.now;
         let is_operation = matches!(about, About::Operation(_));
+        if let Err(failed) = again {
+            self.note("a pass", format!("over {about:?} fails: {failed}"));
+        }
         let next = match again {
             Ok(Again::At(at)) => {
                 let jitter = self.up_to(seconds(2));

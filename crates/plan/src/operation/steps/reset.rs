@@ -299,7 +299,7 @@ fn changed_since_stopped<'a>(
     Ok(changed)
 }
 
-/// The state that a map had when the plan was made; of maps with the same name, that of the one with its project.
+/// The state that a map had when the plan was made; of maps with the same name, that of the one that it can have been.
 fn planned_state(before: &ReliesOn, map: &TableMap) -> Option<MapState> {
     let twins = || {
         before
@@ -307,6 +307,8 @@ fn planned_state(before: &ReliesOn, map: &TableMap) -> Option<MapState> {
             .iter()
             .filter(|planned| planned.name == map.name)
     };
-    let same = twins().find(|planned| planned.project == map.project);
-    same.or(twins().next()).map(|planned| planned.state)
+    let same = || twins().filter(|planned| planned.project == map.project);
+    let untouched = same().find(|planned| planned.state == map.state);
+    let was = untouched.or(same().next()).or(twins().next());
+    was.map(|planned| planned.state)
 }
