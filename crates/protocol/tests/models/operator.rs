@@ -333,7 +333,8 @@ impl State {
         let has_changed =
             (was.runs && !self.microsoft.now.runs) || was.is_reset != self.microsoft.now.is_reset;
         self.landed_late |= self.end.is_some() && has_changed;
-        let is_running = self.status.phase == Some(Phase::Running);
+        // One that nobody has looked at yet may go on when somebody does.
+        let is_running = self.status.phase == Some(Phase::Running) && !before.is_due;
         self.is_frozen =
             is_running && !self.is_waiting() && fingerprint(self) == fingerprint(&before);
         self.is_due = true;
