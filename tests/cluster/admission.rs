@@ -514,7 +514,7 @@ async fn the_defaults_are_those_of_the_design() {
     let link =
         json!({"method": "Manual", "observe": "Always", "timeout": "15m", "manualTimeout": "7d"});
     assert_eq!(spec["link"], link);
-    let mismatch = json!({"policy": "Report", "approval": "Required", "startMaps": "Never", "force": false,
+    let mismatch = json!({"policy": "Report", "approval": "Required", "approvalTimeout": "24h", "startMaps": "Never", "force": false,
                           "allowProduction": false, "onMix": "Report"});
     assert_eq!(spec["mismatch"], mismatch);
     assert_eq!(spec["deletionPolicy"], json!("Retain"));

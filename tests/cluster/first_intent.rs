@@ -47,14 +47,18 @@ async fn ends_well(world: &World) {
     crash::each_sent_at_most_once(world).await;
 }
 
-/// Once for each operation, and never all operations of the cluster.
+/// Before and after the first intent of each operation, and never all operations of the cluster.
 async fn by_host() {
     let world = begun().await;
     world.apply(&crash::manifest()).await;
     ends_well(&world).await;
     let lists: Vec<_> = world.api.requests().into_iter().filter(is_list).collect();
     assert!(lists.iter().all(is_of_host), "{lists:#?}");
-    assert_eq!(lists.len(), world.operations().await.len(), "{lists:#?}");
+    assert_eq!(
+        lists.len(),
+        2 * world.operations().await.len(),
+        "{lists:#?}"
+    );
 }
 
 async fn unselectable() {

@@ -123,6 +123,11 @@ impl Progress {
         }
     }
 
+    /// Certainly nothing comes of the newest request of a step.
+    pub(super) fn note_refused(&mut self, index: usize) {
+        self.steps[index].asked.came_to_nothing();
+    }
+
     /// Microsoft has done with the request of this id.
     pub(super) fn note_ended(&mut self, id: &str, at: Timestamp) {
         let steps = self.steps.iter_mut();

@@ -142,13 +142,17 @@ impl Asked {
         self.send_before = None;
     }
 
-    /// The target state was read back. Where the only request that there is was accepted, and is not known to go on, that is
-    /// its effect, and nothing more comes of it.
+    /// The target state was read back. Where only one request can have brought that about, it is its effect, and nothing more
+    /// comes of it: the one that was accepted without an id, or the only one that there was.
     pub(super) fn took_effect(&mut self) {
-        if let [only] = &self.outstanding[..]
-            && (only.remote_id.is_none() || only.ended_at.is_some())
-        {
-            self.outstanding.clear();
+        let open = self.outstanding.iter().filter(|it| it.ended_at.is_none());
+        match (open.collect::<Vec<_>>().as_slice(), &self.outstanding[..]) {
+            ([only], _) if only.remote_id.is_none() => {
+                self.outstanding
+                    .retain(|request| request.ended_at.is_some());
+            }
+            ([], [_]) => self.outstanding.clear(),
+            (_, _) => {}
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn first<'a>(situation: &'a Situation<'a>) -> ControlFlow<Next, Pass<
     Continue(pass)
 }
 
-/// Whether nobody has taken over what a deleted connection managed: a rename under GitOps makes a connection and deletes the
+/// Whether nobody has taken over what a deleted connection managed: a rename under `GitOps` makes a connection and deletes the
 /// other, so the new one gets a settle time to see the environment.
 fn by_nobody_else(situation: &Situation<'_>) -> ControlFlow<Next> {
     let (created, now) = (situation.operation.created, situation.now);

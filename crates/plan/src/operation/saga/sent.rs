@@ -47,7 +47,7 @@ const fn is_for_later(problem: &Problem) -> bool {
 }
 
 /// Refused for good. What that means the step says; some of it a person can mend while the operation waits.
-fn refused(pass: Pass<'_>, index: usize, problem: &Problem) -> Next {
+fn refused(mut pass: Pass<'_>, index: usize, problem: &Problem) -> Next {
     let Some(step) = pass.step(index) else {
         return pass.now();
     };
@@ -57,7 +57,11 @@ fn refused(pass: Pass<'_>, index: usize, problem: &Problem) -> Next {
         status: &pass.progress.head,
     };
     match step.refused(&at, &problem.message) {
-        Refusal::Believed(failure) => pass.fail(index, Event::Refused, failure),
+        Refusal::Believed(failure) => {
+            // It is not waited for; an earlier one may be.
+            pass.progress.note_refused(index);
+            pass.fail(index, Event::Refused, failure)
+        }
         Refusal::Doubted => unclear(pass, index, Event::Denied(problem.message.clone())),
         Refusal::ForNow => not_now(pass, index, problem),
     }
