@@ -23,8 +23,11 @@ test: control-plane ## Run every test
 
 matrix: control-plane ## Ten thousand simulated worlds; a reset interrupted at every moment of every step; ten thousand resources (many minutes; `make test` runs some of it)
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test simulation -- --nocapture
+	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test models -- --nocapture --test-threads 1
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster reset_crashes:: -- --nocapture
 	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster inputs::crowd:: -- --nocapture
+	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test cluster declarations:: -- --nocapture
+	DUALWRITE_MATRIX=1 $(CARGO) test --locked --workspace --test clients arbitrary:: -- --nocapture
 
 mutants: ## Change decisions, protocol and clients here and there: do the tests notice? (up to an hour; SEED=n for other places)
 	tests/mutants $(SEED)

@@ -68,3 +68,58 @@ async fn a_mix_whose_maps_may_not_be_read_is_stalled() {
     says(&world, "Stalled", "True", "AccessDenied", &parts).await;
     assert_eq!(maps_now(&world).await, as_before());
 }
+
+// ---- two plans for one environment ----
+
+async fn plan_of(world: &World, connection: &str) -> String {
+    let waits = |operation: &Value| {
+        operation["spec"]["connection"]["name"] == connection
+            && operation["status"]["phase"] == "AwaitingApproval"
+    };
+    name_of(&world.wait_for("dwo", ACT, waits).await)
+}
+
+/// The older one waits for an approval that nobody gives, and its connection is suspended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_cannot_start_holds_no_other_up() {
+    let (world, older) = planned_world(Value::Null, json!({})).await;
+    change(&world, json!({"suspend": true})).await;
+    create(&world, "dwc", connection(DUPLICATE, asks())).await;
+    let younger = plan_of(&world, DUPLICATE).await;
+    assert_ne!(younger, older);
+    approve(&world, &younger).await;
+    let operation = ended(&world, &younger, &["Succeeded"], ACT).await;
+    is_restored(&world, &operation).await;
+    assert_eq!(resets(&world).await, 1);
+}
+
+// ---- an approval ends ----
+
+#[tokio::test(flavor = "multi_thread")]
+async fn suspending_takes_an_approval_back() {
+    let (world, plan) = planned_world(Value::Null, json!({})).await;
+    change(&world, json!({"suspend": true})).await;
+    reason_is(&world, NAME, "Ready", "Suspended").await;
+    approve(&world, &plan).await;
+    let operation = ended(&world, &plan, &["Void"], ACT).await;
+    assert_tells(&operation, &["approval is taken back", "suspended"]);
+    change(&world, json!({"suspend": false})).await;
+    let again = plan_of(&world, NAME).await;
+    assert_ne!(again, plan);
+    assert_eq!(requests(&world).await, Vec::<Value>::new());
+}
+
+// ---- a name stands for one plan ----
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_plan_has_another_name() {
+    let (world, plan) = planned_world(Value::Null, json!({})).await;
+    delete(&world, &format!("dwo/{plan}")).await;
+    change(&world, json!({"mismatch": {"force": true}})).await;
+    let is_forced = |operation: &Value| {
+        operation["spec"]["options"]["force"] == true
+            && operation["status"]["phase"] == "AwaitingApproval"
+    };
+    let forced = world.wait_for("dwo", ACT, is_forced).await;
+    assert_ne!(name_of(&forced), plan);
+}

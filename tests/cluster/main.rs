@@ -9,6 +9,7 @@ mod audit;
 mod company;
 mod crashes;
 mod credentials;
+mod declarations;
 mod deletion;
 mod deploy;
 mod double;

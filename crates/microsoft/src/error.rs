@@ -164,10 +164,21 @@ pub struct CallFailure {
     pub retry_after: Option<Duration>,
     /// Whether the catalogue knows that this failure means "nothing was changed".
     pub(super) definitive: bool,
-    /// Whether the answer's body said nothing at all.
-    pub(super) says_nothing: bool,
+    /// What the answer's body is.
+    pub(crate) told: Told,
     /// Whether it failed here, before the service had anything to do with it: the message then says it all.
     before_sending: bool,
+}
+
+/// What the body of an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// Words of the service.
+    Words,
+    /// Nothing at all.
+    Nothing,
+    /// A web page: of a proxy or a gateway between, and not of the service.
+    Page,
 }
 
 impl std::error::Error for CallError {}
@@ -217,7 +228,7 @@ impl CallError {
             correlation_id: None,
             retry_after: None,
             definitive: false,
-            says_nothing: false,
+            told: Told::Words,
             before_sending: false,
         }))
     }
@@ -255,7 +266,11 @@ impl CallError {
         let mut error = Self::new(call, host, class, message);
         let failure = &mut *error.0;
         failure.status = Some(status);
-        failure.says_nothing = problem.code.is_none() && problem.message.is_empty();
+        failure.told = match (&problem.code, problem.is_page) {
+            (_, true) => Told::Page,
+            (None, false) if problem.message.is_empty() => Told::Nothing,
+            (_, false) => Told::Words,
+        };
         failure.code = problem.code;
         failure.correlation_id = problem.correlation_id;
         failure.retry_after = retry_after(headers);
@@ -352,12 +367,46 @@ impl MutationError {
 
     /// What an answer of status 400 or more says about the change.
     ///
-    /// 408 is lost although it is a 4xx: a proxy between also answers so after it has passed the request on.
+    /// 408 is lost although it is a 4xx: a proxy between also answers so after it has passed the request on. A web page is
+    /// lost whatever its status: a gateway between also shows one in place of an answer that it does not like.
     pub(super) fn answered(error: CallError) -> Self {
         match error.status {
+            _ if error.told == Told::Page => Self::Lost(error),
             Some(400..=407 | 409..=499) => Self::Refused(error),
             _ if error.definitive => Self::Refused(error),
             _ => Self::Lost(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_a_code_is_classed_by_its_status() {
+        for (status, class) in [
+            (400, Class::Unexpected),
+            (401, Class::NeedsPerson),
+            (403, Class::NeedsPerson),
+            (404, Class::NeedsPerson),
+            (408, Class::Transient),
+            (409, Class::Busy),
+            (410, Class::NeedsPerson),
+            (422, Class::Unexpected),
+            (423, Class::Busy),
+            (425, Class::Transient),
+            (429, Class::Transient),
+            (500, Class::Transient),
+            (503, Class::Transient),
+        ] {
+            assert_eq!(by_status(status), class, "{status}");
+        }
+        for status in [409, 423] {
+            assert_eq!(
+                by_status_in_words(status),
+                "something else is running there."
+            );
         }
     }
 }

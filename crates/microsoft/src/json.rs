@@ -81,12 +81,15 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A number of seconds, also as a text.
+/// Longer than anything lasts that Entra speaks of, and short enough to be added to any time.
+const LONGEST: Duration = Duration::from_hours(30 * 24);
+
+/// A number of seconds, also as a text; at most a month.
 pub(super) fn seconds(value: Option<&Value>) -> Option<Duration> {
     let seconds = match value? {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
-    seconds.map(Duration::from_secs)
+    seconds.map(|seconds| Duration::from_secs(seconds).min(LONGEST))
 }

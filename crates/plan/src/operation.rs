@@ -12,6 +12,7 @@
 //! | `steps` | the kinds of steps, one file each, and the list of them |
 //! | `plan` | the plans, their names, and whether they are still asked for |
 //! | `reads` | what a pass has to read |
+//! | `size` | how large an operation may become |
 //! | `saga` | the order of the steps, what is taken back, and how it ends |
 
 pub mod changed_facts;
@@ -22,6 +23,7 @@ mod plan;
 mod reads;
 mod record;
 mod saga;
+mod size;
 pub mod steps;
 
 pub use event::{Event, Failing, Happened, Intent, Transition};
@@ -37,3 +39,4 @@ pub use plan::{
 pub use reads::reads;
 pub use record::{Asked, Record, StepRecord};
 pub use saga::{advance, after_sending, needs_finalizer};
+pub use size::is_too_large;

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus, operation::StepState};
 use dualwrite_plan::{
+    messages,
     operation::{Next, Send},
     world::{KnownOperation, between},
 };
 
 use crate::{
     pass::{Failed, Pass, failed, is_held, step_of},
-    shell::{CallError, Shell},
+    shell::{CallError, Failure, Shell},
 };
 
 /// How soon the API server is asked again about what must be known.
@@ -34,14 +35,37 @@ impl<S: Shell> Pass<'_, S> {
         intended: &Next,
         send: &Send,
     ) -> Result<Intent, Failed<S::Error>> {
-        let recorded = self.record_in_time(operation, intended, send);
         if self.known.is_unstarted() {
             // Two operations of one process must not both find the host free.
             let host = &self.known.spec.finance_operations_host;
+            let recorded = self.record_first(operation, intended, send);
             self.shell.alone(host, recorded).await
         } else {
-            recorded.await
+            self.record_in_time(operation, intended, send).await
         }
+    }
+
+    /// The first intent of an operation. Two processes that know nothing of each other can both find the host free and both
+    /// record one, for no write of the one is refused because of the other. So each looks once more when its own stands: at
+    /// least the later one sees the other, and takes back its own, of which nothing was sent.
+    async fn record_first(
+        &self,
+        operation: &DualWriteOperation,
+        intended: &Next,
+        send: &Send,
+    ) -> Result<Intent, Failed<S::Error>> {
+        let recorded = self.record_in_time(operation, intended, send).await?;
+        let Intent::Recorded(written) = recorded else {
+            return Ok(recorded);
+        };
+        let taken = self.is_host_taken().await;
+        if matches!(taken, Ok(false)) {
+            return Ok(Intent::Recorded(written));
+        }
+        let intent = written.status.clone().unwrap_or_default();
+        self.record_outcome(*written, &intent, &self.known.status)
+            .await?;
+        taken.map(|_| Intent::SomebodyElse)
     }
 
     async fn record_in_time(
@@ -70,6 +94,21 @@ impl<S: Shell> Pass<'_, S> {
                     Intent::Recorded(Box::new(found))
                 }))
             }
+        }
+    }
+
+    /// An intent that is refused for good stands nowhere, so whoever reads the operation would see it wait for nothing. What is
+    /// written is what was there, with one sentence more: the least that may still be taken.
+    pub(crate) async fn say_that_it_is_refused(
+        &self,
+        operation: &DualWriteOperation,
+        error: &S::Error,
+    ) {
+        let mut status = self.known.status.clone();
+        status.message = Some(messages::cannot_be_recorded(&error.to_string()));
+        if error.failure() == Failure::Refused && status != self.known.status {
+            // Best effort: the error itself is logged, and the pass is made again.
+            let _ = self.shell.write_status(operation, &status).await;
         }
     }
 

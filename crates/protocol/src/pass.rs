@@ -119,7 +119,11 @@ impl<S: Shell> Pass<'_, S> {
         let Some(_request) = self.process.begin() else {
             return Ok(Again::OnTrigger);
         };
-        let written = match self.record_intent(operation, &intended, send).await? {
+        let recorded = self.record_intent(operation, &intended, send).await;
+        if let Err(Failed::Call { source, .. }) = &recorded {
+            self.say_that_it_is_refused(operation, source).await;
+        }
+        let written = match recorded? {
             Intent::Recorded(written) => *written,
             Intent::SomebodyElse => return Ok(self.after_somebody_else()),
             Intent::TooLate => return Ok(Again::At(self.shell.now())),

@@ -138,23 +138,25 @@ async fn automatic_on_production_waits_for_a_person() {
     assert_eq!(operation["spec"]["approval"], "NotRequired");
 }
 
-/// Approved while the connection is suspended: it waits, and is carried out when the connection goes on.
+/// Approved while the connection is suspended: that counts for nothing, and the facts are planned again for another approval.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_approved_plan_waits_while_suspended() {
+async fn suspending_takes_an_approval_back() {
     let (world, plan) = planned_world(Value::Null, json!({})).await;
     change(&world, json!({"suspend": true})).await;
     world
         .wait_condition(NAME, "Ready", "Unknown", Some("Suspended"))
         .await;
     approve(&world, &plan).await;
-    quiet(&world, 2).await;
-    assert_eq!(requests(&world).await, Vec::<Value>::new());
+    let given_up = ended(&world, &plan, &["Void"], ACT).await;
+    assert_tells(&given_up, &["approval is taken back", "suspended"]);
     change(&world, json!({"suspend": false})).await;
-    // At once, and not when it is looked at the next time.
-    let begun = |operation: &Value| operation["status"]["phase"] == "Running";
-    world.wait_for(&format!("dwo/{plan}"), SOON, begun).await;
-    let operation = ended(&world, &plan, &["Succeeded"], ACT).await;
-    is_restored(&world, &operation).await;
+    let other = |operation: &Value| {
+        operation["status"]["phase"] == "AwaitingApproval"
+            && operation["metadata"]["uid"] != given_up["metadata"]["uid"]
+    };
+    let next = world.wait_for("dwo", ACT, other).await;
+    assert_eq!(next["spec"]["approval"], "Pending");
+    assert_eq!(requests(&world).await, Vec::<Value>::new());
 }
 
 /// Deleted before it begins: nothing happens, and the facts are planned again for another approval.

@@ -23,6 +23,8 @@ pub(crate) struct Problem {
     pub(crate) message: String,
     /// The id of the request.
     pub(crate) correlation_id: Option<String>,
+    /// Whether it is a web page, which none of the services answers to a request of ours.
+    pub(crate) is_page: bool,
 }
 
 impl Problem {
@@ -40,10 +42,14 @@ impl Problem {
                 message: text::excerpt(&text::redact_json(&other).to_string()),
                 ..Self::default()
             },
-            Err(_) => Self {
-                message: from_text(&String::from_utf8_lossy(body)),
-                ..Self::default()
-            },
+            Err(_) => {
+                let text = String::from_utf8_lossy(body);
+                Self {
+                    message: from_text(&text),
+                    is_page: looks_like_html(&text),
+                    ..Self::default()
+                }
+            }
         };
         if problem.correlation_id.is_none() {
             problem.correlation_id = CORRELATION_HEADERS
@@ -90,6 +96,7 @@ fn from_object(fields: &Map<String, Value>) -> Problem {
         code: code.and_then(short),
         message: text::excerpt(&message),
         correlation_id,
+        is_page: false,
     }
 }
 

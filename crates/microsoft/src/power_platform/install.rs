@@ -12,7 +12,7 @@ use super::{AUDIENCE, PACKAGES_VERSION, url};
 use crate::Session;
 use crate::auth::{Change, bad_url};
 use crate::clouds::AllowedHost;
-use crate::error::{CallError, Class, MutationError};
+use crate::error::{CallError, Class, MutationError, Told};
 use crate::http::{Answer, Body};
 use crate::json::Fields;
 use crate::text;
@@ -139,7 +139,9 @@ fn bare_400_is_busy(error: MutationError) -> MutationError {
     let message =
         "refused without a word; most likely another operation is running in the environment.";
     match error {
-        MutationError::Refused(error) if error.status == Some(400) && error.says_nothing => {
+        MutationError::Refused(error)
+            if error.status == Some(400) && error.told == Told::Nothing =>
+        {
             MutationError::Refused(error.understood_as(Class::Busy, message))
         }
         other => other,

@@ -4,6 +4,7 @@
 #![allow(clippy::needless_pass_by_value)]
 
 mod applications;
+mod arbitrary;
 mod auth;
 mod dataverse;
 mod dual_write;

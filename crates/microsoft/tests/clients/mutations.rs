@@ -24,7 +24,17 @@ async fn lost_answers_of_mutations_are_told_apart() {
         (|| json(400, r#"{"message":"bad"}"#), "Refused"),
         (|| json(403, "{}"), "Refused"),
         (|| json(409, "{}"), "Refused"),
+        (|| json(423, "{}"), "Refused"),
         (|| json(429, "{}"), "Refused"),
+        (|| json(403, ""), "Refused"),
+        // Whoever stands between may have passed the request on.
+        (|| html(401, "<html>Sign in</html>"), "Lost"),
+        (|| html(403, "<html>Blocked by policy</html>"), "Lost"),
+        (|| html(404, "<html>"), "Lost"),
+        (
+            || json(403, "<!doctype html><title>Blocked</title>"),
+            "Lost",
+        ),
     ] {
         let server = Server::start(move |_, _| reply()).await;
         let timeout = if matches!(reply(), Reply::Stall) {

@@ -311,9 +311,9 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), reply: Reply) -> bool {
                 head.extend([name, ": ", &value, "\r\n"]);
             }
             head.push_str("\r\n");
-            stream.write_all(head.as_bytes()).await.is_ok()
-                && stream.write_all(&body).await.is_ok()
-                && stream.flush().await.is_ok()
+            // At once: a second small write would wait until the first is acknowledged.
+            let whole = [head.into_bytes(), body].concat();
+            stream.write_all(&whole).await.is_ok() && stream.flush().await.is_ok()
         }
         Reply::Close => false,
         Reply::Half => {

@@ -31,6 +31,9 @@ pub(super) fn verdict(
     match ResetFacts::of(picture) {
         Ok(facts) => {
             let plan = operation::reset(picture, environment, link, &facts);
+            if operation::is_too_large(&plan) {
+                return unreadable(picture.world, &ResetFacts::too_many("names"), from, to);
+            }
             planned(picture.world, plan, from, to)
         }
         Err(problem) => unreadable(picture.world, &problem, from, to),

@@ -142,6 +142,10 @@ pub const CONNECTION_GONE: &str = "the connection is gone";
 pub const TAKEN_OVER: &str = "another DualWriteConnection manages the finance and operations environment by now, and its table \
                               maps run on";
 
+/// The same, after it had asked for maps to be stopped.
+pub const TAKEN_OVER_MEANWHILE: &str =
+    "another DualWriteConnection manages the finance and operations environment by now";
+
 /// It, or its connection, was deleted after it started.
 pub const OWNER_GONE: &str = "the connection is gone, or this operation was deleted";
 
@@ -325,6 +329,14 @@ pub fn linked_to_another(environment_id: &str) -> String {
 /// A request could not be sent, or was refused for now.
 pub fn waiting(why: &str) -> String {
     format!("Waiting to try again: {why}")
+}
+
+/// The API server does not take the record of what is to be sent next, and never will.
+pub fn cannot_be_recorded(why: &str) -> String {
+    format!(
+        "The API server refuses the record of what comes next, so nothing is sent: {why} Until it takes one the operation \
+         stays as it is; to let go of it, delete it."
+    )
 }
 
 /// The environment is busy with another package.

@@ -193,6 +193,30 @@ pub fn undoing(ending: &str) -> String {
     format!("{ending} The table maps that were stopped are being started again.")
 }
 
+/// More is missing than an operation can name.
+pub const MORE_IS_MISSING: &str =
+    "more, which there is no room to name here: compare the Dual-write page with the backup";
+
+/// What would have to be recorded of a request does not fit.
+pub fn no_room_for_a_record() -> String {
+    "its table maps have more and longer names than one operation can record".into()
+}
+
+/// An integration key that cannot be put back.
+pub fn key_left_out(table: &str) -> String {
+    format!(
+        "the integration key of {table} (no table map of that table has come back; set it on the Dual-write page under \
+         Integration key, from the backup, once there is one)"
+    )
+}
+
+/// A company that a link was reset for.
+pub fn company_left_out(company: &str) -> String {
+    format!(
+        "company {company} (the link does not show it; look at the companies on the Dual-write page)"
+    )
+}
+
 /// A request may take effect later than what was to follow.
 pub fn may_still_land(until: Timestamp) -> String {
     format!(

@@ -164,26 +164,43 @@ pub fn did_not_retarget(
 pub fn reset_outcome_unknown(
     spec: &DualWriteOperationSpec,
     status: &DualWriteOperationStatus,
-    sent: Timestamp,
-    why: Option<&str>,
+    how: &str,
 ) -> String {
-    let why = why
-        .map(|why| format!(" ({})", why.trim_end_matches('.')))
-        .unwrap_or_default();
     format!(
-        "A reset of {} was recorded to be sent before {}, its answer was lost{why}, and dual-write is not linked to '{}' ({}). \
+        "A reset of {} {how}, and dual-write is not linked to '{}' ({}). \
          It is not sent again by itself, because it may still take effect: then the maps are put back. Until then table maps \
          are stopped or missing.{} If the Dual-write page ({}) still shows all of them, nothing was reset: start them there, in \
          this order: {}. If it does not, reset there and choose the Dataverse that Power Platform integration names: then the \
          maps are put back as well.",
         spec.finance_operations_host,
-        clock(sent),
         spec.target.environment_name,
         spec.target.environment_id,
         backup_note(status),
         page(spec),
         start_order(spec),
     )
+}
+
+/// A reset of which nobody knows whether it arrived.
+pub fn sent_and_lost(sent: Timestamp, why: Option<&str>) -> String {
+    format!(
+        "was recorded to be sent before {}, its answer was lost{}",
+        clock(sent),
+        in_brackets(why)
+    )
+}
+
+/// A reset that was refused, and after which the link or its maps are not what they were.
+pub fn refused_and_changed(why: Option<&str>) -> String {
+    format!(
+        "was refused{}, the link or its table maps are not what they were before all the same",
+        in_brackets(why)
+    )
+}
+
+fn in_brackets(why: Option<&str>) -> String {
+    why.map(|why| format!(" ({})", why.trim_end_matches('.')))
+        .unwrap_or_default()
 }
 
 /// The link was reset; what is missing, what runs, and what a person still has to do.

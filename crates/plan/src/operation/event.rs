@@ -25,6 +25,8 @@ pub enum Event {
     NotSent(String),
     /// The request was refused for good, for this reason: nothing of it can arrive.
     Refused(Failing),
+    /// The request was refused, for this reason; that is believed once nothing is seen to have come of it.
+    Denied(String),
     /// The answer to the request was lost, for this reason.
     Lost(String),
     /// The effect is seen, and is followed: an earlier process, or somebody else, has asked for it.

@@ -9,6 +9,7 @@ use super::{
     event::{Event, Failing, Happened, Transition},
     model::{Next, Send},
     record::{Asked, Record, StepRecord},
+    size,
 };
 use dualwrite_api::{
     DualWriteOperationStatus,
@@ -32,11 +33,12 @@ const UNKNOWN: Option<StepState> = Some(StepState::Unknown);
 
 /// By what has happened (rows) and how far the step was ([`STATES`]): how far it is now.
 #[rustfmt::skip]
-pub const TABLE: [(Happened, [Option<StepState>; 6]); 14] = [
+pub const TABLE: [(Happened, [Option<StepState>; 6]); 15] = [
     //                      Pending   Intended  Sent     Done     Failed   Unknown
     (Happened::Intended,   [INTENDED, NEVER,    NEVER,   NEVER,   NEVER,   NEVER]),
     (Happened::NotSent,    [NEVER,    PENDING,  NEVER,   NEVER,   NEVER,   NEVER]),
     (Happened::Refused,    [NEVER,    FAILED,   NEVER,   NEVER,   NEVER,   NEVER]),
+    (Happened::Denied,     [NEVER,    INTENDED, NEVER,   NEVER,   NEVER,   NEVER]),
     (Happened::Accepted,   [NEVER,    SENT,     NEVER,   NEVER,   NEVER,   NEVER]),
     (Happened::Lost,       [NEVER,    INTENDED, NEVER,   NEVER,   NEVER,   NEVER]),
     (Happened::Missed,     [NEVER,    INTENDED, NEVER,   NEVER,   NEVER,   NEVER]),
@@ -138,12 +140,23 @@ impl Progress {
         }
     }
 
+    /// Whether what is recorded of a request fits beside the rest.
+    pub(super) fn has_room(&self, maps: &[String], seen: &[String]) -> bool {
+        let more = size::of_names(maps) + size::of_names(seen);
+        size::has_room(&self.status(), more)
+    }
+
+    fn status(&self) -> DualWriteOperationStatus {
+        DualWriteOperationStatus {
+            steps: self.steps.iter().map(StepStatus::from).collect(),
+            ..self.head.clone()
+        }
+    }
+
     /// What is to be done, of what was worked out.
     pub(super) fn next(self, send: Option<Send>, next: Option<Timestamp>) -> Next {
-        let mut status = self.head;
-        status.steps = self.steps.iter().map(StepStatus::from).collect();
         Next {
-            status,
+            status: size::bounded(self.status()),
             send,
             next,
             transitions: self.transitions,
@@ -193,6 +206,10 @@ fn record(step: &mut StepRecord, to: StepState, event: Event) {
             error = Some(failed(asked, failing));
         }
         Event::Exhausted(failing) => error = Some(failed(asked, failing)),
+        Event::Denied(why) => {
+            asked.send_before = None;
+            error = Some(why);
+        }
         Event::Lost(why) => error = Some(why),
         Event::Adopted { at } => {
             asked.sent_at.get_or_insert(at);
@@ -213,6 +230,10 @@ fn record(step: &mut StepRecord, to: StepState, event: Event) {
         Event::Reached | Event::Unknowable => {}
     }
     step.record = Record::of(to, since, error);
+    // It tells what a request has brought only while that is looked for, and it is long.
+    if !step.record.is_open() {
+        step.asked.seen.clear();
+    }
 }
 
 fn failed(asked: &mut Asked, Failing { why, maps }: Failing) -> String {

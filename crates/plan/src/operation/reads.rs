@@ -53,7 +53,6 @@ fn before_the_first_step(action: Action) -> Reads {
     let is_reset = action == Action::Reset;
     Reads {
         integration: action != Action::StopMaps,
-        connection_set: is_reset,
         solutions: is_reset,
         ..at_the_end(action)
     }
@@ -65,6 +64,7 @@ fn at_the_end(action: Action) -> Reads {
         applications: action == Action::Setup,
         link: action != Action::Setup,
         maps: matches!(action, Action::Reset | Action::StopMaps),
+        connection_set: action == Action::Reset,
         ..Reads::default()
     }
 }

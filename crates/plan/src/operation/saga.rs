@@ -16,6 +16,7 @@ mod at_step;
 mod before;
 mod conclude;
 mod follow;
+mod landing;
 mod link;
 mod pass;
 mod read_back;
@@ -85,6 +86,8 @@ pub fn needs_finalizer(
 fn running(situation: &Situation<'_>) -> Next {
     let mut pass = Pass::new(situation);
     pass.note_ended();
+    // It is said for as long as it holds.
+    pass.progress.head.reason = None;
     let before = pass.progress.steps().to_vec();
     let next = next_step(pass);
     // Patience is judged after what this pass has seen: a success that comes late counts.

@@ -25,7 +25,7 @@ pub use self::{
     map_versions::MapVersions, package::Package, pause_maps::PauseMaps, reset::Reset,
     solution::Solution, start_maps::StartMaps, stop_maps::StopMaps, verify::Verify,
 };
-pub use step::{About, Asking, At, Clock, Failure, Gate, Repeat, Step, Target};
+pub use step::{About, Asking, At, Clock, Failure, Gate, Refusal, Repeat, Step, Target};
 
 use dualwrite_api::operation::Action;
 use step::only;

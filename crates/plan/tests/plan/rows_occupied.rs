@@ -320,7 +320,7 @@ fn row_1_a_claim_ends_with_what_the_host_was_seen_with() {
         ("/spec/dualWriteService/secretRef/name", "fabrikam-account"),
     ] {
         let edited = |connection: &mut serde_json::Value| {
-            *connection.pointer_mut(path).unwrap() = value.into()
+            *connection.pointer_mut(path).unwrap() = value.into();
         };
         assert!(!claims(edited), "{path}");
     }

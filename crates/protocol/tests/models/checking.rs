@@ -17,11 +17,7 @@ where
     M::Action: Clone + Debug + PartialEq,
 {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut b = model.checker().threads(threads);
-    if let Ok(t) = std::env::var("T") {
-        b = b.timeout(std::time::Duration::from_secs(t.parse().unwrap()));
-    }
-    let checked = b.spawn_bfs().join();
+    let checked = model.checker().threads(threads).spawn_bfs().join();
     let (unique, depth) = (checked.unique_state_count(), checked.max_depth());
     eprintln!("{name}: {unique} unique states, at most {depth} steps from the beginning");
     let mut wrong = Vec::new();

@@ -71,6 +71,10 @@ pub fn age_status(status: &mut DualWriteOperationStatus) {
             &mut step.absent_since,
         ];
         times.into_iter().flatten().for_each(age);
+        for request in &mut step.outstanding {
+            age(&mut request.send_before);
+            request.ended_at.iter_mut().for_each(age);
+        }
     }
 }
 
@@ -109,6 +113,10 @@ fn hash_step(step: &StepStatus, hasher: &mut impl std::hash::Hasher) {
     )
         .hash(hasher);
     (&step.remote_id, &step.maps, step.error.is_some()).hash(hasher);
+    for request in &step.outstanding {
+        (request.attempt, request.send_before).hash(hasher);
+        (&request.remote_id, request.ended_at).hash(hasher);
+    }
 }
 
 /// All of an operation's object that decides anything.

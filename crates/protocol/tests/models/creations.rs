@@ -3,21 +3,19 @@
 //! The real decisions of connections, and of operations that have not started. From its first intent on an operation is only
 //! under way here, until it has failed or succeeded.
 
-use std::{
-    hash::{Hash, Hasher},
-    sync::LazyLock,
-};
+mod state;
 
 use stateright::{Model, Property};
 
+use state::{Connection, Event, Operation, State, events};
+
 use crate::{
     checking::{check, is_wide},
-    clock::{TICK, hash_status, settings},
+    clock::{TICK, settings},
     microsoft::MAP,
-    support::{Case, S, link_to, manifest, map, no_details, refused, start, to_reset},
+    support::{Case, S, link_to, map, no_details, refused, to_reset},
 };
 use dualwrite_api::{
-    DualWriteConnection, DualWriteConnectionStatus, DualWriteOperationStatus,
     connection::ApprovalPolicy,
     operation::{Approval, MapState, Phase},
 };
@@ -25,10 +23,9 @@ use dualwrite_plan::{
     decision::Effect,
     desired::Desired,
     observed::Fact,
-    operation::{BackupView, Observations, Owner, Situation, advance, is_asked_for},
-    world::{Claim, KnownOperation, after},
+    operation::{BackupView, Observations, Other, Owner, Situation, advance, is_asked_for},
+    world::after,
 };
-use jiff::Timestamp;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Action {
@@ -41,102 +38,6 @@ enum Action {
     /// Time passes.
     Tick,
     Event(Event),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Event {
-    Suspend(usize),
-    Resume(usize),
-    /// Its credentials are refused, or taken again.
-    Refuse(usize),
-    Take(usize),
-    Delete(usize),
-    Decide(usize, Approval),
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Connection {
-    exists: bool,
-    is_suspended: bool,
-    is_refused: bool,
-    generation: i64,
-    memory: DualWriteConnectionStatus,
-    is_due: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct Operation {
-    known: KnownOperation,
-    owner: usize,
-    is_due: bool,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-struct State {
-    now: u8,
-    connections: [Connection; 2],
-    operations: Vec<Operation>,
-    is_reset: bool,
-    /// How many operations each has created since somebody has changed something, or one that was under way has ended.
-    created: [u8; 2],
-    /// A plan that could have started was given up for one that could not.
-    is_wronged: bool,
-    events: u8,
-}
-
-impl Hash for State {
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        (
-            self.now,
-            self.is_reset,
-            self.created,
-            self.is_wronged,
-            self.events,
-        )
-            .hash(hasher);
-        for connection in &self.connections {
-            (
-                connection.exists,
-                connection.is_suspended,
-                connection.is_refused,
-            )
-                .hash(hasher);
-            (connection.generation, connection.is_due).hash(hasher);
-            hash_memory(&connection.memory, hasher);
-        }
-        for operation in &self.operations {
-            (
-                &operation.known.name,
-                operation.known.created,
-                operation.is_due,
-            )
-                .hash(hasher);
-            (operation.known.spec.approval as u8, operation.owner).hash(hasher);
-            hash_status(&operation.known.status, hasher);
-        }
-    }
-}
-
-/// All of a connection's status that decides anything: no words.
-fn hash_memory(memory: &DualWriteConnectionStatus, hasher: &mut impl Hasher) {
-    for condition in &memory.conditions {
-        (&condition.type_, &condition.status, &condition.reason).hash(hasher);
-        condition.observed_generation.hash(hasher);
-    }
-    for since in [&memory.settling, &memory.waiting].into_iter().flatten() {
-        (&since.what, since.since).hash(hasher);
-    }
-    memory
-        .failure
-        .as_ref()
-        .map(|failure| failure.since)
-        .hash(hasher);
-    memory
-        .observed
-        .link
-        .as_ref()
-        .map(|link| (&link.environment_id, link.since))
-        .hash(hasher);
 }
 
 struct Creations {
@@ -268,38 +169,9 @@ impl Creations {
         connection.memory = decision.status;
         match decision.effect {
             Some(Effect::Create { name, spec }) => {
-                if state.operations.iter().all(|one| one.known.name != name) {
-                    let known = KnownOperation {
-                        uid: format!("uid-{}", state.operations.len()),
-                        name,
-                        namespace: case.desired.namespace,
-                        created: case.now,
-                        deleted: None,
-                        spec: *spec,
-                        status: DualWriteOperationStatus::default(),
-                        approved: None,
-                    };
-                    state.created[index] += 1;
-                    state.operations.push(Operation {
-                        known,
-                        owner: index,
-                        is_due: true,
-                    });
-                    state.wake();
-                }
+                state.create(index, name, *spec, case.desired.namespace);
             }
-            Some(Effect::Void { name, message }) => {
-                let mut operations = state.operations.iter_mut();
-                let found =
-                    operations.find(|one| one.known.name == name && one.known.is_unstarted());
-                if let Some(found) = found {
-                    let status = &mut found.known.status;
-                    status.phase = Some(Phase::Void);
-                    status.finished_at = Some(case.now);
-                    status.message = Some(message);
-                    state.wake();
-                }
-            }
+            Some(Effect::Void { name, message }) => state.void(&name, message),
             None if is_news => state.wake_others(index),
             None => {}
         }
@@ -322,11 +194,13 @@ impl Creations {
 
     fn advance(&self, state: &mut State, index: usize) {
         let operation = state.operations[index].clone();
-        let others: Vec<KnownOperation> = {
-            let others = state.operations.iter().enumerate();
-            let others = others.filter(|(other, _)| *other != index);
-            others.map(|(_, other)| other.known.clone()).collect()
+        let others = state.operations.iter().enumerate();
+        let others = others.filter(|(other, _)| *other != index);
+        let other = |operation: &Operation| Other {
+            operation: operation.known.clone(),
+            owner: self.owner(state, operation),
         };
+        let others: Vec<Other> = others.map(|(_, one)| other(one)).collect();
         let now = state.time();
         let next = advance(&Situation {
             operation: &operation.known,
@@ -402,98 +276,6 @@ impl Creations {
             backup: BackupView::Missing,
         }
     }
-}
-
-impl State {
-    fn time(&self) -> Timestamp {
-        after(start(), TICK * u32::from(self.now))
-    }
-
-    /// The claim of a connection, as the operator takes it from its resource.
-    fn claim(&self, index: usize, desired: &Desired) -> Option<Claim> {
-        static RESOURCE: LazyLock<DualWriteConnection> =
-            LazyLock::new(|| serde_json::from_value(manifest()).unwrap());
-        let connection = &self.connections[index];
-        let mut resource = RESOURCE.clone();
-        resource.spec.suspend = connection.is_suspended;
-        resource.metadata.uid = Some(desired.uid.clone());
-        resource.metadata.name = Some(desired.name.clone());
-        resource.status = Some(connection.memory.clone());
-        let claim = Claim::of(&resource).filter(|_| connection.exists)?;
-        Some(Claim {
-            created: desired.created,
-            ..claim
-        })
-    }
-
-    /// Something has changed that all of them watch.
-    fn wake(&mut self) {
-        self.connections
-            .iter_mut()
-            .for_each(|one| one.is_due = true);
-        self.operations.iter_mut().for_each(|one| one.is_due = true);
-    }
-
-    fn wake_others(&mut self, index: usize) {
-        self.connections[1 - index].is_due = true;
-        self.operations.iter_mut().for_each(|one| one.is_due = true);
-    }
-
-    fn end(&mut self, index: usize, phase: Phase) {
-        let time = self.time();
-        self.created = [0; 2];
-        self.is_reset |= phase == Phase::Succeeded;
-        let status = &mut self.operations[index].known.status;
-        status.phase = Some(phase);
-        status.finished_at = Some(time);
-        self.wake();
-    }
-
-    fn happen(&mut self, event: Event) {
-        self.events -= 1;
-        self.created = [0; 2];
-        let connections = &mut self.connections;
-        match event {
-            Event::Suspend(index) | Event::Resume(index) => {
-                connections[index].is_suspended = matches!(event, Event::Suspend(_));
-                connections[index].generation += 1;
-            }
-            Event::Refuse(index) => connections[index].is_refused = true,
-            Event::Take(index) => connections[index].is_refused = false,
-            Event::Delete(index) => connections[index].exists = false,
-            Event::Decide(index, approval) => self.operations[index].known.spec.approval = approval,
-        }
-    }
-}
-
-fn events(state: &State) -> Vec<Event> {
-    let mut all = Vec::new();
-    for (index, connection) in state.connections.iter().enumerate() {
-        if !connection.exists {
-            continue;
-        }
-        all.extend([
-            if connection.is_suspended {
-                Event::Resume(index)
-            } else {
-                Event::Suspend(index)
-            },
-            if connection.is_refused {
-                Event::Take(index)
-            } else {
-                Event::Refuse(index)
-            },
-            Event::Delete(index),
-        ]);
-    }
-    for (index, operation) in state.operations.iter().enumerate() {
-        let known = &operation.known;
-        if known.is_unstarted() && known.spec.approval == Approval::Pending {
-            let either = [Approval::Approved, Approval::Rejected];
-            all.extend(either.map(|approval| Event::Decide(index, approval)));
-        }
-    }
-    all
 }
 
 /// Two connections of one host that are to reset its link.

@@ -1,14 +1,17 @@
 //! The third question: does every deletion end in bounded time, whatever cannot be read, and without stopping maps that another
 //! connection manages?
 
+use std::hash::{Hash, Hasher};
+
 use stateright::{Model, Property};
 
 use crate::{
+    chances::{Action as OfOperation, Connection, Event, Left, Sight},
     checking::{check, is_wide},
     clock::{PATIENCE, TICK, in_ticks, now, settings},
     ends::reset,
     microsoft::MAP,
-    operator::{Action as OfOperation, Connection, Event, Left, Plan, Sight, State as Operation},
+    operator::{Plan, State as Operation},
     support::{Case, E, down, link_to, map, planned_link, planned_setup, start},
 };
 use dualwrite_api::{
@@ -17,12 +20,11 @@ use dualwrite_api::{
 };
 use dualwrite_plan::{
     deletion::{self, Deletion},
-    operation::DELETION_PATIENCE,
     world::{Claim, KnownOperation, World, after},
 };
 
-/// Ten minutes, and the pass after them.
-const TEN_MINUTES: u32 = DELETION_PATIENCE.as_secs() as u32 / TICK.as_secs() as u32 + 1;
+/// In ticks, with the pass after them.
+const TEN_MINUTES: u32 = 11;
 
 /// How long each of these may take as a whole, in ticks: for longer than ten minutes, so that it makes a difference.
 const TIMEOUT: u32 = 14;
@@ -44,12 +46,12 @@ impl Model for OfAnOperation {
     type Action = OfOperation;
 
     fn init_states(&self) -> Vec<Operation> {
-        vec![self.plan.begin(self.left)]
+        vec![self.plan.begin(self.left, false)]
     }
 
     /// Nothing is ever seen again after it was lost from sight.
     fn actions(&self, state: &Operation, actions: &mut Vec<OfOperation>) {
-        self.plan.actions(state, actions);
+        state.actions(actions);
         actions.retain(|action| *action != OfOperation::Event(Event::Look(Sight::Clear)));
     }
 
@@ -151,8 +153,8 @@ struct State {
     has_stopped_a_rivals: bool,
 }
 
-impl std::hash::Hash for State {
-    fn hash<H: std::hash::Hasher>(&self, hasher: &mut H) {
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.deleted_for, self.is_held, self.is_due, self.sight).hash(hasher);
         (
             self.has_rival,
@@ -203,8 +205,11 @@ impl Model for OfAConnection {
                 actions.push(Action::Rival(!state.has_rival));
             }
         } else if let Some(operation) = &state.operation {
+            if operation.left.events > 0 && operation.sending.is_none() && !operation.is_over() {
+                actions.push(Action::Rival(!state.has_rival));
+            }
             let mut of_operation = Vec::new();
-            self.plan.actions(operation, &mut of_operation);
+            operation.actions(&mut of_operation);
             actions.extend(of_operation.into_iter().map(Action::Operation));
         }
     }
@@ -223,7 +228,14 @@ impl Model for OfAConnection {
             }
             Action::Rival(has_rival) => {
                 state.has_rival = has_rival;
-                state.events -= 1;
+                match &mut state.operation {
+                    Some(operation) => {
+                        operation.connection = owner(has_rival);
+                        operation.left.events -= 1;
+                        operation.is_due = true;
+                    }
+                    None => state.events -= 1,
+                }
             }
             Action::Operation(action) => {
                 let operation = state.operation.as_ref()?;
@@ -299,14 +311,22 @@ impl OfAConnection {
                     false_refusals: 0,
                     trouble: 1,
                 };
-                let mut operation = self.plan.begin(left);
-                operation.connection = Connection::Gone;
+                let mut operation = self.plan.begin(left, false);
+                operation.connection = owner(state.has_rival);
                 operation.deleted = Some(now());
                 operation.sight = state.sight;
                 state.operation = Some(operation);
                 state.is_held = false;
             }
         }
+    }
+}
+
+const fn owner(has_rival: bool) -> Connection {
+    if has_rival {
+        Connection::Replaced
+    } else {
+        Connection::Gone
     }
 }
 

@@ -3,10 +3,11 @@
 use stateright::{Model, Property};
 
 use crate::{
+    chances::{Action, Left},
     checking::{check, is_wide},
     clock::now,
     microsoft::MAP,
-    operator::{Action, Left, Plan, State},
+    operator::{Plan, State},
     support::{map, no_details, to_reset},
 };
 use dualwrite_api::{
@@ -46,11 +47,12 @@ impl Model for Ends {
     type Action = Action;
 
     fn init_states(&self) -> Vec<State> {
-        vec![self.plan.begin(self.left)]
+        let begin = |lags| self.plan.begin(self.left, lags);
+        [false, true].map(begin).into()
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        self.plan.actions(state, actions);
+        state.actions(actions);
     }
 
     fn next_state(&self, state: &State, action: Action) -> Option<State> {
@@ -118,18 +120,34 @@ fn sometimes() -> Vec<Property<Ends>> {
 }
 
 fn left() -> Left {
-    let wide = is_wide();
     Left {
         events: 1,
         crashes: 1,
-        sleep: if wide { 2 } else { 0 },
+        sleep: 0,
         false_refusals: 1,
-        trouble: if wide { 2 } else { 1 },
+        trouble: 1,
     }
+}
+
+fn check_ends(name: &str, left: Left) {
+    let plan = Plan { operation: reset() };
+    check(name, Ends { plan, left });
 }
 
 #[test]
 fn nothing_of_a_reset_takes_effect_after_the_end_that_was_claimed() {
-    let plan = Plan { operation: reset() };
-    check("ends", Ends { plan, left: left() });
+    let sleep = if is_wide() { 2 } else { 0 };
+    check_ends("ends", Left { sleep, ..left() });
+}
+
+/// Two requests go wrong, and nobody does anything meanwhile.
+#[test]
+fn nothing_takes_effect_after_the_end_when_more_than_one_request_goes_wrong() {
+    let trouble = if is_wide() { 3 } else { 2 };
+    let left = Left {
+        events: 0,
+        trouble,
+        ..left()
+    };
+    check_ends("ends of much trouble", left);
 }

@@ -8,6 +8,7 @@
     missing_docs
 )]
 
+mod chances;
 mod checking;
 mod clock;
 mod microsoft;

@@ -65,15 +65,17 @@ pub struct Truth {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Microsoft {
     pub now: Truth,
-    /// What was a tick ago: the list of maps may still show that.
+    /// What was a tick ago.
     pub before: Truth,
+    /// Whether the list of maps still shows that.
+    lags: bool,
     /// In order, for which came first makes no difference.
     pub requests: Vec<Asking>,
 }
 
 impl Microsoft {
     /// Linked to E, and the map runs.
-    pub const fn running() -> Self {
+    pub const fn running(lags: bool) -> Self {
         let now = Truth {
             runs: true,
             is_reset: false,
@@ -82,6 +84,7 @@ impl Microsoft {
         Self {
             now,
             before: now,
+            lags,
             requests: Vec::new(),
         }
     }
@@ -218,9 +221,8 @@ impl Microsoft {
         })
     }
 
-    /// The list of maps, as it is or as it was a tick ago.
-    pub fn maps(&self, is_late: bool) -> Vec<TableMap> {
-        let shown = if is_late { self.before } else { self.now };
+    pub fn maps(&self) -> Vec<TableMap> {
+        let shown = if self.lags { self.before } else { self.now };
         let state = if shown.runs {
             MapState::Running
         } else {

@@ -6,8 +6,9 @@
 use std::hash::{Hash, Hasher};
 
 use crate::{
-    clock::{PATIENCE, REQUEST_TIMEOUT, age, age_status, hash_status, now, settings, ticks_until},
-    microsoft::{Comes, MAP, Microsoft, delays},
+    chances::{Action, Connection, Fate, Left, Sight, events, fates, happen},
+    clock::{age, age_status, hash_status, now, settings},
+    microsoft::{Comes, MAP, Microsoft},
     support::{down, no_details, refused},
 };
 use jiff::Timestamp;
@@ -20,74 +21,11 @@ use dualwrite_plan::{
     maps::LinkDetails,
     observed::{Fact, LinkView, Problem},
     operation::{
-        BackupView, Next, Observations, Owner, RemoteRequest, Send, Sent, Situation, advance,
+        BackupView, Next, Observations, RemoteRequest, Send, Sent, Situation, advance,
         after_sending, needs_finalizer, reads,
     },
     world::KnownOperation,
 };
-
-/// What may happen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
-    /// A pass is made; the list of maps shows what is, or what was a tick ago.
-    Pass {
-        is_late: bool,
-    },
-    /// The request of an intent is sent, and this becomes of it.
-    Send(Fate),
-    /// Time passes.
-    Tick,
-    /// The same, and no operator runs.
-    Sleep,
-    Event(Event),
-}
-
-/// What becomes of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Fate {
-    /// It is accepted, with or without an id.
-    Accepted(bool, Comes),
-    /// Its answer is lost.
-    Lost(Comes),
-    Refused,
-    /// It is refused, and takes effect at once all the same.
-    RefusedAndDone,
-    /// It was not sent, or is refused for now.
-    NotNow,
-    /// The process ends before it hears of it.
-    Crash(Comes),
-}
-
-/// What people do, and what fails for long.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
-    Suspend,
-    Resume,
-    /// The connection asks for something else.
-    Change,
-    DeleteConnection,
-    DeleteOperation,
-    /// So much of Microsoft's can be read from now on.
-    Look(Sight),
-}
-
-/// What can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Sight {
-    Clear,
-    /// All but the list of maps.
-    NoMaps,
-    Nothing,
-}
-
-/// The connection that asked for the operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Connection {
-    There,
-    Suspended,
-    Changed,
-    Gone,
-}
 
 /// How an operation has ended, in so far as people rely on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -128,19 +66,6 @@ pub struct State {
     pub is_frozen: bool,
 }
 
-/// How much may go wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Left {
-    pub events: u8,
-    pub crashes: u8,
-    /// Ticks without an operator.
-    pub sleep: u8,
-    /// Refusals that are none.
-    pub false_refusals: u8,
-    /// Requests that are not simply accepted and done soon.
-    pub trouble: u8,
-}
-
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         hash_status(&self.status, hasher);
@@ -165,7 +90,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn begin(&self, left: Left) -> State {
+    pub fn begin(&self, left: Left, lags: bool) -> State {
         State {
             status: self.operation.status.clone(),
             created: self.operation.created,
@@ -176,7 +101,7 @@ impl Plan {
             is_due: true,
             connection: Connection::There,
             sight: Sight::Clear,
-            microsoft: Microsoft::running(),
+            microsoft: Microsoft::running(lags),
             left,
             end: None,
             landed_late: false,
@@ -184,38 +109,10 @@ impl Plan {
         }
     }
 
-    // ---- what may happen next ----
-
-    pub fn actions(&self, state: &State, actions: &mut Vec<Action>) {
-        let microsoft = &state.microsoft;
-        if let Some(send) = &state.sending {
-            actions.extend(fates(send, state.left).into_iter().map(Action::Send));
-            return;
-        }
-        if state.is_over() {
-            if microsoft.is_busy() {
-                actions.push(Action::Tick);
-            }
-            return;
-        }
-        if state.is_due {
-            actions.push(Action::Pass { is_late: false });
-            if microsoft.before != microsoft.now && state.sight == Sight::Clear {
-                actions.push(Action::Pass { is_late: true });
-            }
-            if state.left.sleep > 0 {
-                actions.push(Action::Sleep);
-            }
-        } else {
-            actions.push(Action::Tick);
-        }
-        actions.extend(events(state).map(Action::Event));
-    }
-
     pub fn next(&self, before: &State, action: Action) -> State {
         let mut state = before.clone();
         match action {
-            Action::Pass { is_late } => self.pass(&mut state, is_late),
+            Action::Pass => self.pass(&mut state),
             Action::Send(fate) => self.send(&mut state, fate),
             Action::Tick | Action::Sleep => {
                 state.left.sleep -= u8::from(action == Action::Sleep);
@@ -241,12 +138,12 @@ impl Plan {
         }
     }
 
-    fn pass(&self, state: &mut State, is_late: bool) {
+    fn pass(&self, state: &mut State) {
         let operation = self.operation(state);
-        let next = decide(&operation, state, is_late, advance);
+        let next = decide(&operation, state, advance);
         state.take(&next);
         state.sending = next.send;
-        self.note_the_end(state);
+        state.note_the_end();
     }
 
     fn send(&self, state: &mut State, fate: Fate) {
@@ -281,11 +178,11 @@ impl Plan {
             state.is_due = true;
             return;
         };
-        let next = decide(&operation, state, false, |situation| {
+        let next = decide(&operation, state, |situation| {
             after_sending(situation, operation.status.clone(), &send, &sent)
         });
         state.take(&next);
-        self.note_the_end(state);
+        state.note_the_end();
     }
 
     /// What is being deleted is gone once nothing holds it.
@@ -293,37 +190,17 @@ impl Plan {
         let is_held = needs_finalizer(&self.operation.spec, &state.status);
         state.exists &= state.deleted.is_none() || is_held;
     }
-
-    /// What it says at its end, and whether people may rely on it from now on.
-    fn note_the_end(&self, state: &mut State) {
-        let status = &state.status;
-        let phase = status.phase.filter(|phase| phase.is_finished());
-        let (Some(phase), None) = (phase, state.end) else {
-            return;
-        };
-        let said = status.message.as_deref().unwrap_or_default();
-        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
-        let names_the_map = says(&[MAP]);
-        let is_certain = phase != Phase::Failed || status.ending.is_some();
-        state.end = Some(End {
-            phase,
-            claims_the_map: is_certain && !names_the_map,
-            tells_of_maps: names_the_map || says(&["stopped", "ConfigMap"]),
-            denies_a_reset: says(&["Nothing was reset", "before anything was reset"]),
-        });
-    }
 }
 
 /// One decision.
 fn decide(
     operation: &KnownOperation,
     state: &State,
-    is_late: bool,
     function: impl FnOnce(&Situation<'_>) -> Next,
 ) -> Next {
     function(&Situation {
         operation,
-        observed: &observe(operation, state, is_late),
+        observed: &observe(operation, state),
         owner: &state.connection.owner(),
         others: &[],
         incarnation: "me",
@@ -332,7 +209,7 @@ fn decide(
     })
 }
 
-fn observe(operation: &KnownOperation, state: &State, is_late: bool) -> Observations {
+fn observe(operation: &KnownOperation, state: &State) -> Observations {
     let problem = down();
     let microsoft = &state.microsoft;
     let remote = match reads(operation).remote {
@@ -356,7 +233,7 @@ fn observe(operation: &KnownOperation, state: &State, is_late: bool) -> Observat
         maps: if state.sight == Sight::NoMaps {
             Fact::Unknown(problem)
         } else {
-            Fact::Known(microsoft.maps(is_late))
+            Fact::Known(microsoft.maps())
         },
         details: no_details(),
         backup: BackupView::Intact,
@@ -383,6 +260,49 @@ fn attempt(status: &DualWriteOperationStatus, step: &str) -> u32 {
 }
 
 impl State {
+    /// What may happen next.
+    pub fn actions(&self, actions: &mut Vec<Action>) {
+        let microsoft = &self.microsoft;
+        if let Some(send) = &self.sending {
+            actions.extend(fates(send, self.left).into_iter().map(Action::Send));
+            return;
+        }
+        if self.is_over() {
+            if microsoft.is_busy() {
+                actions.push(Action::Tick);
+            }
+            return;
+        }
+        if self.is_due {
+            actions.push(Action::Pass);
+            if self.left.sleep > 0 {
+                actions.push(Action::Sleep);
+            }
+        } else {
+            actions.push(Action::Tick);
+        }
+        actions.extend(events(self).map(Action::Event));
+    }
+
+    /// What it says at its end, and whether people may rely on it from now on.
+    fn note_the_end(&mut self) {
+        let status = &self.status;
+        let phase = status.phase.filter(|phase| phase.is_finished());
+        let (Some(phase), None) = (phase, self.end) else {
+            return;
+        };
+        let said = status.message.as_deref().unwrap_or_default();
+        let says = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        let names_the_map = says(&[MAP]);
+        let is_certain = phase != Phase::Failed || status.ending.is_some();
+        self.end = Some(End {
+            phase,
+            claims_the_map: is_certain && !names_the_map,
+            tells_of_maps: names_the_map || says(&["stopped", "ConfigMap"]),
+            denies_a_reset: says(&["Nothing was reset", "before anything was reset"]),
+        });
+    }
+
     /// Whether nobody looks at it any more.
     pub fn is_over(&self) -> bool {
         !self.exists || self.end.is_some()
@@ -424,90 +344,4 @@ fn fingerprint(state: &State) -> u64 {
     let mut hasher = std::hash::DefaultHasher::new();
     state.hash(&mut hasher);
     hasher.finish()
-}
-
-impl Connection {
-    fn owner(self) -> Owner {
-        match self {
-            Self::There | Self::Suspended => Owner::Present {
-                suspended: self == Self::Suspended,
-                reconcile_at: None,
-            },
-            Self::Changed => Owner::Changed,
-            Self::Gone => Owner::Gone,
-        }
-    }
-}
-
-fn fates(send: &Send, left: Left) -> Vec<Fate> {
-    let arrives = ticks_until(send.before) + REQUEST_TIMEOUT;
-    let lands = |latest| delays(latest).map(Comes::Lands);
-    let (accepted, lost) = (lands(PATIENCE), lands(arrives + PATIENCE));
-    let mut all = vec![Fate::Refused, Fate::RefusedAndDone, Fate::NotNow];
-    all.extend(accepted.map(|comes| Fate::Accepted(true, comes)));
-    all.extend([Comes::Fails(1), Comes::Never].map(|comes| Fate::Accepted(true, comes)));
-    all.extend(accepted.map(|comes| Fate::Accepted(false, comes)));
-    all.push(Fate::Accepted(false, Comes::Never));
-    all.extend(lost.into_iter().chain([Comes::Never]).map(Fate::Lost));
-    all.extend(lost.into_iter().chain([Comes::Never]).map(Fate::Crash));
-    all.retain(|fate| left.affords(*fate));
-    all
-}
-
-impl Left {
-    /// What a fate costs; the usual one nothing.
-    fn price(fate: Fate) -> Self {
-        let is_usual = matches!(fate, Fate::Accepted(true, Comes::Lands(0 | 1)));
-        Self {
-            events: 0,
-            sleep: 0,
-            crashes: u8::from(matches!(fate, Fate::Crash(_))),
-            false_refusals: u8::from(fate == Fate::RefusedAndDone),
-            trouble: u8::from(!is_usual),
-        }
-    }
-
-    fn affords(self, fate: Fate) -> bool {
-        let price = Self::price(fate);
-        self.crashes >= price.crashes
-            && self.false_refusals >= price.false_refusals
-            && self.trouble >= price.trouble
-    }
-
-    fn pay(&mut self, fate: Fate) {
-        let price = Self::price(fate);
-        self.crashes -= price.crashes;
-        self.false_refusals -= price.false_refusals;
-        self.trouble -= price.trouble;
-    }
-}
-
-fn events(state: &State) -> impl Iterator<Item = Event> {
-    let usual = match state.connection {
-        Connection::There => &[Event::Suspend, Event::Change, Event::DeleteConnection][..],
-        Connection::Suspended => &[Event::Resume, Event::DeleteConnection],
-        Connection::Changed | Connection::Gone => &[],
-    };
-    let sights = [Sight::Clear, Sight::NoMaps, Sight::Nothing];
-    let looks = sights.into_iter().filter(|sight| *sight != state.sight);
-    let looks = looks.map(Event::Look);
-    let deleted = state.deleted.is_none().then_some(Event::DeleteOperation);
-    let some = usual.iter().copied().chain(looks).chain(deleted);
-    let left = state.left.events;
-    some.filter(move |event| left > 0 || matches!(event, Event::Resume | Event::Look(Sight::Clear)))
-}
-
-fn happen(state: &mut State, event: Event) {
-    match event {
-        Event::Suspend => state.connection = Connection::Suspended,
-        Event::Resume => state.connection = Connection::There,
-        Event::Change => state.connection = Connection::Changed,
-        Event::DeleteConnection => state.connection = Connection::Gone,
-        Event::DeleteOperation => state.deleted = Some(now()),
-        Event::Look(sight) => state.sight = sight,
-    }
-    if !matches!(event, Event::Resume | Event::Look(Sight::Clear)) {
-        state.left.events -= 1;
-    }
-    state.is_due = true;
 }

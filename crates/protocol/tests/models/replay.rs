@@ -9,18 +9,18 @@ use std::{
     hash::{Hash, Hasher},
     pin::pin,
     sync::Mutex,
-    task::{Context, Poll, Waker},
+    task::{Context, Waker},
     time::Duration,
 };
 
 use crate::clock::{hash_object, settings};
 use dualwrite_api::{DualWriteOperation, DualWriteOperationStatus};
 use dualwrite_plan::{
-    operation::{Next, Observations, Owner, Send as Sending, Sent},
+    operation::{Next, Observations, Other, Owner, Send as Sending, Sent},
     world::{KnownOperation, after},
 };
 use dualwrite_protocol::{
-    Again, Failed, Process, pass,
+    Process, pass,
     shell::{CallError, Cluster, Failure, Runtime, Service},
 };
 use jiff::Timestamp;
@@ -52,7 +52,7 @@ pub enum Answer {
 pub struct Begun {
     /// The operation, as the cache has shown it, and the others.
     pub seen: DualWriteOperation,
-    pub others: Vec<KnownOperation>,
+    pub others: Vec<Other>,
     pub observed: Observations,
     pub at: Timestamp,
     /// What it has heard, and when.
@@ -78,13 +78,10 @@ fn step(process: &Process, begun: &Begun) -> Option<Call> {
     let settings = settings();
     let ended = {
         let pass = pin!(pass(&tape, process, &settings, &begun.seen));
-        is_ended(pass.poll(&mut Context::from_waker(Waker::noop())))
+        let polled = pass.poll(&mut Context::from_waker(Waker::noop()));
+        polled.is_ready()
     };
     tape.state.into_inner().unwrap().call.filter(|_| !ended)
-}
-
-fn is_ended(polled: Poll<Result<Again, Failed<Refused>>>) -> bool {
-    polled.is_ready()
 }
 
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -143,7 +140,7 @@ impl Cluster for Tape<'_> {
         present()
     }
 
-    fn watched_others(&self, _: &KnownOperation) -> Vec<KnownOperation> {
+    fn watched_others(&self, _: &KnownOperation) -> Vec<Other> {
         self.begun.others.clone()
     }
 
@@ -155,7 +152,7 @@ impl Cluster for Tape<'_> {
         }
     }
 
-    async fn live_operations(&self) -> Result<Vec<KnownOperation>, Refused> {
+    async fn live_operations(&self, _: &str) -> Result<Vec<KnownOperation>, Refused> {
         match self.hear(Call::Operations).await {
             Answer::Operations(all) => Ok(all),
             Answer::Refused(failure) => Err(Refused(failure)),
@@ -226,7 +223,7 @@ impl Runtime for Tape<'_> {
         state.now = after(state.now, duration);
     }
 
-    async fn alone<T: Send>(&self, work: impl Future<Output = T> + Send) -> T {
+    async fn alone<T: Send>(&self, _: &str, work: impl Future<Output = T> + Send) -> T {
         work.await
     }
 }
@@ -242,7 +239,7 @@ impl Hash for Begun {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         hash_object(&self.seen, hasher);
         for other in &self.others {
-            hash_known(other, hasher);
+            hash_known(&other.operation, hasher);
         }
         format!("{:?}", self.observed.maps).hash(hasher);
         self.at.hash(hasher);

@@ -125,8 +125,8 @@ fn at_the_end_what_tells_how_it_went() {
     let of = |operation| names(&reads(&at_the_end(operation)));
     assert_eq!(of(planned_setup()), "applications");
     assert_eq!(of(planned_link()), "link");
-    assert_eq!(of(planned_reset(true)), "link maps");
-    assert_eq!(of(planned_reset(false)), "link maps");
+    assert_eq!(of(planned_reset(true)), "link maps set");
+    assert_eq!(of(planned_reset(false)), "link maps set");
 }
 
 #[test]

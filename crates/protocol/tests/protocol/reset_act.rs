@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::reset_support::*;
-use dualwrite_api::operation::{MapState, Phase, StepState};
+use dualwrite_api::operation::{IntegrationKey, MapState, Phase, StepState};
 use dualwrite_plan::{
     maps::{self, TableMap},
+    observed::Fact,
     operation::{BackupView, Request},
     world::after,
 };
@@ -293,6 +294,112 @@ fn a_reset_that_is_refused_has_destroyed_nothing() {
     ends(&run, Phase::Failed, Some("ResetFailed"));
     assert_eq!(run.not_as_before(), Vec::<String>::new());
     insta::assert_snapshot!("reset_refused", run.message());
+}
+
+/// A proxy or a policy in between has refused it, and the service has done it.
+#[test]
+fn a_refused_reset_is_not_believed_before_it_was_looked_for() {
+    let run = reset(true, |run| {
+        run.answers.insert(2, Answer::RefusedDone);
+    });
+    ends(&run, Phase::Succeeded, None);
+    let run = reset(true, |run| {
+        run.answers.insert(2, Answer::RefusedDone);
+        run.service.behaviour.ends = Ends::Stays;
+    });
+    ends(&run, Phase::Unknown, Some("OutcomeUnknown"));
+    assert!(!run.has_sent("restart-maps/1"));
+    insta::assert_snapshot!("reset_refused_and_changed", run.message());
+}
+
+/// Stalled is what the connection makes of it.
+#[test]
+fn what_only_a_person_can_mend_is_the_reason_while_it_lasts() {
+    let mut run = Operator::new(planned_reset(true), Behaviour::default());
+    run.run_past("stop-maps");
+    run.befall(Event::IntegrationUnseen).unwrap();
+    run.pass();
+    ends(&run, Phase::Running, Some("AccessDenied"));
+    run.integrated = Fact::Known(true);
+    run.pass();
+    ends(&run, Phase::Running, None);
+}
+
+#[test]
+fn an_integration_key_whose_table_has_no_map_any_more_is_named() {
+    let run = reset(true, |run| {
+        let mut keys = keys();
+        keys.push(IntegrationKey {
+            entity: "vendors".into(),
+            fields: vec!["vendornumber".into()],
+        });
+        run.service.keys.clone_from(&keys);
+        run.api.stored.spec.relies_on.integration_keys = keys;
+        for (_, maps) in &mut run.service.behaviour.solutions {
+            for map in maps.iter_mut().filter(|map| map.name == "Customers") {
+                map.table = Some("accounts".into());
+            }
+        }
+    });
+    ends(&run, Phase::Failed, Some("RestoreIncomplete"));
+    let missing = &run.api.stored.status.missing;
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    assert!(missing[0].contains("vendors") && missing[0].contains("no table map"));
+    assert!(run.message().contains(&missing[0]));
+}
+
+#[test]
+fn what_a_solution_is_told_by_is_kept_only_until_it_is_told() {
+    let mut run = Operator::new(planned_reset(true), Behaviour::default());
+    let seen = |run: &Operator| {
+        let steps = run.api.stored.status.steps.iter();
+        steps.map(|step| step.seen.len()).sum::<usize>()
+    };
+    while !run.has_sent("solution/FabrikamMaps") {
+        run.pass();
+    }
+    assert_eq!(seen(&run), 3);
+    run.run();
+    assert_eq!(seen(&run), 0);
+}
+
+/// Names of 2 KiB are the longest that are kept of what the service says.
+#[test]
+fn an_operation_never_grows_beyond_what_can_be_stored() {
+    let mut run = Operator::new(planned_reset(true), Behaviour::default());
+    run.run_past("solution/ContosoMaps");
+    run.service.meddle(start(), |service| {
+        let long = |number: usize| {
+            map(
+                &format!("{number} {}", "n".repeat(2000)),
+                MapState::Stopped,
+                "1.0.0.1",
+            )
+        };
+        service.maps.extend((0..400).map(long));
+    });
+    while !run.phase().is_some_and(Phase::is_finished) {
+        run.pass();
+        let stored = serde_json::to_vec(&run.api.stored.status).unwrap();
+        assert!(stored.len() <= 256 * 1024, "{}", stored.len());
+    }
+    ends(&run, Phase::Failed, Some("RestoreIncomplete"));
+    assert!(
+        run.message().contains("than one operation can record"),
+        "{}",
+        run.message()
+    );
+    assert!(!run.has_sent("solution/FabrikamMaps"));
+}
+
+#[test]
+fn a_company_that_the_link_does_not_show_is_named() {
+    let mut run = Operator::new(planned_reset(true), Behaviour::default());
+    run.run_past("reset");
+    run.service.companies.retain(|company| company == "USMF");
+    run.run();
+    ends(&run, Phase::Failed, Some("RestoreIncomplete"));
+    assert!(run.message().contains("company DEMF"), "{}", run.message());
 }
 
 #[test]

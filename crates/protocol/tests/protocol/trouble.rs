@@ -235,3 +235,27 @@ fn an_intent_that_somebody_else_has_taken_over_gets_no_outcome_of_ours() {
         .filter(|write| matches!(write, Write::Outcome(_)));
     assert_eq!(outcomes.count(), 1, "{:?}", run.writes);
 }
+
+#[test]
+fn an_intent_that_is_refused_for_good_is_said_and_nothing_is_sent() {
+    let mut run = scenario().operator();
+    run.run_past("stop-maps");
+    run.refuses_intents = true;
+    let (requests, writes) = (run.journal.len(), run.writes.len());
+    for _ in 0..10 {
+        run.pass();
+    }
+    assert_eq!(run.journal.len(), requests);
+    assert!(
+        run.message().contains("refuses the record"),
+        "{}",
+        run.message()
+    );
+    let said = run.writes[writes..]
+        .iter()
+        .filter(|write| **write == Write::Outcome("reset".into()));
+    assert_eq!(said.count(), 1, "{:?}", run.writes);
+    run.refuses_intents = false;
+    run.run();
+    assert_eq!(run.phase(), Some(Phase::Succeeded));
+}

@@ -68,12 +68,17 @@ impl<'a> ResetFacts<'a> {
         };
         match facts.is_more_than_a_plan_holds() {
             None => Ok(facts),
-            Some(what) => Err(Problem {
-                class: FailureClass::Unexpected,
-                reason: None,
-                message: messages::more_than_a_plan_holds(what),
-                retry_after: None,
-            }),
+            Some(what) => Err(Self::too_many(what)),
+        }
+    }
+
+    /// That there is more of something than an operation can carry.
+    pub fn too_many(what: &str) -> Problem {
+        Problem {
+            class: FailureClass::Unexpected,
+            reason: None,
+            message: messages::more_than_a_plan_holds(what),
+            retry_after: None,
         }
     }
 

@@ -92,12 +92,18 @@ fn restored(mut pass: Pass<'_>, maps: &[TableMap]) -> Next {
         .filter(|planned| !is_back(planned))
         .partition(|planned| planned.solution.is_some());
     let laggards = maps::names(Verify.unreached(pass.situation, maps).into_iter());
-    let is_whole =
-        promised.is_empty() && laggards.is_empty() && pass.progress.head.missing.is_empty();
+    let companies = companies_left_out(&pass);
+    let is_whole = promised.is_empty()
+        && companies.is_empty()
+        && laggards.is_empty()
+        && pass.progress.head.missing.is_empty();
     if let Some(until) = pass.claims_nothing_before().filter(|_| !is_whole) {
         return pass.wait_for_what_may_land(until);
     }
     note_promised(&mut pass, &promised);
+    for company in companies {
+        pass.note_missing(messages::company_left_out(&company));
+    }
     let lost: Vec<&str> = lost.iter().map(|map| map.name.as_str()).collect();
     let head = &pass.progress.head;
     let forced = forced(&pass);
@@ -109,6 +115,23 @@ fn restored(mut pass: Pass<'_>, maps: &[TableMap]) -> Next {
     } else {
         pass.finish(Phase::Failed, Some(Reason::RestoreIncomplete), text)
     }
+}
+
+/// The companies that the link was reset for and does not show, if it shows any.
+fn companies_left_out(pass: &Pass<'_>) -> Vec<String> {
+    let Fact::Known(set) = &pass.situation.observed.details.connection_set else {
+        return Vec::new();
+    };
+    let shown = &set.legal_entities;
+    let is_shown = |company: &&String| {
+        let is_it = |other: &String| other.eq_ignore_ascii_case(company);
+        shown.is_empty() || shown.iter().any(is_it)
+    };
+    let wanted = pass.spec().relies_on.legal_entities.iter();
+    wanted
+        .filter(|company| !is_shown(company))
+        .cloned()
+        .collect()
 }
 
 /// The maps that did not stop and were reset all the same, and why they did not.

@@ -1,6 +1,6 @@
 //! An intent of which nobody knows whether its request was sent: it is looked for, never sent blindly.
 
-use super::{at_step::AtStep, pass::absence_counts_from, start};
+use super::{at_step::AtStep, landing::absence_counts_from, start};
 use crate::{
     operation::{
         event::Event,

@@ -7,7 +7,7 @@ use crate::{
     operation::{
         event::Event,
         model::{Next, Send, Sent, Situation},
-        steps::At,
+        steps::{At, Refusal},
     },
     world::after,
 };
@@ -38,11 +38,7 @@ pub fn after_sending(
         Sent::NotSent(problem) => not_now(pass, index, problem),
         Sent::Refused(problem) if is_for_later(problem) => not_now(pass, index, problem),
         Sent::Refused(problem) => refused(pass, index, problem),
-        Sent::Lost(problem) => {
-            let event = Event::Lost(problem.message.clone());
-            pass.progress.apply(index, event);
-            pass.soon()
-        }
+        Sent::Lost(problem) => unclear(pass, index, Event::Lost(problem.message.clone())),
     }
 }
 
@@ -61,9 +57,16 @@ fn refused(pass: Pass<'_>, index: usize, problem: &Problem) -> Next {
         status: &pass.progress.head,
     };
     match step.refused(&at, &problem.message) {
-        Some(failure) => pass.fail(index, Event::Refused, failure),
-        None => not_now(pass, index, problem),
+        Refusal::Believed(failure) => pass.fail(index, Event::Refused, failure),
+        Refusal::Doubted => unclear(pass, index, Event::Denied(problem.message.clone())),
+        Refusal::ForNow => not_now(pass, index, problem),
     }
+}
+
+/// What has come of it is looked for.
+fn unclear(mut pass: Pass<'_>, index: usize, event: Event) -> Next {
+    pass.progress.apply(index, event);
+    pass.soon()
 }
 
 /// Certainly nothing has started: the step is as if it had never been intended, and is tried again later.

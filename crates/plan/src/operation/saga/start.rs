@@ -49,11 +49,14 @@ fn may_begin(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
 /// Suspending, editing or deleting takes effect before a step; for a reset only as long as it can still be given up.
 fn hold_back(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
     let operation = at.pass.situation.operation;
-    if !at.step.can_be_given_up() || operation.spec.options.on_deletion {
+    if !at.step.can_be_given_up() {
         return Continue(at);
     }
     let is_reset = operation.spec.action == Action::Reset;
     let why = match at.pass.situation.owner {
+        // Whoever manages the environment by now has started the maps for himself, or means them to run.
+        Owner::Replaced if operation.spec.options.on_deletion => messages::TAKEN_OVER_MEANWHILE,
+        _ if operation.spec.options.on_deletion => return Continue(at),
         _ if operation.deleted.is_some() => messages::OWNER_GONE,
         Owner::Gone | Owner::Replaced => messages::OWNER_GONE,
         Owner::Changed => messages::NO_LONGER_ASKED_FOR,
@@ -155,6 +158,9 @@ fn ask(mut at: AtStep<'_>, shown: Option<&str>) -> Next {
         return at.pass.soon();
     }
     if let Some(asking) = asking {
+        if !at.pass.progress.has_room(&asking.maps, &asking.seen) {
+            return at.exhausted(&messages::no_room_for_a_record());
+        }
         return intend(at, asking);
     }
     // There is nothing to ask for yet, or only something to look at.

@@ -1,6 +1,6 @@
 //! Writes down what a reset takes away.
 
-use super::step::{About, Asking, At, Failure, Repeat, Step, Target, reads_maps};
+use super::step::{About, Asking, At, Failure, Refusal, Repeat, Step, Target, reads_maps};
 use crate::{
     backup,
     messages::{self, PlanWords},
@@ -62,8 +62,8 @@ impl Step for Backup {
     }
 
     /// What Kubernetes refuses, a person can grant while the plan waits: nothing was touched yet.
-    fn refused(&self, _: &At<'_>, _: &str) -> Option<Failure> {
-        None
+    fn refused(&self, _: &At<'_>, _: &str) -> Refusal {
+        Refusal::ForNow
     }
 
     fn exhausted(&self, _: &At<'_>, why: &str) -> Failure {

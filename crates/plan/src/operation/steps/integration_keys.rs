@@ -2,7 +2,7 @@
 
 use super::step::{Asking, At, Step, Target, reads_maps};
 use crate::{
-    messages::PlanWords,
+    messages::{self, PlanWords},
     observed::{Fact, Problem},
     operation::model::{Reads, Request, Situation},
 };
@@ -18,7 +18,7 @@ impl Step for IntegrationKeys {
     }
 
     fn words(&self, _: &PlanWords<'_>, keys: usize) -> (String, &'static str) {
-        let keys = crate::messages::counted(keys, "integration key");
+        let keys = messages::counted(keys, "integration key");
         (format!("Setting {keys} as before"), "seconds")
     }
 
@@ -48,6 +48,22 @@ impl Step for IntegrationKeys {
                 Err(problem) => Target::Unseen(Some(problem.clone())),
             }
         })
+    }
+
+    fn left_out(&self, at: &At<'_>) -> Vec<String> {
+        let Ok(used) = keys_in_use(at.situation) else {
+            return Vec::new();
+        };
+        let keys = at
+            .situation
+            .operation
+            .spec
+            .relies_on
+            .integration_keys
+            .iter();
+        let left = keys.filter(|key| !used.contains(key));
+        left.map(|key| messages::key_left_out(&key.entity))
+            .collect()
     }
 
     fn request(&self, at: &At<'_>) -> Option<Asking> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     backup::{Backup, MOST_BACKUPS},
     maps::keeps_a_project,
-    step::{About, Asking, At, Clock, Failure, Gate, Repeat, Step, Target, reads_maps},
+    step::{About, Asking, At, Clock, Failure, Gate, Refusal, Repeat, Step, Target, reads_maps},
 };
 use crate::{
     desired::same_id,
@@ -128,9 +128,9 @@ impl Step for Reset {
         self.target(at) != Target::Reached
     }
 
-    fn refused(&self, _: &At<'_>, why: &str) -> Option<Failure> {
-        let error = Some(why.to_owned());
-        Some(given_up(error, messages::reset_refused(why)))
+    /// A proxy or a policy in between may refuse what the service has done all the same.
+    fn refused(&self, _: &At<'_>, _: &str) -> Refusal {
+        Refusal::Doubted
     }
 
     fn taken(&self, at: &At<'_>, other: &str) -> Failure {
@@ -141,10 +141,17 @@ impl Step for Reset {
     }
 
     fn lost(&self, at: &At<'_>) -> Failure {
-        let sent = at.record.asked.send_before.unwrap_or(at.situation.now);
-        let spec = &at.situation.operation.spec;
         let why = at.record.record.error();
-        let message = messages::reset_outcome_unknown(spec, at.status, sent, why);
+        let how = match at.record.asked.send_before {
+            Some(sent) => messages::sent_and_lost(sent, why),
+            None if is_untouched(at) => {
+                let why = why.unwrap_or_default();
+                return given_up(Some(why.to_owned()), messages::reset_refused(why));
+            }
+            None => messages::refused_and_changed(why),
+        };
+        let spec = &at.situation.operation.spec;
+        let message = messages::reset_outcome_unknown(spec, at.status, &how);
         Failure::Unknown { message }
     }
 
@@ -155,6 +162,17 @@ impl Step for Reset {
         let why = messages::reset_not_sent(why);
         given_up(Some(why.clone()), why)
     }
+}
+
+/// Whether the link and its maps are read back as they were, so that nothing has come of a reset.
+fn is_untouched(at: &At<'_>) -> bool {
+    let before = &at.situation.operation.spec.relies_on.link;
+    let observed = at.situation.observed;
+    let is_linked =
+        matches!(&observed.link, LinkView::To(link) if same_id(&link.environment_id, before));
+    let changed = observed.maps.known();
+    let changed = changed.map(|maps| changed_since_stopped(at.situation, maps));
+    is_linked && matches!(changed, Some(Ok(changed)) if changed.is_empty())
 }
 
 fn given_up(error: Option<String>, why: String) -> Failure {

@@ -164,6 +164,12 @@ pub trait Step {
         None
     }
 
+    /// What is missing although it is done, each in words with why.
+    fn left_out(&self, at: &At<'_>) -> Vec<String> {
+        let _ = at;
+        Vec::new()
+    }
+
     /// Something else that must end first, in words.
     fn obstacle(&self, situation: &Situation<'_>) -> Option<String> {
         let _ = situation;
@@ -172,10 +178,9 @@ pub trait Step {
 
     // ---- what its failure means ----
 
-    /// It was refused, and trying again does not help: certainly nothing came of it. `None`: a person can mend it while the
-    /// operation waits, so it is tried again.
-    fn refused(&self, at: &At<'_>, why: &str) -> Option<Failure> {
-        Some(self.exhausted(at, why))
+    /// It was refused, and trying again does not help.
+    fn refused(&self, at: &At<'_>, why: &str) -> Refusal {
+        Refusal::Believed(self.exhausted(at, why))
     }
 
     /// Something else is there than what it is about: a link to this environment.
@@ -183,7 +188,7 @@ pub trait Step {
         self.exhausted(at, &messages::linked_to_another(other))
     }
 
-    /// The answer was lost, nothing has come of it, and it may not be asked for again.
+    /// The answer was lost, or a refusal that is not believed, nothing has come of it, and it may not be asked for again.
     fn lost(&self, at: &At<'_>) -> Failure {
         self.exhausted(at, &messages::answer_lost())
     }
@@ -352,6 +357,16 @@ pub enum Clock {
     Own,
     /// It has a time of its own, from the answer to its request on, which itself may take minutes.
     OwnFromAnswer,
+}
+
+/// What a refusal means that trying again does not help against.
+pub enum Refusal {
+    /// Certainly nothing came of it.
+    Believed(Failure),
+    /// Whoever has refused it may not be the service: nothing came of it once that was seen.
+    Doubted,
+    /// A person can mend it while the operation waits, so it is tried again.
+    ForNow,
 }
 
 /// What the failure of a step means for its operation.

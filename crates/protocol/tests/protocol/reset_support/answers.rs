@@ -27,6 +27,8 @@ pub enum Answer {
     BrokenDone,
     NotSent,
     Refused,
+    /// A proxy in between refuses what the service has done all the same.
+    RefusedDone,
     Forbidden,
     Busy,
 }
@@ -90,7 +92,9 @@ impl Operator {
             recorded: false,
         });
         let arrives = match answer {
-            Answer::Delivered | Answer::LostDone | Answer::BrokenDone => Some(self.now),
+            Answer::Delivered | Answer::LostDone | Answer::BrokenDone | Answer::RefusedDone => {
+                Some(self.now)
+            }
             Answer::LostLate => {
                 let timeout = self.request_timeout(&send.request);
                 Some(after(send.before, timeout - seconds(1)))
@@ -148,7 +152,7 @@ pub fn answered(answer: Answer, id: Option<String>) -> Sent {
         }
         Answer::BrokenDone => Sent::Lost(problem(FailureClass::Unexpected, "500: internal error.")),
         Answer::NotSent => Sent::NotSent(problem(FailureClass::Transient, "no connection.")),
-        Answer::Refused => Sent::Refused(problem(
+        Answer::Refused | Answer::RefusedDone => Sent::Refused(problem(
             FailureClass::NeedsPerson,
             "400: the request is not valid.",
         )),

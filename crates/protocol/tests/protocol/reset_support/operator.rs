@@ -51,6 +51,8 @@ pub struct Operator {
     pub begun: Option<Begun>,
     pub away_until: Option<Timestamp>,
     pub is_delaying: bool,
+    /// The API server takes no intent, and never will.
+    pub refuses_intents: bool,
     pub delayed: Option<(DualWriteOperation, Change)>,
 }
 
@@ -84,6 +86,7 @@ impl Operator {
             begun: None,
             away_until: None,
             is_delaying: false,
+            refuses_intents: false,
             delayed: None,
         }
     }

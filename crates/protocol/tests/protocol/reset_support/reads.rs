@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Operator, companies};
+use super::Operator;
 use dualwrite_plan::{
     maps::{ConnectionSetDetails, LinkDetails},
     observed::{Fact, LinkFacts, LinkView, Problem},
@@ -64,7 +64,7 @@ impl Operator {
                 reads.connection_set,
                 &Fact::Known(ConnectionSetDetails {
                     dataverse_name: Some("contoso-dataverse".into()),
-                    legal_entities: companies(),
+                    legal_entities: self.service.companies.clone(),
                     integration_keys: self.service.keys.clone(),
                 }),
             ),

@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    CONTOSO_MAPS, OLD, SET, TARGET, THIRD, contoso_maps, keys, prerequisites, seconds, start,
+    CONTOSO_MAPS, OLD, SET, TARGET, THIRD, companies, contoso_maps, keys, prerequisites, seconds,
+    start,
 };
 use dualwrite_api::operation::{IntegrationKey, MapState};
 use dualwrite_plan::{
@@ -81,6 +82,7 @@ pub struct Service {
     pub link: Option<(String, String)>,
     pub maps: Vec<TableMap>,
     pub keys: Vec<IntegrationKey>,
+    pub companies: Vec<String>,
     pub resets: u32,
     coming: Vec<(Timestamp, Coming)>,
     history: Vec<(Timestamp, Vec<TableMap>)>,
@@ -94,6 +96,7 @@ impl Service {
             link: Some((OLD.into(), SET.into())),
             maps: contoso_maps(),
             keys: keys(),
+            companies: companies(),
             resets: 0,
             coming: Vec::new(),
             history: Vec::new(),

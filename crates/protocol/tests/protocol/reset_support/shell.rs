@@ -120,7 +120,11 @@ impl Operator {
         self.reach_api()?;
         let number = self.writes.len();
         let what = self.name(change);
+        let is_intent = matches!(what, Write::Intent(_));
         self.writes.push(what);
+        if is_intent && self.refuses_intents {
+            return Err(Stop::Refused(Failure::Refused));
+        }
         if let Some((read, change)) = self.delayed.take() {
             // It may come too late; nobody hears what becomes of it.
             let _ = self.apply(&read, &change);
