@@ -416,6 +416,8 @@ impl Connections for Shell {
         let host = desired(connection).host;
         let mut world = lock(&self.world);
         for event in events {
+            let name = connection.metadata.name.clone().unwrap_or_default();
+            world.note("event", format!("{name} {}: {}", event.reason, event.note));
             world.tell(&host, &event.note);
         }
     }
