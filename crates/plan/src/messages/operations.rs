@@ -165,6 +165,10 @@ pub fn approval_expired(end: Timestamp) -> String {
     )
 }
 
+/// Its connection was suspended between two of its steps, and nothing needs to be taken back.
+pub const WAITS_FOR_RESUME: &str =
+    "Waiting: the connection is suspended. It goes on once spec.suspend is false.";
+
 /// A person does not want it.
 pub const REJECTED: &str = "the plan was rejected";
 

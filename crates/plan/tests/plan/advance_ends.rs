@@ -228,6 +228,23 @@ fn suspended_in_flight_it_is_followed_to_its_end() {
 }
 
 #[test]
+fn suspended_between_steps_it_says_what_it_waits_for() {
+    let scene = between_steps().with(|scene| {
+        scene.owner = Owner::Present {
+            suspended: true,
+            reconcile_at: None,
+        };
+    });
+    let next = scene.next();
+    waits(&next);
+    let said = next.status.message.unwrap();
+    assert!(
+        said.contains("suspended") && said.contains("spec.suspend"),
+        "{said}"
+    );
+}
+
+#[test]
 fn orphaned_or_deleted_between_steps_it_ends_and_says_how_far_it_came() {
     let orphan = between_steps().with(|scene| scene.owner = Owner::Gone);
     let deleted = between_steps().with(|scene| scene.operation.deleted = Some(start()));

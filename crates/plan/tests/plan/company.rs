@@ -12,7 +12,7 @@ use dualwrite_api::{
 use dualwrite_plan::{
     decision::{Decision, Effect},
     observed::{Environment, Fact, LinkView, Problem, Readiness},
-    operation::Owner,
+    operation::{Owner, Sent},
     verdict::Row,
     world::{KnownOperation, after},
 };
@@ -413,6 +413,17 @@ fn a_stop_of_a_deletion_waits_for_whoever_takes_over() {
         Phase::Void,
         &["another DualWriteConnection manages"],
     );
+}
+
+/// What was certainly refused cannot land, so nobody waits for it.
+#[test]
+fn a_stop_that_is_refused_ends_at_once() {
+    let scene = stop_of_a_deletion().with(|scene| {
+        scene.now = after(start(), SETTLE);
+        scene.observed.began = scene.now;
+    });
+    let refused = scene.sent(&Sent::Refused(refused("403.")));
+    assert_eq!(refused.operation.status.phase, Some(Phase::Failed));
 }
 
 #[test]

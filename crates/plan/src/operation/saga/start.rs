@@ -52,7 +52,6 @@ fn hold_back(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
     if !at.step.can_be_given_up() {
         return Continue(at);
     }
-    let is_reset = operation.spec.action == Action::Reset;
     let why = match at.pass.situation.owner {
         // Whoever manages the environment by now has started the maps for himself, or means them to run.
         Owner::Replaced if operation.spec.options.on_deletion => messages::TAKEN_OVER_MEANWHILE,
@@ -65,12 +64,18 @@ fn hold_back(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
         } => return Continue(at),
         Owner::Present {
             suspended: true, ..
-        } if is_reset && at.pass.has_stopped_maps() => messages::OWNER_SUSPENDED,
+        } if at.pass.has_stopped_maps() => messages::OWNER_SUSPENDED,
         Owner::Present {
             suspended: true, ..
-        } => return Break(at.pass.keep(None)),
+        } => return Break(wait_for_its_connection(at)),
     };
     Break(call_off(at, why))
+}
+
+/// Nothing of it is undone by a suspension, so it waits; whoever reads it hears for what.
+fn wait_for_its_connection(mut at: AtStep<'_>) -> Next {
+    at.pass.tell(messages::WAITS_FOR_RESUME.into());
+    at.pass.keep(None)
 }
 
 /// An installation or a link may have waited for long since its last step: the connection was suspended, or the request refused
