@@ -22,7 +22,7 @@ async fn reason_is(world: &World, name: &str, kind: &str, reason: &str) {
 
 // ---- one of two connections is deleted ----
 
-/// The younger is a mistake, the older a name that is given up, as in a rename under GitOps: in both cases the maps run on.
+/// The younger is a mistake, the older a name that is given up, as in a rename under `GitOps`: in both cases the maps run on.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_deletion_of_one_of_two_connections_stops_no_maps() {
     for (deleted, stays) in [(DUPLICATE, NAME), (NAME, DUPLICATE)] {

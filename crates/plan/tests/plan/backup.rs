@@ -1,4 +1,4 @@
-//! The backup of a reset: all of it, in parts that a ConfigMap can hold.
+//! The backup of a reset: all of it, in parts that a `ConfigMap` can hold.
 
 use crate::support::*;
 use dualwrite_api::operation::{MapState, PlannedMap};
@@ -8,7 +8,7 @@ use dualwrite_plan::{
 };
 use serde_json::Value;
 
-/// A ConfigMap holds 1 MiB.
+/// A `ConfigMap` holds 1 MiB.
 const HOLDS: usize = 1024 * 1024;
 
 fn with_maps(count: usize, length: usize) -> KnownOperation {
