@@ -202,14 +202,6 @@ pub fn no_room_for_a_record() -> String {
     "its table maps have more and longer names than one operation can record".into()
 }
 
-/// An integration key that cannot be put back.
-pub fn key_left_out(table: &str) -> String {
-    format!(
-        "the integration key of {table} (no table map of that table has come back; set it on the Dual-write page under \
-         Integration key, from the backup, once there is one)"
-    )
-}
-
 /// A company that a link was reset for.
 pub fn company_left_out(company: &str) -> String {
     format!(

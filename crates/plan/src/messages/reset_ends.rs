@@ -209,6 +209,7 @@ pub fn reset_ended(
     status: &DualWriteOperationStatus,
     forced: Option<(&[String], Option<&str>)>,
     lost: &[&str],
+    keys: &[&str],
     laggards: &[String],
 ) -> String {
     let spec = &operation.spec;
@@ -230,6 +231,13 @@ pub fn reset_ended(
         text.push(format!(
             "These maps have not come back, as the plan said they may not: {}.",
             list(lost, NAMES)
+        ));
+    }
+    if !keys.is_empty() {
+        text.push(format!(
+            "The integration keys of these tables were not put back, because no table map of them has come back: {}. Once there \
+             is one, set them on the Dual-write page under Integration key, from the backup.",
+            list(keys, NAMES)
         ));
     }
     text.extend(forced.map(|(maps, why)| reset_while_running(maps, why)));

@@ -20,10 +20,20 @@ mod stop_maps;
 mod verify;
 
 pub use self::{
-    backup::Backup, by_person::ByPerson, initialise_maps::InitialiseMaps,
-    integration_keys::IntegrationKeys, link::Link, map_version::MapVersion,
-    map_versions::MapVersions, package::Package, pause_maps::PauseMaps, reset::Reset,
-    solution::Solution, start_maps::StartMaps, stop_maps::StopMaps, verify::Verify,
+    backup::Backup,
+    by_person::ByPerson,
+    initialise_maps::InitialiseMaps,
+    integration_keys::{IntegrationKeys, keys_left_out},
+    link::Link,
+    map_version::MapVersion,
+    map_versions::MapVersions,
+    package::Package,
+    pause_maps::PauseMaps,
+    reset::Reset,
+    solution::Solution,
+    start_maps::StartMaps,
+    stop_maps::StopMaps,
+    verify::Verify,
 };
 pub use step::{About, Asking, At, Clock, Failure, Gate, Refusal, Repeat, Step, Target};
 

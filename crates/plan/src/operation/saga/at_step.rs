@@ -94,9 +94,6 @@ impl AtStep<'_> {
     /// Its target state was read back.
     pub(super) fn done(mut self) -> Next {
         self.pass.begin();
-        for what in self.step.left_out(&self.at()) {
-            self.pass.note_missing(what);
-        }
         self.apply(Event::Reached);
         let mut steps = self.pass.progress.steps().iter();
         match self.pass.spec().action {

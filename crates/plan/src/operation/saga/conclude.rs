@@ -13,7 +13,7 @@ use crate::{
     operation::{
         model::Next,
         record::Record,
-        steps::{Solution, Step, Verify},
+        steps::{Solution, Step, Verify, keys_left_out},
     },
 };
 use dualwrite_api::{
@@ -107,7 +107,9 @@ fn restored(mut pass: Pass<'_>, maps: &[TableMap]) -> Next {
     let lost: Vec<&str> = lost.iter().map(|map| map.name.as_str()).collect();
     let head = &pass.progress.head;
     let forced = forced(&pass);
-    let text = messages::reset_ended(pass.situation.operation, head, forced, &lost, &laggards);
+    let keys = keys_left_out(pass.situation);
+    let operation = pass.situation.operation;
+    let text = messages::reset_ended(operation, head, forced, &lost, &keys, &laggards);
     if !laggards.is_empty() {
         pass.finish(Phase::Failed, Some(Reason::MapsNotRunning), text)
     } else if head.missing.is_empty() {

@@ -50,22 +50,6 @@ impl Step for IntegrationKeys {
         })
     }
 
-    fn left_out(&self, at: &At<'_>) -> Vec<String> {
-        let Ok(used) = keys_in_use(at.situation) else {
-            return Vec::new();
-        };
-        let keys = at
-            .situation
-            .operation
-            .spec
-            .relies_on
-            .integration_keys
-            .iter();
-        let left = keys.filter(|key| !used.contains(key));
-        left.map(|key| messages::key_left_out(&key.entity))
-            .collect()
-    }
-
     fn request(&self, at: &At<'_>) -> Option<Asking> {
         let set = at.situation.observed.details.connection_set.known()?;
         let keys = keys_in_use(at.situation).ok()?;
@@ -91,4 +75,14 @@ fn keys_in_use<'a>(situation: &Situation<'a>) -> Result<Vec<&'a IntegrationKey>,
     };
     let keys = &situation.operation.spec.relies_on.integration_keys;
     Ok(keys.iter().filter(is_used).collect())
+}
+
+/// The tables whose keys are not put back, because no map of them has come back.
+pub fn keys_left_out<'a>(situation: &Situation<'a>) -> Vec<&'a str> {
+    let Ok(used) = keys_in_use(situation) else {
+        return Vec::new();
+    };
+    let keys = &situation.operation.spec.relies_on.integration_keys;
+    let left = keys.iter().filter(|key| !used.contains(key));
+    left.map(|key| key.entity.as_str()).collect()
 }

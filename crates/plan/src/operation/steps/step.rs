@@ -164,12 +164,6 @@ pub trait Step {
         None
     }
 
-    /// What is missing although it is done, each in words with why.
-    fn left_out(&self, at: &At<'_>) -> Vec<String> {
-        let _ = at;
-        Vec::new()
-    }
-
     /// Something else that must end first, in words.
     fn obstacle(&self, situation: &Situation<'_>) -> Option<String> {
         let _ = situation;
