@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::world::{World, after, between};
-use dualwrite_api::{DualWriteConnectionStatus, connection::FailureClass};
+use dualwrite_api::DualWriteConnectionStatus;
 
 /// The shortest wait after a failure.
 const LEAST_BACKOFF: Duration = Duration::from_secs(5);
@@ -29,7 +29,6 @@ pub fn next(
         .failure
         .as_ref()
         .map(|failure| after(world.now, backoff(failure.since, world.now, interval)));
-    let busy = busy(world).then(|| after(world.now, interval));
     let asked = retry_after(world).map(|wait| after(world.now, wait));
     // What is due already was looked at with reads that are older: soon again, and not at once, for ever.
     let look_again = look_again.map(|due| {
@@ -39,19 +38,12 @@ pub fn next(
             after(world.now, world.settings.poll)
         }
     });
-    let due = [failed.or(busy), look_again]
+    let due = [failed, look_again]
         .into_iter()
         .flatten()
         .fold(regular, Timestamp::min);
     // Whoever asks us to wait is obeyed, whatever else is due; a wait longer than the interval too.
     asked.map_or(due, |asked| due.max(asked))
-}
-
-fn busy(world: &World<'_>) -> bool {
-    world
-        .observed
-        .problems()
-        .any(|problem| problem.class == FailureClass::Busy)
 }
 
 fn retry_after(world: &World<'_>) -> Option<Duration> {

@@ -7,7 +7,7 @@ use dualwrite_api::{
     operation::{Approval, Approved, Phase, StepState},
 };
 use dualwrite_plan::{
-    observed::{Fact, LinkView, Problem},
+    observed::{Fact, LinkView, PackageState, Problem},
     operation::{BackupView, Other, Owner, RemoteState, Sent, after_sending, needs_finalizer},
     world::{KnownOperation, SEND_WINDOW, after},
 };
@@ -549,4 +549,15 @@ fn a_read_that_asks_to_wait_is_obeyed() {
         assert_eq!(next.next, Some(after(start(), seconds(waits))), "{asked:?}");
         assert_eq!(next.send, None);
     }
+}
+
+/// Only one operation runs in an environment at a time; a state that nobody knows could block for ever.
+#[test]
+fn another_package_that_is_being_installed_is_waited_for_and_a_strange_one_is_not() {
+    let beside = |state: &str| {
+        let other = package("Other", PackageState::InProgress(state.into()));
+        Scene::setup().packages(vec![other])
+    };
+    waits(&beside("Installing").next());
+    assert!(beside("Pondering").next().send.is_some());
 }
