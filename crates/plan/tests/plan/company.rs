@@ -431,3 +431,24 @@ fn a_plan_whose_connection_was_replaced_is_void() {
     let scene = Scene::link().with(|scene| scene.owner = Owner::Replaced);
     ends(&scene.next(), Phase::Void, &["the connection is gone"]);
 }
+
+// ---- a plan that no operation can carry ----
+
+#[test]
+fn no_reset_is_planned_that_takes_more_bytes_than_an_operation_holds() {
+    let long = |length: usize| {
+        let maps = (0..900).map(|number| {
+            let name = format!("{number:03}{}", "x".repeat(length));
+            map(&name, MapState::Running)
+        });
+        to_reset().maps(maps.collect()).settled()
+    };
+    let decision = long(400).decide();
+    assert_eq!(decision.effect, None);
+    reads(
+        &decision,
+        Ready,
+        &["more names than one operation can carry"],
+    );
+    assert_eq!(creates(&long(10).decide()), Some(Action::Reset));
+}

@@ -15,8 +15,8 @@ use crate::{
     world::{KnownOperation, World},
 };
 use dualwrite_api::{
-    DualWriteOperationSpec,
-    connection::{ApprovalPolicy, FailureClass, StartMaps},
+    DualWriteOperationSpec, Reason,
+    connection::{ApprovalPolicy, StartMaps},
     operation::{
         Action, Approval, ConnectionSetReference, MapState, Options, PlannedMap, PlannedStep,
     },
@@ -72,14 +72,10 @@ impl<'a> ResetFacts<'a> {
         }
     }
 
-    /// That there is more of something than an operation can carry.
+    /// That there is more of something than an operation can carry: no waiting changes that.
     pub fn too_many(what: &str) -> Problem {
-        Problem {
-            class: FailureClass::Unexpected,
-            reason: None,
-            message: messages::more_than_a_plan_holds(what),
-            retry_after: None,
-        }
+        let message = messages::more_than_a_plan_holds(what);
+        Problem::needs_person(Reason::DifferentDestination, message)
     }
 
     /// What there is more of than an operation can carry, if anything.
