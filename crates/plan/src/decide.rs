@@ -118,6 +118,10 @@ fn overlaid(
 /// `mismatch.onMix: StopMaps`, over any row in which the operator may act: first the flow of data between test and
 /// production is stopped, then the rest is seen to.
 fn with_stop_of_a_mix(picture: &Picture<'_>, mut verdict: Verdict) -> Verdict {
+    let stalled = |reason, text| {
+        let ready = Says::no(reason, "");
+        (ready, Progress::Stalled(reason), Plans::Void, text)
+    };
     let (ready, progress, plans, text) = match mix::stop(picture) {
         None => return verdict,
         Some(Stop::NotBefore(due)) => {
@@ -131,15 +135,11 @@ fn with_stop_of_a_mix(picture: &Picture<'_>, mut verdict: Verdict) -> Verdict {
         }
         Some(Stop::Failed(failed)) => {
             let reason = failed_reason(failed);
-            let text = messages::operation_failed(failed, reason);
-            let ready = Says::no(reason, "");
-            (ready, Progress::Stalled(reason), Plans::Void, text)
+            stalled(reason, messages::operation_failed(failed, reason))
         }
         Some(Stop::Refused(problem)) => {
             let reason = problem.reason.unwrap_or(Reason::AccessDenied);
-            let text = messages::cannot_stop_mixed(problem);
-            let ready = Says::no(reason, "");
-            (ready, Progress::Stalled(reason), Plans::Void, text)
+            stalled(reason, messages::cannot_stop_mixed(problem))
         }
     };
     let message = format!("{text} {}", verdict.ready.message);
@@ -514,11 +514,8 @@ fn has_moved_since(picture: &Picture<'_>, reset: &KnownOperation) -> bool {
     let Link::To(link) = picture.link else {
         return false;
     };
-    let planned = &reset.spec.relies_on;
-    let set = planned.connection_set.as_ref();
-    let is_as_planned = same_id(&link.environment_id, &planned.link)
-        && set.is_none_or(|set| set.id == link.connection_set_id);
-    !is_as_planned && !same_id(&link.environment_id, &reset.spec.target.environment_id)
+    !operation::changed_facts::is_link_of(&reset.spec.relies_on, link)
+        && !same_id(&link.environment_id, &reset.spec.target.environment_id)
 }
 
 /// Whether the maps that ran before a reset run again. Those that have not come back are waited for only if something that

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt::Display};
 use crate::{
     desired::same_id,
     maps::{self, LinkDetails, TableMap},
-    observed::{Fact, LinkView, Problem},
+    observed::{Fact, LinkFacts, LinkView, Problem},
 };
 use dualwrite_api::{
     DualWriteOperationSpec,
@@ -173,6 +173,13 @@ fn order(maps: &[PlannedMap]) -> Vec<(&str, &[String])> {
     maps.iter()
         .map(|map| (map.name.as_str(), map.after.as_slice()))
         .collect()
+}
+
+/// Whether a link is the one that a plan was made for.
+pub fn is_link_of(plan: &ReliesOn, link: &LinkFacts) -> bool {
+    let set = plan.connection_set.as_ref();
+    same_id(&link.environment_id, &plan.link)
+        && set.is_none_or(|set| set.id == link.connection_set_id)
 }
 
 /// What was read now.

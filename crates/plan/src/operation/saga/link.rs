@@ -4,10 +4,10 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 use super::{at_step::AtStep, pass::Pass};
 use crate::{
-    desired::same_id,
     messages,
     observed::{LinkFacts, LinkView, Problem},
     operation::{
+        changed_facts::is_link_of,
         event::Event,
         model::{Next, Situation},
         steps::{About, Step},
@@ -73,15 +73,10 @@ fn is_before_the_reset(step: &dyn Step) -> bool {
 
 /// Up to the reset, and when it is given up, a step is about the link of the plan; after it about the target.
 fn is_expected(situation: &Situation<'_>, step: &dyn Step, link: &LinkFacts) -> bool {
-    let relies_on = &situation.operation.spec.relies_on;
     match step.link() {
         About::Itself => true,
         About::Target => situation.is_target(&link.environment_id),
-        About::Plan => {
-            let set = relies_on.connection_set.as_ref();
-            same_id(&link.environment_id, &relies_on.link)
-                && set.is_none_or(|set| set.id == link.connection_set_id)
-        }
+        About::Plan => is_link_of(&situation.operation.spec.relies_on, link),
     }
 }
 
