@@ -42,7 +42,10 @@ pub enum Event {
         brought: Option<Vec<String>>,
     },
     /// The target state was read back.
-    Reached,
+    Reached {
+        /// When.
+        at: Timestamp,
+    },
     /// The effect is missing, from when on that counts.
     Missed {
         /// Since when.

@@ -231,8 +231,8 @@ fn record(step: &mut StepRecord, to: StepState, event: Event) {
         Event::Retried(why) => error = why.or(error),
         Event::GivenUp(why) => error = error.or(Some(why)),
         Event::Reopened { anew } => step.began = step.began.filter(|_| !anew),
-        Event::Reached if step.record.state() == StepState::Sent => asked.took_effect(),
-        Event::Reached | Event::Unknowable => {}
+        Event::Reached { at } if step.record.state() == StepState::Sent => asked.took_effect(at),
+        Event::Reached { .. } | Event::Unknowable => {}
     }
     step.record = Record::of(to, since, error);
     // It tells what a request has brought only while that is looked for, and it is long.

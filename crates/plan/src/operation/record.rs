@@ -142,17 +142,17 @@ impl Asked {
         self.send_before = None;
     }
 
-    /// The target state was read back. Where only one request can have brought that about, it is its effect, and nothing more
-    /// comes of it: the one that was accepted without an id, or the only one that there was.
-    pub(super) fn took_effect(&mut self) {
-        let open = self.outstanding.iter().filter(|it| it.ended_at.is_none());
-        match (open.collect::<Vec<_>>().as_slice(), &self.outstanding[..]) {
-            ([only], _) if only.remote_id.is_none() => {
-                self.outstanding
-                    .retain(|request| request.ended_at.is_some());
-            }
-            ([], [_]) => self.outstanding.clear(),
-            (_, _) => {}
+    /// The target state was read back. Where only one request without an id can have brought that about, it is its effect, so
+    /// the request has ended; the next list may still show what was before.
+    pub(super) fn took_effect(&mut self, at: Timestamp) {
+        let mut open = self
+            .outstanding
+            .iter_mut()
+            .filter(|request| request.ended_at.is_none());
+        if let (Some(only), None) = (open.next(), open.next())
+            && only.remote_id.is_none()
+        {
+            only.ended_at = Some(at);
         }
     }
 }

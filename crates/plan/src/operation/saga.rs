@@ -117,15 +117,17 @@ fn is_beyond_patience(situation: &Situation<'_>) -> bool {
         .is_some_and(|deleted| situation.now >= after(deleted, DELETION_PATIENCE).max(held))
 }
 
+/// Before maps are started again, what was asked for may have to land.
 fn held_for_its_maps(situation: &Situation<'_>) -> Timestamp {
     let status = &situation.operation.status;
+    let is_given_up = status.ending.is_some();
+    let lands = is_given_up.then(|| Pass::new(situation).unsettled_until(|_| true));
     let mut steps = status.steps.iter();
     let step = steps.find(|step| Some(&step.name) == status.step.as_ref());
     let began = step.and_then(|step| step.began);
     let of_step = began.map_or(Timestamp::MIN, |began| after(began, situation.patience()));
-    status
-        .deadline
-        .map_or(of_step, |deadline| deadline.max(of_step))
+    let ends = status.deadline.into_iter().chain(lands.flatten());
+    ends.fold(of_step, Timestamp::max)
 }
 
 /// Goes on with the first step that is neither done nor given up.

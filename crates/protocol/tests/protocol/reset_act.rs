@@ -608,6 +608,21 @@ fn a_second_stop_that_is_still_worked_on_is_waited_for() {
     assert!(restart.unwrap().at > after(run.journal[2].at, seconds(400)));
 }
 
+/// A list that is served by several copies shows the maps stopped, and at the next look running as before.
+#[test]
+fn a_list_that_goes_back_does_not_show_that_maps_run_again() {
+    for ids in [false, true] {
+        let mut run = Operator::new(planned_reset(true), slow(ids, 40));
+        run.run_past("stop-maps");
+        run.service.behaviour.lag = seconds(50);
+        run.befall(Event::Changed).unwrap();
+        run.run();
+        run.check(&ids);
+        ends(&run, Phase::Void, None);
+        assert_eq!(run.not_as_before(), Vec::<String>::new());
+    }
+}
+
 /// It was not done in its time, so the operation is given up; the service is still working on it.
 #[test]
 fn a_stop_that_goes_on_when_it_is_given_up_is_waited_for() {

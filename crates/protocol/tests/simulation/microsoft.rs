@@ -39,6 +39,8 @@ pub struct Behaviour {
     pub ids: bool,
     /// Lists show what was so long ago.
     pub lag: Duration,
+    /// Only every other look shows what was then; the others show what is.
+    pub flickers: bool,
     /// A change takes so long.
     pub takes: Duration,
     pub reset_takes: Duration,
@@ -436,7 +438,9 @@ impl Host {
     // ---- what it shows ----
 
     fn shown(&self, now: Timestamp) -> (Link, Vec<TableMap>) {
-        let at = now - SignedDuration::try_from(self.behaviour.lag).unwrap();
+        let is_up_to_date = self.behaviour.flickers && now.as_second() % 2 == 0;
+        let lag = SignedDuration::try_from(self.behaviour.lag).unwrap();
+        let at = if is_up_to_date { now } else { now - lag };
         let shown = self.history.iter().rev().find(|(since, ..)| *since <= at);
         shown
             .map(|(_, link, maps)| (link.clone(), maps.clone()))

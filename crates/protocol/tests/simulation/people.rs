@@ -111,6 +111,7 @@ impl World {
             lag: self
                 .pick(&[Duration::ZERO, seconds(15), seconds(50)])
                 .unwrap(),
+            flickers: self.chance(30),
             takes: self
                 .pick(&[seconds(1), seconds(20), seconds(55), minutes(4)])
                 .unwrap(),

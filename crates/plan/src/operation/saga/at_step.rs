@@ -94,7 +94,8 @@ impl AtStep<'_> {
     /// Its target state was read back.
     pub(super) fn done(mut self) -> Next {
         self.pass.begin();
-        self.apply(Event::Reached);
+        let at = self.pass.situation.now;
+        self.apply(Event::Reached { at });
         let mut steps = self.pass.progress.steps().iter();
         match self.pass.spec().action {
             Action::Setup | Action::Link if steps.all(|step| step.record == Record::Done) => {

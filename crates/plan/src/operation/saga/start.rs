@@ -146,7 +146,8 @@ fn become_steps(mut at: AtStep<'_>, steps: Vec<String>, missing: Vec<String>) ->
     for what in missing {
         at.pass.note_missing(what);
     }
-    at.apply(Event::Reached);
+    let now = at.pass.situation.now;
+    at.apply(Event::Reached { at: now });
     at.pass.now()
 }
 
