@@ -311,6 +311,11 @@ impl Tier {
         }
     }
 
+    /// Whether it is, or may be, production.
+    pub const fn is_guarded(self) -> bool {
+        matches!(self, Self::Production | Self::Unknown)
+    }
+
     /// Whether one side is for production and the other is not, as far as both are known.
     pub const fn mixes_with(self, other: Self) -> bool {
         matches!(

@@ -33,8 +33,8 @@ pub use model::{
     RemoteRequest, RemoteState, Request, Send, Sent, Situation,
 };
 pub use plan::{
-    ResetFacts, brought_in, does_the_same, is_asked_for, is_automatic, link, name,
-    relies_on_the_same, reset, setup, stop_maps,
+    ResetFacts, brought_in, does_the_same, given_up, is_asked_for, link, name, relies_on_the_same,
+    reset, setup, stop_maps, why_not_automatic,
 };
 pub use reads::reads;
 pub use record::{Asked, Record, StepRecord};

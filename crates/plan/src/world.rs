@@ -299,7 +299,7 @@ impl World<'_> {
     }
 
     /// Whether neither the spec nor somebody has asked for anything since an operation.
-    fn is_as_asked(&self, operation: &KnownOperation) -> bool {
+    pub(crate) fn is_as_asked(&self, operation: &KnownOperation) -> bool {
         operation.spec.connection.generation == self.desired.generation
             && operation.status.reconcile_at == self.desired.reconcile_at
     }

@@ -34,7 +34,8 @@ pub(super) fn verdict(
             if operation::is_too_large(&plan) {
                 return unreadable(picture.world, &ResetFacts::too_many("names"), from, to);
             }
-            planned(picture.world, plan, from, to)
+            let refused = operation::why_not_automatic(picture, environment, link);
+            planned(picture.world, plan, refused.as_deref(), from, to)
         }
         Err(problem) => unreadable(picture.world, &problem, from, to),
     }
@@ -64,7 +65,14 @@ fn unreadable(world: &World<'_>, problem: &Problem, from: &str, to: &str) -> Ver
 
 const PLANNING: Progress = Progress::Reconciling(Reason::AwaitingApproval);
 
-fn planned(world: &World<'_>, plan: DualWriteOperationSpec, from: &str, to: &str) -> Verdict {
+/// `refused`: why `mismatch.approval: Automatic` does not hold.
+fn planned(
+    world: &World<'_>,
+    plan: DualWriteOperationSpec,
+    refused: Option<&str>,
+    from: &str,
+    to: &str,
+) -> Verdict {
     let reason = Reason::DifferentDestination;
     if !world.may_act() {
         let text = messages::would_reset(world.settings, from, to, &plan);
@@ -77,7 +85,7 @@ fn planned(world: &World<'_>, plan: DualWriteOperationSpec, from: &str, to: &str
     let confirmation = world.confirmation_for_a_plan(Settling::LinkedElsewhere);
     // What is planned already was seen twice before that.
     if confirmation.confirmed || is_planned(world, &plan) {
-        return wanted(world, plan, from, to).resting_on(confirmation);
+        return wanted(world, plan, refused, from, to).resting_on(confirmation);
     }
     let due = after(confirmation.since, world.settings.settle);
     let text = messages::reset_is_being_planned(from, to, due);
@@ -96,7 +104,13 @@ fn is_planned(world: &World<'_>, plan: &DualWriteOperationSpec) -> bool {
 }
 
 /// The plan, and how it comes to be carried out.
-fn wanted(world: &World<'_>, plan: DualWriteOperationSpec, from: &str, to: &str) -> Verdict {
+fn wanted(
+    world: &World<'_>,
+    plan: DualWriteOperationSpec,
+    refused: Option<&str>,
+    from: &str,
+    to: &str,
+) -> Verdict {
     let desired = world.desired;
     let name = operation::name(world, &plan);
     if plan.approval == Approval::NotRequired {
@@ -104,15 +118,14 @@ fn wanted(world: &World<'_>, plan: DualWriteOperationSpec, from: &str, to: &str)
         return Verdict::reconciling(Reason::DifferentDestination, Reason::Resetting, text)
             .wanting(plan);
     }
-    let refused = (desired.mismatch.approval == ApprovalPolicy::Automatic)
-        .then(|| messages::automatic_refused(&desired.host));
+    let refused = refused.filter(|_| desired.mismatch.approval == ApprovalPolicy::Automatic);
     let text = messages::reset_awaits_approval(
         from,
         to,
         &plan,
         &name,
         &desired.namespace,
-        refused.as_deref(),
+        refused,
     );
     Verdict::reconciling(Reason::DifferentDestination, Reason::AwaitingApproval, text)
         .waiting_for(Reason::AwaitingApproval, desired.manual_timeout)

@@ -246,11 +246,28 @@ pub fn starts_without_approval(linked: &str, integration: &str, name: &str) -> S
     )
 }
 
-/// Why an automatic approval is not taken.
-pub fn automatic_refused(host: &str) -> String {
+/// Why an automatic approval is not taken: this is, or may be, production.
+pub fn automatic_refused(guarded: &[String]) -> String {
     format!(
-        "mismatch.approval: Automatic does not hold for {host}, which is, or may be, a production environment; \
-         mismatch.allowProduction: true would allow it, set by somebody who may approve."
+        "mismatch.approval: Automatic does not hold where production is, or may be, concerned ({}); \
+         mismatch.allowProduction: true would allow it, set by somebody who may approve.",
+        guarded.join("; ")
+    )
+}
+
+/// Why an automatic approval is not taken: the reset before has stopped the maps for nothing.
+pub fn automatic_given_up(given_up: &KnownOperation) -> String {
+    let KnownOperation {
+        name,
+        namespace,
+        spec,
+        ..
+    } = given_up;
+    format!(
+        "mismatch.approval: Automatic does not hold after DualWriteOperation {name}, which was given up after it had stopped table \
+         maps: what gave it up may do so again (kubectl describe dwo {name} -n {namespace}). Approve this one, or, for Automatic \
+         to hold again: kubectl annotate dwc {} -n {namespace} --overwrite dualwrite.dev/reconcile-at=\"$(date)\".",
+        spec.connection.name,
     )
 }
 

@@ -1,9 +1,13 @@
 //! The plans of operations, the names that make them one operation, and whether they are still asked for.
 
+mod approval;
 mod frame;
 mod reset;
 
-pub use reset::{ResetFacts, brought_in, is_automatic, reset, stop_maps};
+pub use approval::{given_up, why_not_automatic};
+pub use reset::{ResetFacts, brought_in, reset, stop_maps};
+
+use std::time::Duration;
 
 use frame::{frame, planned_step};
 use sha2::{Digest, Sha256};
@@ -38,7 +42,7 @@ pub fn setup(
     let steps = applications.iter().map(step).collect();
     let mut spec = frame(picture, environment, Action::Setup, steps);
     spec.relies_on.applications = applications;
-    spec.timeout = format!("{}s", desired.setup_timeout.as_secs());
+    spec.timeout = seconds(desired.setup_timeout);
     spec.access.dual_write_service = None;
     spec
 }
@@ -51,7 +55,7 @@ pub fn link(picture: &Picture<'_>, environment: &Environment) -> DualWriteOperat
     spec.relies_on
         .legal_entities
         .clone_from(&desired.legal_entities);
-    spec.timeout = format!("{}s", desired.link_timeout.as_secs());
+    spec.timeout = seconds(desired.link_timeout);
     spec
 }
 
@@ -62,6 +66,10 @@ fn words<'a>(world: &World<'a>, environment: &'a Environment) -> PlanWords<'a> {
         to_name: &environment.name,
         ..PlanWords::default()
     }
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{}s", duration.as_secs())
 }
 
 /// The name of an operation: the same for the same plan on the same occasion, another one on every other occasion.

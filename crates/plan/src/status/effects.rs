@@ -97,14 +97,19 @@ pub(super) fn forget(world: &World<'_>) -> Vec<String> {
 }
 
 /// What nothing else remembers: the newest operation, which the names of plans rest on; a request that may still land; the
-/// proof of which solution brings which map; what to put back after a reset that did not succeed; that a plan was rejected.
+/// proof of which solution brings which map; what to put back after a reset that did not succeed; that a plan was rejected, or was given up after it had
+/// stopped maps.
 fn still_needed<'a>(world: &World<'_>, finished: &[&'a KnownOperation]) -> Vec<&'a str> {
     let newest = finished.first();
     let proof = finished
         .iter()
         .find(|operation| !operation::brought_in(operation).is_empty());
+    let given_up = operation::given_up(world).map(|operation| operation.uid.as_str());
     let others = finished.iter().filter(|operation| {
-        is_intended(operation) || has_what_is_lost(operation) || world.is_rejected(operation)
+        is_intended(operation)
+            || has_what_is_lost(operation)
+            || world.is_rejected(operation)
+            || given_up == Some(operation.uid.as_str())
     });
     let kept = newest.into_iter().chain(proof);
     let kept = kept.chain(others.take(HISTORY));

@@ -30,6 +30,7 @@ mod lifetimes;
 mod maps;
 mod properties;
 mod rows_absence;
+mod rows_approval;
 mod rows_after_reset;
 mod rows_integration;
 mod rows_linked;

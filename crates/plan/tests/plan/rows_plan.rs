@@ -1,17 +1,17 @@
-//! What the plan of a reset says, and who has to approve it.
+//! What the plan of a reset says.
 
+use crate::rows_approval::{allowed, automatic, on_host};
 use crate::support::*;
 use dualwrite_api::{
     DualWriteOperationSpec,
-    conditions::ConditionType::{Ready, Reconciling, Stalled},
+    conditions::ConditionType::Ready,
     connection::{ApprovalPolicy, IntegrationKind, StartMaps},
     operation::{Approval, MapState, Phase, StepState, StepStatus},
 };
 use dualwrite_plan::{
     maps::ConnectionSetDetails,
-    observed::{Environment, Fact, FinanceOperationsReference, SpecEnvironment},
+    observed::Fact,
     operation,
-    verdict::Row,
 };
 
 fn plan(case: Case) -> DualWriteOperationSpec {
@@ -324,139 +324,6 @@ fn a_solution_that_is_not_offered_any_more_proves_nothing() {
     let plan = plan(case.later(seconds(1)));
     assert_eq!(plan.relies_on.maps[1].solution, None);
     loses(&plan, "customers");
-}
-
-// ---- the approval ----
-
-fn automatic(case: Case) -> Case {
-    case.with(|case| case.desired.mismatch.approval = ApprovalPolicy::Automatic)
-}
-
-fn allowed(case: Case) -> Case {
-    automatic(case).with(|case| case.desired.mismatch.allow_production = true)
-}
-
-/// To reset, on this host.
-fn on_host(host: &str, kind: IntegrationKind, tier: &str) -> Case {
-    let environment = Environment {
-        kind: tier.into(),
-        finance_operations: Some(FinanceOperationsReference {
-            kind,
-            ..named(host)
-        }),
-        ..spec_environment()
-    };
-    of_host(to_reset(), host)
-        .dataverse(Some(host))
-        .with(|case| {
-            case.observed.environment = Fact::Known(SpecEnvironment::Visible(environment));
-            case.tenant().naming_host.clear();
-        })
-}
-
-/// Hosts of all tiers, and whether each certainly is no production.
-fn hosts() -> Vec<(Case, bool)> {
-    use IntegrationKind::{LifecycleServices, Unified};
-    let unified = "contoso-unified.operations.dynamics.com";
-    vec![
-        (on_host(HOST, LifecycleServices, "Sandbox"), true),
-        (on_host(DEVELOPMENT, LifecycleServices, "Sandbox"), true),
-        (on_host(PRODUCTION, LifecycleServices, "Production"), false),
-        (
-            on_host("erp.contoso.example", LifecycleServices, "Sandbox"),
-            false,
-        ),
-        (on_host(unified, Unified, "Sandbox"), true),
-        (on_host(unified, Unified, "Production"), false),
-        (on_host(unified, Unified, "Default"), false),
-    ]
-}
-
-#[test]
-fn nobody_has_to_approve_what_is_certainly_no_production_if_the_spec_says_so() {
-    for (case, is_safe) in hosts() {
-        let host = case.desired.host.clone();
-        let approval = |case: &Case| case.clone().settled().planned().spec.approval;
-        assert_eq!(approval(&case), Approval::Pending, "{host}");
-        let automatic = automatic(case.clone());
-        let expected = if is_safe {
-            Approval::NotRequired
-        } else {
-            Approval::Pending
-        };
-        assert_eq!(approval(&automatic), expected, "{host}");
-        assert_eq!(
-            approval(&allowed(case.clone())),
-            Approval::NotRequired,
-            "{host}"
-        );
-        // Allowing alone approves nothing.
-        let alone = case.with(|case| case.desired.mismatch.allow_production = true);
-        assert_eq!(approval(&alone), Approval::Pending, "{host}");
-        let decision = automatic.settled().decide();
-        assert_eq!(
-            message(&decision, Ready).contains("Automatic does not hold"),
-            !is_safe,
-            "{host}"
-        );
-    }
-}
-
-#[test]
-fn a_plan_without_approval_starts() {
-    let case = automatic(to_reset()).settled();
-    let decision = case.decide();
-    expect(
-        &decision,
-        Row::LinkedElsewhere,
-        &[
-            (Ready, "False/DifferentDestination"),
-            (Reconciling, "True/Resetting"),
-            (Stalled, "-"),
-        ],
-    );
-    insta::assert_snapshot!("automatic", message(&decision, Ready));
-    assert_eq!(automatic(to_reset()).decide().effect, None, "not at once");
-}
-
-#[test]
-fn an_automatic_approval_that_does_not_hold_is_said() {
-    let case = automatic(on_host(
-        PRODUCTION,
-        IntegrationKind::LifecycleServices,
-        "Production",
-    ))
-    .settled();
-    let decision = case.decide();
-    let expected = [
-        (Ready, "False/DifferentDestination"),
-        (Reconciling, "True/AwaitingApproval"),
-    ];
-    expect(&decision, Row::LinkedElsewhere, &expected);
-    reads(&decision, Ready, &["mismatch.allowProduction: true"]);
-    insta::assert_snapshot!("automatic_refused", message(&decision, Ready));
-}
-
-/// A plan waits while something else is under way; meanwhile its approval is not needed any more, or is.
-#[test]
-fn a_plan_follows_the_spec_about_approvals() {
-    let production = on_host(PRODUCTION, IntegrationKind::LifecycleServices, "Production");
-    let waits = |case: Case| {
-        let case = case.settled();
-        let planned = case.planned();
-        case.operation(planned).later(seconds(1))
-    };
-    let unneeded = waits(allowed(production.clone()));
-    assert_eq!(unneeded.decide().effect, None);
-    let needed = unneeded.with(|case| case.desired.mismatch.allow_production = false);
-    assert!(voided(&needed.decide()).contains("whether it needs an approval"));
-    let pending = waits(automatic(production));
-    let unneeded = pending.with(|case| case.desired.mismatch.allow_production = true);
-    assert!(voided(&unneeded.decide()).contains("whether it needs an approval"));
-    // Whoever says that nobody has to approve has another plan made; what a person has approved is not that one.
-    let mut approved = unneeded;
-    approved.operations[0].spec.approval = Approval::Approved;
-    assert!(voided(&approved.decide()).contains("whether it needs an approval"));
 }
 
 // ---- its name ----

@@ -5,20 +5,24 @@ use std::{
     time::Duration,
 };
 
-use super::frame::{frame, planned_step};
+use super::{
+    approval,
+    frame::{frame, planned_step},
+    seconds,
+};
 use crate::{
     maps::{self, ConnectionSetDetails, TableMap},
     messages::{self, PlanWords},
-    observed::{Environment, Fact, LinkFacts, Problem, Readiness, Tier},
+    observed::{Environment, Fact, LinkFacts, Problem, Readiness},
     operation::steps::{self, Step},
     picture::{Link, Picture},
     world::{KnownOperation, World},
 };
 use dualwrite_api::{
     DualWriteOperationSpec, Reason,
-    connection::{ApprovalPolicy, StartMaps},
+    connection::StartMaps,
     operation::{
-        Action, Approval, ConnectionSetReference, MapState, Options, PlannedMap, PlannedStep,
+        Action, ConnectionSetReference, MapState, Options, PlannedMap, PlannedStep,
     },
 };
 
@@ -134,31 +138,8 @@ pub fn reset(
         step_timeout: seconds(desired.link_timeout),
         ..Options::default()
     };
-    decide_approval(picture, &mut spec);
+    approval::decide(picture, environment, link, &mut spec);
     spec
-}
-
-/// Who has to approve a plan, and on what that rests.
-fn decide_approval(picture: &Picture<'_>, spec: &mut DualWriteOperationSpec) {
-    if is_automatic(picture) {
-        spec.approval = Approval::NotRequired;
-        spec.options.allow_production = !is_no_production(picture);
-    } else {
-        spec.approval = Approval::Pending;
-        spec.options.approval_timeout = seconds(picture.world.desired.approval_timeout());
-    }
-}
-
-/// Whether a reset of this connection needs nobody's approval. What may be production needs one, unless the spec says so
-/// twice.
-pub fn is_automatic(picture: &Picture<'_>) -> bool {
-    let mismatch = &picture.world.desired.mismatch;
-    mismatch.approval == ApprovalPolicy::Automatic
-        && (is_no_production(picture) || mismatch.allow_production)
-}
-
-const fn is_no_production(picture: &Picture<'_>) -> bool {
-    matches!(picture.host_tier, Tier::Sandbox | Tier::Development)
 }
 
 /// The plan to stop every table map.
@@ -204,10 +185,6 @@ fn linked_environment(world: &World<'_>, link: &LinkFacts) -> Environment {
         domain_name: None,
         finance_operations: None,
     })
-}
-
-fn seconds(duration: Duration) -> String {
-    format!("{}s", duration.as_secs())
 }
 
 fn set_reference(
