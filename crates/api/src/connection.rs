@@ -472,7 +472,8 @@ pub struct Mismatch {
     #[serde(default)]
     pub force: bool,
 
-    /// true: approval: Automatic holds for an environment that is, or may be, production, too.
+    /// true: approval: Automatic holds too where the finance and operations environment, or a Dataverse environment that it is
+    /// or will be linked to, is, or may be, production.
     #[serde(default)]
     pub allow_production: bool,
 

@@ -107,22 +107,31 @@ fn overlaid(
     if verdict.basis != Basis::Seen {
         return verdict;
     }
-    match overlay {
-        Overlay::Nothing => verdict,
-        Overlay::StopUnlessFailed if matches!(mix::stop(picture), Some(Stop::Failed(_))) => verdict,
-        Overlay::Stop | Overlay::StopUnlessFailed => with_stop_of_a_mix(picture, verdict),
-        Overlay::StopAndChecks => with_failed_checks(checks, with_stop_of_a_mix(picture, verdict)),
+    let stop = match overlay {
+        Overlay::Nothing => return verdict,
+        Overlay::Stop | Overlay::StopUnlessFailed | Overlay::StopAndChecks => mix::stop(picture),
+    };
+    match (overlay, stop) {
+        (Overlay::StopUnlessFailed, Some(Stop::Failed(_))) => verdict,
+        (Overlay::StopAndChecks, stop) => {
+            with_failed_checks(checks, with_stop_of_a_mix(picture, stop, verdict))
+        }
+        (_, stop) => with_stop_of_a_mix(picture, stop, verdict),
     }
 }
 
 /// `mismatch.onMix: StopMaps`, over any row in which the operator may act: first the flow of data between test and
 /// production is stopped, then the rest is seen to.
-fn with_stop_of_a_mix(picture: &Picture<'_>, mut verdict: Verdict) -> Verdict {
+fn with_stop_of_a_mix(
+    picture: &Picture<'_>,
+    stop: Option<Stop<'_>>,
+    mut verdict: Verdict,
+) -> Verdict {
     let stalled = |reason, text| {
         let ready = Says::no(reason, "");
         (ready, Progress::Stalled(reason), Plans::Void, text)
     };
-    let (ready, progress, plans, text) = match mix::stop(picture) {
+    let (ready, progress, plans, text) = match stop {
         None => return verdict,
         Some(Stop::NotBefore(due)) => {
             verdict.look_again = verdict.look_again.into_iter().chain([due]).min();

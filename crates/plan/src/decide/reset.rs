@@ -119,14 +119,7 @@ fn wanted(
             .wanting(plan);
     }
     let refused = refused.filter(|_| desired.mismatch.approval == ApprovalPolicy::Automatic);
-    let text = messages::reset_awaits_approval(
-        from,
-        to,
-        &plan,
-        &name,
-        &desired.namespace,
-        refused,
-    );
+    let text = messages::reset_awaits_approval(from, to, &plan, &name, &desired.namespace, refused);
     Verdict::reconciling(Reason::DifferentDestination, Reason::AwaitingApproval, text)
         .waiting_for(Reason::AwaitingApproval, desired.manual_timeout)
         .wanting(plan)

@@ -232,7 +232,7 @@ pub fn step_running(step: &PlannedStep, since: Timestamp, deadline: Timestamp) -
 }
 
 /// The operation is done.
-pub fn operation_succeeded(spec: &DualWriteOperationSpec) -> String {
+pub fn operation_succeeded(spec: &DualWriteOperationSpec, unplanned: &[String]) -> String {
     match spec.action {
         Action::Setup => format!(
             "The dual-write application is installed in '{}'.",
@@ -244,7 +244,7 @@ pub fn operation_succeeded(spec: &DualWriteOperationSpec) -> String {
         ),
         // The end of a reset has more to say, see `reset_ended`.
         Action::Reset => format!("Dual-write of {} was reset.", spec.finance_operations_host),
-        Action::StopMaps => super::maps_stopped(spec),
+        Action::StopMaps => super::maps_stopped(spec, unplanned),
     }
 }
 

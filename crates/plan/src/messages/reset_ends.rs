@@ -19,6 +19,7 @@ pub fn gave_up(
     status: &DualWriteOperationStatus,
     why: &str,
     still: &[String],
+    unplanned: &[String],
 ) -> String {
     if still.is_empty() {
         return format!("{why} The table maps are in the states that they had.");
@@ -33,7 +34,7 @@ pub fn gave_up(
          Start them on the Dual-write page ({}), in this order: {}.{causes}{}",
         list(still, NAMES),
         page(spec),
-        start_order(spec),
+        start_order_with(spec, unplanned),
         backup_note(status),
     )
 }
@@ -305,7 +306,22 @@ fn of_maps(
 
 /// The order in which the maps of a plan are started.
 fn start_order(spec: &DualWriteOperationSpec) -> String {
-    order(&maps::waves(maps::to_start(&spec.relies_on.maps)))
+    start_order_with(spec, &[])
+}
+
+/// The same, and after them those that were stopped although the plan does not say that they ran.
+fn start_order_with(spec: &DualWriteOperationSpec, unplanned: &[String]) -> String {
+    let planned = order(&maps::waves(maps::to_start(&spec.relies_on.maps)));
+    if unplanned.is_empty() {
+        return planned;
+    }
+    let unplanned = format!(
+        "{} (started after the plan was made)",
+        list(unplanned, NAMES)
+    );
+    let both = [planned, unplanned].into_iter();
+    let both: Vec<String> = both.filter(|names| !names.is_empty()).collect();
+    both.join("; then ")
 }
 
 /// The order of starting, in one line.
@@ -327,26 +343,22 @@ pub fn order(waves: &[Vec<&PlannedMap>]) -> String {
 }
 
 /// Every table map is stopped.
-pub fn maps_stopped(spec: &DualWriteOperationSpec) -> String {
-    let waves = maps::waves(maps::to_start(&spec.relies_on.maps));
+pub fn maps_stopped(spec: &DualWriteOperationSpec, unplanned: &[String]) -> String {
     format!(
         "Every table map of {} is stopped: what is changed on either side is not passed on. To start them again, on the \
          Dual-write page, in this order: {}.",
         spec.finance_operations_host,
-        order(&waves)
+        start_order_with(spec, unplanned)
     )
 }
 
-/// Stopping the maps was given up in the middle; or before any was asked to stop.
-pub fn partly_stopped(spec: &DualWriteOperationSpec, asked: bool, why: &str) -> String {
-    let why = sentence(why);
-    if !asked {
-        return why;
-    }
+/// Stopping the maps was given up in the middle.
+pub fn partly_stopped(spec: &DualWriteOperationSpec, unplanned: &[String], why: &str) -> String {
     format!(
-        "{why} The other table maps are, or may be, stopped, and what is changed on either side is not passed on. To start them \
+        "{} The other table maps are, or may be, stopped, and what is changed on either side is not passed on. To start them \
          again, on the Dual-write page ({}), in this order: {}.",
+        sentence(why),
         page(spec),
-        start_order(spec)
+        start_order_with(spec, unplanned)
     )
 }

@@ -11,6 +11,7 @@ use super::{
     record::{Asked, Record, StepRecord},
     size,
 };
+use crate::maps;
 use dualwrite_api::{
     DualWriteOperationStatus,
     operation::{Outstanding, StepState, StepStatus},
@@ -182,6 +183,8 @@ fn record(step: &mut StepRecord, to: StepState, event: Event) {
                 remote_id: None,
                 ended_at: None,
             }));
+            let mut maps = std::mem::take(&mut asked.maps);
+            maps.extend(intent.maps);
             *asked = Asked {
                 attempts: asked.attempts + 1,
                 incarnation: Some(intent.incarnation),
@@ -190,7 +193,7 @@ fn record(step: &mut StepRecord, to: StepState, event: Event) {
                 remote_id: None,
                 outstanding,
                 seen: intent.seen,
-                maps: intent.maps,
+                maps: maps::sorted(&maps),
             };
             (since, error) = (None, None);
         }

@@ -2,7 +2,11 @@
 
 use jiff::Timestamp;
 
-use dualwrite_api::operation::{Outstanding, StepState, StepStatus};
+use crate::maps;
+use dualwrite_api::{
+    DualWriteOperationSpec,
+    operation::{Outstanding, StepState, StepStatus},
+};
 
 /// What is on record of a step: the flat [`StepStatus`] of the resource, by state.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +38,7 @@ pub struct Asked {
     pub outstanding: Vec<Outstanding>,
     /// The table maps that were there when the intent was recorded; for a solution.
     pub seen: Vec<String>,
-    /// The table maps that the request named, or that a solution has brought.
+    /// The table maps that the requests named, or that a solution has brought.
     pub maps: Vec<String>,
 }
 
@@ -158,6 +162,16 @@ impl Asked {
 }
 
 impl StepRecord {
+    /// The maps that were asked for although the plan does not say that they ran or were paused.
+    pub(super) fn unplanned_maps(&self, plan: &DualWriteOperationSpec) -> Vec<String> {
+        let is_planned = |name: &String| {
+            let mut planned = maps::to_start(&plan.relies_on.maps);
+            planned.any(|planned| planned.name == *name)
+        };
+        let asked = self.asked.maps.iter();
+        asked.filter(|name| !is_planned(name)).cloned().collect()
+    }
+
     /// A step that nothing was done for yet.
     pub fn pending(name: &str) -> Self {
         Self::from(&StepStatus::pending(name))

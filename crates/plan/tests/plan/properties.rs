@@ -18,7 +18,9 @@ use dualwrite_plan::{
     decide::TABLE,
     decision::{Decision, Effect},
     maps::LinkDetails,
-    observed::{DataverseSays, Fact, LinkView, PackageState, Readiness, SpecEnvironment},
+    observed::{
+        DataverseSays, Environment, Fact, LinkView, PackageState, Readiness, SpecEnvironment,
+    },
     operation,
     picture::Picture,
     world::{World, after},
@@ -237,16 +239,38 @@ fn failure(case: &Case) -> Option<Action> {
     (newest.status.phase == Some(Phase::Failed) && is_current).then_some(newest.spec.action)
 }
 
-/// Whether this is certainly no production, written down a second time.
+/// Whether neither the host nor what it is linked to, now or after a reset, may be production, written down a second time.
 fn is_no_production(case: &Case) -> bool {
     let Fact::Known(SpecEnvironment::Visible(environment)) = &case.observed.environment else {
         return false;
     };
+    let is_safe = |environment: &Environment| {
+        matches!(environment.kind.as_str(), "Sandbox" | "Trial" | "Developer")
+    };
     let named = environment.finance_operations.as_ref();
-    match named.map(|named| named.kind) {
-        Some(IntegrationKind::Unified) => environment.kind == "Sandbox",
+    let is_safe_host = match named.map(|named| named.kind) {
+        Some(IntegrationKind::Unified) => is_safe(environment),
         _ => case.desired.host.contains(".sandbox."),
-    }
+    };
+    let LinkView::To(link) = &case.observed.link else {
+        return false;
+    };
+    let tenant = case.observed.tenant.known().into_iter();
+    let mut visible = tenant.flat_map(|tenant| tenant.linked.iter().chain(&tenant.naming_host));
+    let linked = visible.find(|visible| visible.id.eq_ignore_ascii_case(&link.environment_id));
+    is_safe_host && is_safe(environment) && linked.is_some_and(is_safe)
+}
+
+fn was_given_up(case: &Case) -> bool {
+    case.operations.iter().any(|operation| {
+        let mut steps = operation.status.steps.iter();
+        operation.spec.action == Action::Reset
+            && operation.spec.connection.uid == case.desired.uid
+            && operation.spec.connection.generation == case.desired.generation
+            && operation.status.reconcile_at == case.desired.reconcile_at
+            && operation.status.phase == Some(Phase::Void)
+            && steps.any(|step| step.name == "stop-maps" && step.attempt > 0)
+    })
 }
 
 fn latest(case: &Case) -> Timestamp {
@@ -391,7 +415,8 @@ proptest! {
         {
             let mismatch = &case.desired.mismatch;
             let automatic = mismatch.approval == ApprovalPolicy::Automatic
-                && (mismatch.allow_production || is_no_production(&case));
+                && (mismatch.allow_production || is_no_production(&case))
+                && !was_given_up(&case);
             let expected = if automatic { Approval::NotRequired } else { Approval::Pending };
             prop_assert_eq!(spec.approval, expected);
         }

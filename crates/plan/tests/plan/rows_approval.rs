@@ -183,7 +183,10 @@ fn no_side_of_a_reset_that_may_be_production_is_automatic() {
         let said = message(&case.settled().decide(), Ready);
         assert_eq!(said.contains("Automatic does not hold"), !is_safe, "{said}");
         let guarded = if target == "Sandbox" { E } else { S };
-        let reason = said.split("Automatic does not hold").nth(1).unwrap_or(guarded);
+        let reason = said
+            .split("Automatic does not hold")
+            .nth(1)
+            .unwrap_or(guarded);
         assert!(reason.contains(guarded), "{said}");
     }
 }

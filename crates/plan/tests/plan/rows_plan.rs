@@ -8,11 +8,7 @@ use dualwrite_api::{
     connection::{ApprovalPolicy, IntegrationKind, StartMaps},
     operation::{Approval, MapState, Phase, StepState, StepStatus},
 };
-use dualwrite_plan::{
-    maps::ConnectionSetDetails,
-    observed::Fact,
-    operation,
-};
+use dualwrite_plan::{maps::ConnectionSetDetails, observed::Fact, operation};
 
 fn plan(case: Case) -> DualWriteOperationSpec {
     case.settled().planned().spec

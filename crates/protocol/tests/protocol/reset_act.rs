@@ -189,6 +189,27 @@ fn a_version_that_is_gone_is_named() {
     insta::assert_snapshot!("reset_version_missing", run.message());
 }
 
+/// It has no project, so no version of it can be chosen.
+#[test]
+fn a_map_that_was_never_started_is_waited_for_by_nobody() {
+    let run = reset(true, |run| {
+        let planned = run.api.stored.spec.relies_on.maps.iter_mut();
+        for planned in planned.filter(|planned| planned.name == "Warehouses") {
+            planned.version = Some("1.0.0.1".into());
+        }
+        let now = run.now;
+        run.service.meddle(now, |service| {
+            let maps = service.maps.iter_mut();
+            for map in maps.filter(|map| map.name == "Warehouses") {
+                map.version = Some("1.0.0.1".into());
+            }
+        });
+    });
+    ends(&run, Phase::Succeeded, None);
+    assert!(!sent(&run).contains(&"map-version/Warehouses"));
+    assert_eq!(run.now, reset(true, |_| {}).now);
+}
+
 #[test]
 fn a_solution_whose_answer_was_lost_is_applied_once_and_named_if_nothing_came() {
     let number = number_of("solution/ContosoMaps");
@@ -637,6 +658,27 @@ fn a_stop_that_goes_on_when_it_is_given_up_is_waited_for() {
         assert_eq!(run.not_as_before(), Vec::<String>::new());
         assert_eq!(run.service.resets, 0);
     }
+}
+
+/// Somebody starts a map while the others are being stopped, so that it is stopped too: the plan knows nothing of it.
+#[test]
+fn a_map_that_was_started_meanwhile_and_is_stopped_too_is_named() {
+    let mut run = Operator::new(planned_reset(true), Behaviour::default());
+    run.run_to("stop-maps");
+    while state_of(&run, "stop-maps") != StepState::Sent {
+        run.pass();
+    }
+    let now = run.now;
+    run.service.meddle(now, |service| {
+        let units = service.maps.iter_mut().find(|map| map.name == "Units");
+        units.unwrap().state = MapState::Running;
+    });
+    run.run_past("stop-maps");
+    run.befall(Event::Changed).unwrap();
+    run.run();
+    ends(&run, Phase::Failed, Some("MapsNotRunning"));
+    assert_eq!(run.service.state("Units"), Some(MapState::Stopped));
+    insta::assert_snapshot!("reset_stopped_more", run.message());
 }
 
 /// Nothing is started that an earlier request may stop again.

@@ -68,6 +68,18 @@ fn a_map_that_does_not_stop_is_named_with_what_is_stopped() {
 }
 
 #[test]
+fn a_map_that_was_started_after_the_plan_was_made_is_named_at_the_end() {
+    let run = run(false, |run| {
+        let units = run.service.maps.iter_mut().find(|map| map.name == "Units");
+        units.unwrap().state = MapState::Running;
+        let now = run.now;
+        run.service.meddle(now, |_| {});
+    });
+    assert_eq!(run.phase(), Some(Phase::Succeeded));
+    insta::assert_snapshot!("maps_stopped_and_more", run.message());
+}
+
+#[test]
 fn stopping_that_is_called_off_in_the_middle_tells_what_it_has_stopped() {
     let run = run(false, |run| {
         run.service.behaviour.never_stop.insert("Groups".into());

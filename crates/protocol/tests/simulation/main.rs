@@ -5,6 +5,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::struct_excessive_bools,
     clippy::unnecessary_wraps, // everything that can be done has one signature
     missing_docs
 )]

@@ -21,9 +21,7 @@ use crate::{
 use dualwrite_api::{
     DualWriteOperationSpec, Reason,
     connection::StartMaps,
-    operation::{
-        Action, ConnectionSetReference, MapState, Options, PlannedMap, PlannedStep,
-    },
+    operation::{Action, ConnectionSetReference, MapState, Options, PlannedMap, PlannedStep},
 };
 
 /// How many maps, and how many keys, an operation carries at the most; its definition says the same.

@@ -59,11 +59,18 @@ fn taken_back(pass: Pass<'_>, maps: &[TableMap], ending: &Ending) -> Next {
     if let Some(until) = pass.claims_nothing_before() {
         return pass.wait_for_what_may_land(until);
     }
-    let still = not_as_before(&pass, maps);
+    let mut unplanned = pass.stopped_unplanned();
+    let is_stopped = |name: &String| {
+        maps.iter()
+            .any(|map| map.name == *name && map.state.is_stopped())
+    };
+    unplanned.retain(is_stopped);
+    let mut still = not_as_before(&pass, maps);
+    still.extend(unplanned.iter().cloned());
     let reason = ending.reason.as_deref();
     let reason = reason.and_then(|reason| reason.parse().ok());
     let head = &pass.progress.head;
-    let message = messages::gave_up(pass.spec(), head, &ending.message, &still);
+    let message = messages::gave_up(pass.spec(), head, &ending.message, &still, &unplanned);
     if still.is_empty() {
         return pass.finish(ending.phase, reason, message);
     }

@@ -83,12 +83,8 @@ fn is_expected(situation: &Situation<'_>, step: &dyn Step, link: &LinkFacts) -> 
 /// Nothing was destroyed, and nothing is begun at another link.
 fn not_begun(pass: Pass<'_>, link: &LinkFacts) -> Next {
     let why = messages::link_has_moved(&link.environment_id, &link.connection_set_id);
-    if pass.spec().action == Action::StopMaps && pass.has_stopped_maps() {
-        if let Some(until) = pass.stop_may_land_until() {
-            return pass.wait_for_what_may_land(until);
-        }
-        let text = messages::partly_stopped(pass.spec(), true, &messages::sentence(&why));
-        return pass.finish(Phase::Failed, Some(Reason::MapsNotStopped), text);
+    if pass.spec().action == Action::StopMaps {
+        return pass.end_partly_stopped(&why);
     }
     pass.give_up(Phase::Void, None, &why)
 }
@@ -114,9 +110,7 @@ fn end(pass: Pass<'_>, link: Option<&str>) -> Next {
         let text = messages::cannot_take_back(spec, head, &ending.message, link);
         (reason.unwrap_or(Reason::MapsNotRunning), text)
     } else if spec.action == Action::StopMaps {
-        let why = messages::another_link(link);
-        let text = messages::partly_stopped(spec, pass.has_stopped_maps(), &why);
-        (Reason::MapsNotStopped, text)
+        return pass.end_partly_stopped(&messages::another_link(link));
     } else {
         let text = messages::moved_after_reset(spec, head, &open_steps(&pass), link);
         (Reason::RestoreIncomplete, text)

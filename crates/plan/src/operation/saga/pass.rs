@@ -92,6 +92,12 @@ impl<'a> Pass<'a> {
         self.undoable().is_some_and(|step| step.asked.attempts > 0)
     }
 
+    /// The maps that were asked to stop although the plan does not say that they ran: somebody has started them meanwhile.
+    pub(super) fn stopped_unplanned(&self) -> Vec<String> {
+        let stopped = self.undoable();
+        stopped.map_or_else(Vec::new, |step| step.unplanned_maps(self.spec()))
+    }
+
     /// Whether the reset was perhaps sent: from its intent on nothing can be taken back.
     pub(super) fn has_sent_reset(&self) -> bool {
         let reset = self.find(|step| step.is_point_of_no_return());
@@ -227,7 +233,7 @@ impl<'a> Pass<'a> {
     }
 
     pub(super) fn succeed(self) -> Next {
-        let message = messages::operation_succeeded(self.spec());
+        let message = messages::operation_succeeded(self.spec(), &self.stopped_unplanned());
         self.finish(Phase::Succeeded, None, message)
     }
 
@@ -240,6 +246,18 @@ impl<'a> Pass<'a> {
             messages::void(why)
         };
         self.finish(Phase::Void, None, message)
+    }
+
+    /// Ends the stopping of maps before it is done. What is stopped stays stopped, so somebody has to know.
+    pub(super) fn end_partly_stopped(self, why: &str) -> Next {
+        if !self.has_stopped_maps() {
+            return self.void(why);
+        }
+        if let Some(until) = self.stop_may_land_until() {
+            return self.wait_for_what_may_land(until);
+        }
+        let text = messages::partly_stopped(self.spec(), &self.stopped_unplanned(), why);
+        self.finish(Phase::Failed, Some(Reason::MapsNotStopped), text)
     }
 
     /// Ends an operation that has destroyed nothing. What it has stopped is started again first.

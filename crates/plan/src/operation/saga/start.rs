@@ -12,10 +12,7 @@ use crate::{
     },
     world::after,
 };
-use dualwrite_api::{
-    Reason,
-    operation::{Action, Phase},
-};
+use dualwrite_api::operation::{Action, Phase};
 
 /// Goes on with a step that nothing is asked for.
 pub(super) fn start(at: AtStep<'_>) -> Next {
@@ -103,17 +100,8 @@ fn settled(at: AtStep<'_>) -> ControlFlow<Next, AtStep<'_>> {
 fn call_off(at: AtStep<'_>, why: &str) -> Next {
     match at.pass.spec().action {
         Action::Reset => at.pass.give_up(Phase::Void, None, why),
-        // What is stopped stays stopped, so somebody has to know.
-        Action::StopMaps if at.pass.has_stopped_maps() => {
-            if let Some(until) = at.pass.stop_may_land_until() {
-                return at.pass.wait_for_what_may_land(until);
-            }
-            let why = messages::sentence(why);
-            let text = messages::partly_stopped(at.pass.spec(), true, &why);
-            let reason = Some(Reason::MapsNotStopped);
-            at.pass.finish(Phase::Failed, reason, text)
-        }
-        Action::Setup | Action::Link | Action::StopMaps => at.pass.void(why),
+        Action::StopMaps => at.pass.end_partly_stopped(why),
+        Action::Setup | Action::Link => at.pass.void(why),
     }
 }
 

@@ -24,7 +24,8 @@ impl Step for MapVersions {
         (what.into(), "seconds for each")
     }
 
-    /// Every map whose version differs becomes a step; a version that is not there any more is named.
+    /// Every map whose version differs becomes a step; a version that is not there any more is named. Of a map without a project
+    /// no version can be chosen: it was never used, or could not be initialised, which is named already.
     fn gate(&self, at: &At<'_>) -> Gate {
         let maps = match &at.situation.observed.maps {
             Fact::Known(maps) => maps,
@@ -33,7 +34,7 @@ impl Step for MapVersions {
         let (mut steps, mut missing) = (Vec::new(), Vec::new());
         let different = maps
             .iter()
-            .filter(|map| !has_planned_version(at.situation, map));
+            .filter(|map| map.project.is_some() && !has_planned_version(at.situation, map));
         for map in different {
             if planned_version(at.situation, map).is_some() {
                 steps.push(MapVersion(map.name.clone()).name());

@@ -127,7 +127,11 @@ impl Step for StopMaps {
 /// What is stopped stays stopped, so somebody has to know.
 fn end(at: &At<'_>, why: &str) -> Failure {
     let spec = &at.situation.operation.spec;
-    let error = messages::partly_stopped(spec, at.record.asked.attempts > 0, why);
+    let error = if at.record.asked.attempts > 0 {
+        messages::partly_stopped(spec, &at.record.unplanned_maps(spec), why)
+    } else {
+        messages::sentence(why)
+    };
     Failure::End {
         message: messages::step_failed(spec, &StopMaps.name(), &error),
         error,
