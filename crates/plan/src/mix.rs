@@ -54,12 +54,12 @@ pub fn stop<'a>(picture: &Picture<'a>) -> Option<Stop<'a>> {
     })
 }
 
-/// When a second look counts: the same link and the mix were both seen before, and nothing was done since.
+/// When a second look counts: the same link and the mix were both seen before, and whatever was done since shows in every list.
 fn not_before(world: &World<'_>, link: &LinkFacts) -> Timestamp {
     let link = world.seen_before(link).map(|seen| seen.since);
     let since = link
         .zip(world.memory.mix_told_at)
         .map_or(world.now, |(link, told)| link.max(told));
-    let due = after(since, world.settings.settle);
-    world.last_effect().map_or(due, |effect| due.max(effect))
+    let since = since.max(world.last_effect().unwrap_or(since));
+    after(since, world.settings.settle)
 }

@@ -103,6 +103,7 @@ pub enum Fate {
 
 pub struct World {
     pub now: Timestamp,
+    pub seed: u64,
     pub rng: fastrand::Rng,
     pub settings: Settings,
     pub api: Api,
@@ -139,6 +140,7 @@ impl World {
     pub fn new(seed: u64, now: Timestamp) -> Self {
         Self {
             now,
+            seed,
             rng: fastrand::Rng::with_seed(seed),
             settings: Settings {
                 poll: seconds(60),
