@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -13,16 +13,20 @@ use super::{
     allowed_claims::AllowedClaims,
     fair_queue::FairQueue,
     identities::{Ambient, Identities},
+    kept::{Kept, Weighed, of_texts},
     turns::Turns,
     watch::Scope,
 };
 use crate::{leader_election::Leadership, metrics::Metrics};
 use dualwrite_microsoft::{HostPolicy, Http, dual_write::CallTemplate};
 use dualwrite_plan::{
-    observed::{Package, Preflight},
+    observed::{Company, Package, Preflight},
     world::Settings,
 };
 use dualwrite_protocol::Process;
+
+/// How much is kept of what is read slowly, in bytes; of each of three kinds.
+const MOST_KEPT: usize = 4 << 20;
 
 /// What the operator's administrator has set, beside what decisions depend on.
 #[derive(Clone, Debug)]
@@ -74,12 +78,12 @@ pub struct Context {
     /// Which passes over operations run.
     pub operation_queue: FairQueue,
     /// Reads that change slowly, by the uid of their connection.
-    slow_reads: Mutex<HashMap<String, SlowReads>>,
+    slow_reads: Kept<SlowReads>,
     /// What the checks before a link have read, and when, by the uid of their connection.
-    preflights: Mutex<HashMap<String, (Timestamp, Preflight)>>,
+    preflights: Kept<(Timestamp, Preflight)>,
     /// What must run before a version of a table map, as the service says: templates by template, by the uid of their
     /// connection.
-    sequences: Mutex<HashMap<String, Sequences>>,
+    sequences: Kept<Sequences>,
     /// Held while an operation makes sure that no other of its host is under way and records its first intent, so that two
     /// of this process cannot do so at once.
     pub turns: Turns,
@@ -150,9 +154,9 @@ impl Context {
             identities: Identities::default(),
             process: Process::new(uuid::Uuid::new_v4().to_string()),
             started: Instant::now(),
-            slow_reads: Mutex::default(),
-            preflights: Mutex::default(),
-            sequences: Mutex::default(),
+            slow_reads: Kept::new(MOST_KEPT),
+            preflights: Kept::new(MOST_KEPT),
+            sequences: Kept::new(MOST_KEPT),
             turns: Turns::default(),
             connection_queue: FairQueue::new(options.concurrency),
             operation_queue: FairQueue::new(options.concurrency),
@@ -172,57 +176,77 @@ impl Context {
     }
 
     /// What was read slowly for a connection, if that is recent enough.
-    pub fn slow_reads(&self, uid: &str, not_before: Timestamp) -> Option<SlowReads> {
-        self.slow()
-            .get(uid)
-            .filter(|reads| reads.at >= not_before)
-            .cloned()
+    pub fn slow_reads(&self, uid: &str, not_before: Timestamp) -> Option<Arc<SlowReads>> {
+        let kept = self.slow_reads.get(uid);
+        kept.filter(|reads| reads.at >= not_before)
     }
 
     /// Keeps what was read slowly.
-    pub fn keep_slow_reads(&self, uid: &str, reads: SlowReads) {
-        self.slow().insert(uid.to_owned(), reads);
+    pub fn keep_slow_reads(&self, uid: &str, namespace: &str, reads: SlowReads) {
+        self.slow_reads.keep(uid, namespace, Arc::new(reads));
     }
 
     /// What the checks of a connection have read, if that is recent enough.
     pub fn preflight(&self, uid: &str, not_before: Timestamp) -> Option<Preflight> {
-        locked(&self.preflights)
-            .get(uid)
-            .filter(|(at, _)| *at >= not_before)
-            .map(|(_, preflight)| preflight.clone())
+        let kept = self.preflights.get(uid);
+        let kept = kept.filter(|kept| kept.0 >= not_before);
+        kept.map(|kept| kept.1.clone())
     }
 
     /// Keeps what the checks of a connection have read.
-    pub fn keep_preflight(&self, uid: &str, at: Timestamp, preflight: Preflight) {
-        locked(&self.preflights).insert(uid.to_owned(), (at, preflight));
+    pub fn keep_preflight(&self, uid: &str, namespace: &str, at: Timestamp, read: Preflight) {
+        self.preflights.keep(uid, namespace, Arc::new((at, read)));
     }
 
     /// Drops what is kept for a connection that is gone.
     pub fn forget(&self, uid: &str) {
-        self.slow().remove(uid);
-        locked(&self.preflights).remove(uid);
-        locked(&self.sequences).remove(uid);
+        self.slow_reads.forget(uid);
+        self.preflights.forget(uid);
+        self.sequences.forget(uid);
     }
 
     /// The sequences of starting that were read for a connection.
-    pub fn sequences(&self, uid: &str) -> Sequences {
-        locked(&self.sequences)
-            .get(uid)
-            .cloned()
-            .unwrap_or_default()
+    pub fn sequences(&self, uid: &str) -> Option<Arc<Sequences>> {
+        self.sequences.get(uid)
     }
 
     /// Keeps the sequences of starting of a connection, in place of those that were kept.
-    pub fn keep_sequences(&self, uid: &str, sequences: Sequences) {
-        locked(&self.sequences).insert(uid.to_owned(), sequences);
-    }
-
-    fn slow(&self) -> MutexGuard<'_, HashMap<String, SlowReads>> {
-        locked(&self.slow_reads)
+    pub fn keep_sequences(&self, uid: &str, namespace: &str, sequences: Sequences) {
+        self.sequences.keep(uid, namespace, Arc::new(sequences));
     }
 }
 
-/// A poisoned lock holds a collection that is still whole: every change is a single insert or remove.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+impl Weighed for SlowReads {
+    fn bytes(&self) -> usize {
+        let of_package = |package: &Package| {
+            let texts = [&package.version, &package.available_version, &package.error];
+            let texts = texts.into_iter().flatten().chain([&package.name]);
+            size_of::<Package>() + of_texts(texts)
+        };
+        let packages: usize = self.applications.iter().map(of_package).sum();
+        packages + of_texts(self.legal_entities.iter().flatten())
+    }
+}
+
+impl Weighed for (Timestamp, Preflight) {
+    fn bytes(&self) -> usize {
+        let users = self.1.users.known().into_iter().flatten();
+        let companies = self.1.companies.known().into_iter();
+        let of_company = |company: &Company| {
+            size_of::<Company>() + of_texts(company.code.iter().chain(&company.name))
+        };
+        let companies = companies
+            .flat_map(|companies| &companies.rows)
+            .map(of_company);
+        of_texts(users.map(|user| &user.application_id)) + companies.sum::<usize>()
+    }
+}
+
+impl Weighed for Sequences {
+    fn bytes(&self) -> usize {
+        let each = self
+            .iter()
+            .map(|(id, before)| of_texts([id]) + of_texts(before));
+        each.sum()
+    }
 }

@@ -22,7 +22,10 @@ use self::{
     service_account::ServiceAccountTokens,
     token_store::{Origin, TokenStore},
 };
-use super::context::Context;
+use super::{
+    context::Context,
+    kept::{Kept, Weighed},
+};
 use dualwrite_api::{
     Reason, conditions,
     connection::{
@@ -42,10 +45,22 @@ use dualwrite_plan::observed::Problem;
 /// first: whoever makes thousands of credentials pushes out his own.
 const MOST_SESSIONS: usize = 2_000;
 
+/// How much is kept of all lists of environments, in bytes.
+const MOST_OF_ENVIRONMENTS: usize = 24 << 20;
+
 /// The sessions of this process.
-#[derive(Default)]
 pub struct Identities {
     known: Mutex<HashMap<(Cloud, String), Known>>,
+    environments: Arc<Kept<Snapshot>>,
+}
+
+impl Default for Identities {
+    fn default() -> Self {
+        Self {
+            known: Mutex::default(),
+            environments: Arc::new(Kept::new(MOST_OF_ENVIRONMENTS)),
+        }
+    }
 }
 
 struct Known {
@@ -156,11 +171,14 @@ pub struct Shared {
     pub session: Session,
     /// Whose it is, of a user account.
     pub account: Option<String>,
-    environments: tokio::sync::Mutex<Option<Snapshot>>,
+    /// Under which its list of environments is kept.
+    key: String,
+    environments: Arc<Kept<Snapshot>>,
+    /// Held by whoever reads it.
+    is_read: tokio::sync::Mutex<()>,
 }
 
 /// A list of environments, and when it was read.
-#[derive(Clone)]
 pub struct Snapshot {
     /// When the read began.
     pub began: Timestamp,
@@ -170,22 +188,27 @@ pub struct Snapshot {
 
 impl Shared {
     /// The environments that this credential sees, from a read that began at `not_before` or later. Whoever asks while
-    /// a read is under way waits for it.
-    pub async fn environments(&self, not_before: Timestamp) -> Snapshot {
-        let mut kept = self.environments.lock().await;
-        if let Some(snapshot) = kept
-            .as_ref()
-            .filter(|snapshot| snapshot.began >= not_before)
-        {
-            return snapshot.clone();
+    /// a read is under way waits for it. `namespace`: of whoever asks.
+    pub async fn environments(&self, namespace: &str, not_before: Timestamp) -> Arc<Snapshot> {
+        let _one_at_a_time = self.is_read.lock().await;
+        let kept = self.environments.get(&self.key);
+        if let Some(snapshot) = kept.filter(|snapshot| snapshot.began >= not_before) {
+            return snapshot;
         }
         let began = super::now();
         let list = power_platform::environments(&self.session)
             .await
             .map(Arc::new);
-        let snapshot = Snapshot { began, list };
-        *kept = Some(snapshot.clone());
+        let snapshot = Arc::new(Snapshot { began, list });
+        self.environments
+            .keep(&self.key, namespace, Arc::clone(&snapshot));
         snapshot
+    }
+}
+
+impl Weighed for Snapshot {
+    fn bytes(&self) -> usize {
+        self.list.as_ref().map_or(0, |list| list.bytes())
     }
 }
 
@@ -224,7 +247,9 @@ impl Identities {
         let shared = Arc::new(Shared {
             session,
             account,
-            environments: tokio::sync::Mutex::default(),
+            key: format!("{cloud:?} {}", key.1),
+            environments: Arc::clone(&self.environments),
+            is_read: tokio::sync::Mutex::default(),
         });
         known.insert(
             key,

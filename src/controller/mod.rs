@@ -14,6 +14,7 @@
 //! | [`connection`] | the controller of `DualWriteConnection` |
 //! | [`contain`] | what becomes of a pass that panics |
 //! | [`fair_queue`] | which pass is next |
+//! | `kept` | reads that are kept, bounded in bytes |
 //! | [`operation`] | the controller of `DualWriteOperation` |
 //! | [`report`] | every write to Kubernetes |
 //! | [`watch`] | streams, stores and triggers |
@@ -25,6 +26,7 @@ pub mod contain;
 pub mod context;
 pub mod fair_queue;
 pub mod identities;
+mod kept;
 pub mod operation;
 pub mod reach;
 pub mod reader;

@@ -30,7 +30,7 @@ pub use workload_identity::{Mismatch, NoWorkloadIdentity, WorkloadIdentity};
 
 use super::clouds::{AllowedHost, BadUrl, Cloud, HostKind, HostNotAllowed, HostPolicy, RequestUrl};
 use super::error::{Call, CallError, Class, MutationError};
-use super::http::{Answer, Body, Http, Request};
+use super::http::{Answer, Body, Http, Request, Share};
 
 /// How hard one identity may press.
 #[derive(Debug, Clone, Copy)]
@@ -167,11 +167,29 @@ impl Session {
         audience: &Audience,
         url: &RequestUrl,
     ) -> Result<Answer, CallError> {
-        let question = (Method::GET, Body::Empty);
-        self.answer_to(call, audience, url, &question).await
+        let mut share = self.share();
+        let answer = self.read_page(call, audience, url, &mut share).await?;
+        Ok(answer.holding(share))
     }
 
-    /// The same with a POST, for a question that needs a body and changes nothing.
+    /// A part of the memory for answers, for one list with its pages.
+    pub(super) fn share(&self) -> Share {
+        self.0.http.share()
+    }
+
+    /// Read one page of a list, in the memory of that.
+    pub(super) async fn read_page(
+        &self,
+        call: Call,
+        audience: &Audience,
+        url: &RequestUrl,
+        share: &mut Share,
+    ) -> Result<Answer, CallError> {
+        let question = (Method::GET, Body::Empty);
+        self.answer_to(call, audience, url, &question, share).await
+    }
+
+    /// The same as [`Session::read`] with a POST, for a question that needs a body and changes nothing.
     pub(super) async fn ask(
         &self,
         call: Call,
@@ -180,7 +198,9 @@ impl Session {
         body: Value,
     ) -> Result<Answer, CallError> {
         let question = (Method::POST, Body::Json(body));
-        self.answer_to(call, audience, url, &question).await
+        let mut share = self.share();
+        let answer = self.answer_to(call, audience, url, &question, &mut share);
+        Ok(answer.await?.holding(share))
     }
 
     async fn answer_to(
@@ -189,14 +209,15 @@ impl Session {
         audience: &Audience,
         url: &RequestUrl,
         question: &(Method, Body),
+        share: &mut Share,
     ) -> Result<Answer, CallError> {
         fits(call, audience, url)?;
         let token = self.0.tokens.get(audience).await?;
-        match self.read_with(call, url, question, &token).await {
+        match self.read_with(call, url, question, &token, share).await {
             Err(error) if error.status == Some(401) => {
                 self.0.tokens.forget(audience, &token).await;
                 let token = self.0.tokens.get(audience).await?;
-                self.read_with(call, url, question, &token).await
+                self.read_with(call, url, question, &token, share).await
             }
             other => other,
         }
@@ -208,6 +229,7 @@ impl Session {
         url: &RequestUrl,
         (method, body): &(Method, Body),
         token: &Token,
+        share: &mut Share,
     ) -> Result<Answer, CallError> {
         let _place = self.place().await;
         let request = Request {
@@ -219,7 +241,7 @@ impl Session {
             body: body.clone(),
             timeout: None,
         };
-        self.0.http.read(request).await
+        self.0.http.read_page(request, share).await
     }
 
     /// Change something, at most once. A 401 says that nothing was started, so it is the one answer after which the

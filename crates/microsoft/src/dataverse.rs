@@ -60,7 +60,7 @@ pub async fn integration(
     };
     let body = answer.json()?;
     let fields =
-        Fields::of(&body).ok_or_else(|| answer.unexpected("the answer is not an object."))?;
+        Fields::of(body).ok_or_else(|| answer.unexpected("the answer is not an object."))?;
     let read = |name| {
         fields
             .text(name)

@@ -293,7 +293,7 @@ impl CallError {
     ) -> Self {
         let mut error = Self::new(call, host, Class::Unexpected, message);
         error.0.status = Some(status);
-        error.0.correlation_id = Problem::read(headers, b"").correlation_id;
+        error.0.correlation_id = Problem::read(headers, b"", false).correlation_id;
         error
     }
 

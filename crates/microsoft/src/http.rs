@@ -6,6 +6,7 @@
 
 mod answer;
 mod fence;
+mod share;
 mod tls;
 
 use std::net::SocketAddr;
@@ -20,7 +21,10 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 pub(super) use answer::Answer;
+use answer::Reading;
 use fence::Fence;
+pub(super) use share::Share;
+use share::{Memory, TooMuch};
 
 use super::clouds::RequestUrl;
 use super::error::{Call, CallError, Class, MutationError};
@@ -85,6 +89,7 @@ struct Inner {
     /// For one client per mutation: HTTP/1.1 only, see [`Http::mutate`].
     mutation_tls: rustls::ClientConfig,
     observer: Arc<dyn CallObserver>,
+    memory: Memory,
 }
 
 /// What a request carries.
@@ -128,6 +133,7 @@ impl Http {
             reads,
             mutation_tls,
             observer,
+            memory: Memory::default(),
         })))
     }
 
@@ -141,10 +147,28 @@ impl Http {
         self.0.options.request_timeout * self.0.options.slow_factor
     }
 
+    /// A part of the memory for answers, for one list with its pages.
+    pub(super) fn share(&self) -> Share {
+        Share::of(&self.0.memory)
+    }
+
     /// Send what changes nothing. A status of 400 or more, and a redirect, are errors.
     pub(super) async fn read(&self, request: Request<'_>) -> Result<Answer, CallError> {
+        let mut share = self.share();
+        let answer = self.read_page(request, &mut share).await?;
+        Ok(answer.holding(share))
+    }
+
+    /// The same of one page, which takes its memory from the share of its list.
+    pub(super) async fn read_page(
+        &self,
+        request: Request<'_>,
+        share: &mut Share,
+    ) -> Result<Answer, CallError> {
         let started = Instant::now();
-        let result = self.send(&self.0.reads, &request).await;
+        let result = self
+            .send(&self.0.reads, &request, Reading::Data, share)
+            .await;
         self.observe(&request, started, &result, None);
         let answer =
             result.map_err(|broken| broken.into_error(&request, self.timeout_of(&request)))?;
@@ -197,7 +221,9 @@ impl Http {
         let result = if fence.too_late() {
             Err(Broken::Late)
         } else {
-            self.send(&client, &request).await
+            let mut share = self.share();
+            self.send(&client, &request, Reading::Head, &mut share)
+                .await
         };
         self.observe(&request, started, &result, Some(&fence));
         match result {
@@ -228,10 +254,20 @@ impl Http {
         &self,
         client: &reqwest::Client,
         request: &Request<'_>,
+        reading: Reading,
+        share: &mut Share,
     ) -> Result<Answer, Broken> {
         let response = self.begin(client, request).await?;
         let secrets = [request.bearer, request.credential];
-        Answer::read(request.call, request.url.host(), response, &secrets).await
+        Answer::read(
+            request.call,
+            request.url.host(),
+            response,
+            &secrets,
+            reading,
+            share,
+        )
+        .await
     }
 
     async fn begin(
@@ -349,10 +385,18 @@ enum Broken {
     Lost(String),
     /// The answer is larger than what is read.
     TooLarge,
+    /// There is more in it than is kept.
+    TooMuch,
     /// The deadline for sending has passed.
     Late,
     /// The token cannot be a header.
     Token,
+}
+
+impl From<TooMuch> for Broken {
+    fn from(_: TooMuch) -> Self {
+        Self::TooMuch
+    }
 }
 
 impl From<reqwest::Error> for Broken {
@@ -385,7 +429,7 @@ impl Broken {
         match self {
             Self::Timeout => "timeout",
             Self::Connect(_) | Self::Token => "connect",
-            Self::Lost(_) | Self::TooLarge => "lost",
+            Self::Lost(_) | Self::TooLarge | Self::TooMuch => "lost",
             Self::Late => "late",
         }
     }
@@ -405,6 +449,7 @@ impl Broken {
                 Class::Unexpected,
                 format!("the answer is larger than {} MiB.", answer::MAX_BODY >> 20),
             ),
+            Self::TooMuch => (Class::Unexpected, TooMuch::in_words()),
             Self::Late => (
                 Class::Transient,
                 "the time to send it had passed before the connection stood.".to_owned(),

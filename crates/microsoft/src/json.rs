@@ -1,11 +1,41 @@
 //! Reading JSON that somebody else may change: unknown fields are ignored, `null` is absent, and a known field of
 //! another kind than expected is said to be so, because "cannot be read" must never become "is absent".
 
+mod fields;
+mod reader;
+
 use std::time::Duration;
+
+pub(crate) use reader::{Keep, NotJson, Reader};
 
 use serde_json::{Map, Value};
 
-use super::text;
+use crate::text;
+
+/// A short text.
+pub(crate) fn read(text: &[u8], keep: Keep) -> Result<Value, NotJson> {
+    let mut reader = Reader::new(keep, Vec::new());
+    reader.feed(text)?;
+    reader.end()
+}
+
+/// What there is of a short text that may be cut off; `None` if it is no JSON.
+pub(crate) fn beginning_of(text: &[u8]) -> Option<Value> {
+    let mut reader = Reader::new(Keep::All, Vec::new());
+    let whole_characters = text.utf8_chunks().next()?.valid();
+    reader.feed(whole_characters.as_bytes()).ok()?;
+    reader.cut_off()
+}
+
+/// How many bytes of text there are in a value.
+pub(crate) fn text_in(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(elements) => elements.iter().map(text_in).sum(),
+        Value::Object(fields) => fields.values().map(text_in).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+    }
+}
 
 /// A field has another kind than expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -7,12 +7,12 @@ use serde_json::Value;
 use super::auth::{Audience, Session};
 use super::clouds::RequestUrl;
 use super::error::{Call, CallError};
-use super::json::Fields;
+use super::json::{self, Fields};
 
 /// More pages than any tenant has; a server that never ends is not followed further.
 const MAX_PAGES: usize = 1_000;
-/// The same limit as memory: the items of all pages, where a list has no limit of its own.
-pub(super) const MAX_ITEMS: usize = 200_000;
+/// The items of all pages, where a list has no limit of its own.
+pub(super) const MAX_ITEMS: usize = 100_000;
 /// Clients have met both casings \[O\]; `nextLink` is the older Azure form.
 const NEXT: [&str; 2] = ["@odata.nextLink", "nextLink"];
 
@@ -28,8 +28,8 @@ pub(super) struct Pages<T> {
 /// Read all pages, turning each item into a `T` where that is possible; no further page after `most` items.
 ///
 /// # Errors
-/// A page cannot be read, is not a list, or links to another host: then nothing is known. A repeated link or too many
-/// pages end the reading; what was read stays, marked as not complete.
+/// A page cannot be read, is not a list, or links to another host: then nothing is known. A repeated link, too many
+/// pages or too much in them end the reading; what was read stays, marked as not complete.
 pub(super) async fn all<T>(
     session: &Session,
     call: Call,
@@ -45,22 +45,28 @@ pub(super) async fn all<T>(
     };
     let mut seen = HashSet::new();
     let mut url = first;
+    let mut share = session.share();
     while seen.len() < MAX_PAGES && seen.insert(url.as_url().to_string()) {
-        let answer = session.read(call, audience, &url).await?;
+        let answer = session.read_page(call, audience, &url, &mut share).await?;
         let body = answer.json()?;
         let fields =
-            Fields::of(&body).ok_or_else(|| answer.unexpected("the answer is not a list."))?;
+            Fields::of(body).ok_or_else(|| answer.unexpected("the answer is not a list."))?;
         let items = fields
             .list("value")
             .ok()
             .flatten()
             .ok_or_else(|| answer.unexpected("the answer has no list \"value\" in it."))?;
+        let mut kept = 0;
         for item in items {
             match Fields::of(item).and_then(&parse) {
-                Some(item) => pages.items.push(item),
+                Some(read) => {
+                    kept += size_of::<T>() + json::text_in(item);
+                    pages.items.push(read);
+                }
                 None => pages.unreadable += 1,
             }
         }
+        let has_room = share.keep(kept).await.is_ok();
         let next = match NEXT.iter().find_map(|name| fields.get(name)) {
             None => None,
             Some(Value::String(link)) if link.is_empty() => None,
@@ -71,7 +77,7 @@ pub(super) async fn all<T>(
             pages.reached_end = true;
             break;
         };
-        if pages.items.len() + pages.unreadable > most {
+        if !has_room || pages.items.len() + pages.unreadable > most {
             break;
         }
         url = url

@@ -41,7 +41,9 @@ impl Pass<'_> {
         }
         let read = reader::preflight(&self.application.session, host).await;
         if is_worth_keeping(&read) {
-            self.context.keep_preflight(uid, self.began, read.clone());
+            let namespace = &self.desired.namespace;
+            self.context
+                .keep_preflight(uid, namespace, self.began, read.clone());
         }
         read
     }

@@ -138,8 +138,13 @@ impl<'a> Pass<'a> {
             };
             return Platform::unknown(self.began, &problem);
         }
-        let snapshot = self.application.environments(self.fresh.lists).await;
-        let list = snapshot.list.map_err(|error| problem::of_call(&error));
+        let namespace = &self.desired.namespace;
+        let snapshot = self
+            .application
+            .environments(namespace, self.fresh.lists)
+            .await;
+        let list = snapshot.list.clone();
+        let list = list.map_err(|error| problem::of_call(&error));
         let environment = self.environment(list.as_ref()).await;
         let ((dataverse, preflight), applications) = tokio::join!(
             self.dataverse(&environment),
@@ -192,7 +197,7 @@ impl<'a> Pass<'a> {
             return Fact::Unknown(problem::not_read());
         }
         if let Some(kept) = self.context.slow_reads(&self.desired.uid, self.fresh.slow) {
-            return Fact::Known(kept.applications);
+            return Fact::Known(kept.applications.clone());
         }
         self.reach
             .applications(&self.desired.environment_id, &self.desired.applications)
@@ -292,9 +297,9 @@ impl<'a> Pass<'a> {
         };
         let kept = self.context.slow_reads(&self.desired.uid, self.fresh.slow);
         found.legal_entities = match kept
-            .filter(|kept| kept.connection_set.as_deref() == Some(&name))
+            .filter(|kept| kept.connection_set.as_deref() == Some(name.as_str()))
         {
-            Some(kept) => kept.legal_entities,
+            Some(kept) => kept.legal_entities.clone(),
             None => dual_write::connection_set(service.session, service.host, &name)
                 .await
                 .inspect_err(
@@ -334,7 +339,7 @@ impl<'a> Pass<'a> {
         let (connection_set, solutions, prerequisites) = tokio::join!(
             service.connection_set(link),
             service.solutions(link),
-            service.prerequisites(self.context, &self.desired.uid, link, maps),
+            service.prerequisites(self.context, self.desired, link, maps),
         );
         LinkDetails {
             connection_set,
@@ -367,7 +372,9 @@ impl<'a> Pass<'a> {
             connection_set,
             legal_entities,
         };
-        self.context.keep_slow_reads(&self.desired.uid, reads);
+        let desired = self.desired;
+        self.context
+            .keep_slow_reads(&desired.uid, &desired.namespace, reads);
     }
 
     fn tenant(&self, list: &EnvironmentList, link: &LinkView) -> Tenant {

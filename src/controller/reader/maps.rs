@@ -5,19 +5,27 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use futures::{StreamExt, TryStreamExt, stream};
 
 use super::problem;
-use crate::controller::{context::Context, reach::Service};
+use crate::controller::{
+    context::{Context, Sequences},
+    kept::of_texts,
+    reach::Service,
+};
 use dualwrite_api::operation::{IntegrationKey, MapState};
 use dualwrite_microsoft::{
     Api,
     dual_write::{self, TableMapState},
 };
 use dualwrite_plan::{
+    desired::Desired,
     maps::{ConnectionSetDetails, MapVersion, TableMap},
     observed::{Fact, LinkFacts, Problem},
 };
 
 /// How many prerequisites are asked for at once; the session limits it further.
 const AT_ONCE: usize = 8;
+
+/// How much is read of the prerequisites of one link, in bytes.
+const MOST_PREREQUISITES: usize = 4 << 20;
 
 impl Service<'_> {
     /// The table maps of a link.
@@ -63,7 +71,7 @@ impl Service<'_> {
     pub async fn prerequisites(
         self,
         context: &Context,
-        uid: &str,
+        desired: &Desired,
         link: &LinkFacts,
         maps: &[TableMap],
     ) -> Fact<BTreeMap<String, Vec<String>>> {
@@ -72,9 +80,9 @@ impl Service<'_> {
             .filter(|map| matches!(map.state, MapState::Running | MapState::Paused))
             .filter_map(|map| map.template.clone())
             .collect();
-        let kept = context.sequences(uid);
+        let kept = context.sequences(&desired.uid);
         let known = wanted.into_iter().map(|template| {
-            let kept = kept.get(&template).cloned();
+            let kept = kept.as_ref().and_then(|kept| kept.get(&template).cloned());
             async move {
                 match kept {
                     Some(sequence) => Ok((template, sequence)),
@@ -82,14 +90,14 @@ impl Service<'_> {
                 }
             }
         });
-        let asked: Result<HashMap<_, _>, Problem> = stream::iter(known)
+        let asked = stream::iter(known)
             .buffer_unordered(AT_ONCE)
-            .try_collect()
+            .try_fold((HashMap::new(), 0), together)
             .await;
         match asked {
-            Ok(sequences) => {
+            Ok((sequences, _)) => {
                 let named = by_name(maps, &sequences);
-                context.keep_sequences(uid, sequences);
+                context.keep_sequences(&desired.uid, &desired.namespace, sequences);
                 Fact::Known(named)
             }
             Err(problem) => Fact::Unknown(problem),
@@ -107,6 +115,19 @@ impl Service<'_> {
             Err(error) => Err(problem::of_call(&error)),
         }
     }
+}
+
+/// All sequences of a link, and how many bytes there are in them.
+async fn together(
+    (mut all, mut bytes): (Sequences, usize),
+    (template, sequence): (String, Vec<String>),
+) -> Result<(Sequences, usize), Problem> {
+    bytes += of_texts(&sequence);
+    if bytes > MOST_PREREQUISITES {
+        return Err(problem::too_many_prerequisites(MOST_PREREQUISITES));
+    }
+    all.insert(template, sequence);
+    Ok((all, bytes))
 }
 
 /// From templates to the names of maps; what names no map of this link says nothing.

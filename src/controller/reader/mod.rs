@@ -13,7 +13,7 @@ use dualwrite_microsoft::{dual_write, finance_operations, power_platform};
 use dualwrite_plan::observed::{Fact, LinkView, Package};
 
 impl Reach {
-    /// The packages of an environment. One that is missing from a list that could not be read whole is not absent.
+    /// The packages of an environment that are wanted, as far as it has them. One that is missing from a list that could not be read whole is not absent.
     pub async fn applications(
         &self,
         environment_id: &str,
@@ -28,7 +28,10 @@ impl Reach {
             Ok(list) if !list.complete && wanted.iter().any(|name| list.find(name).is_none()) => {
                 Fact::Unknown(problem::incomplete_packages())
             }
-            Ok(list) => Fact::Known(list.packages.iter().map(facts::package).collect()),
+            Ok(list) => {
+                let wanted = wanted.iter().filter_map(|name| list.find(name));
+                Fact::Known(wanted.map(facts::package).collect())
+            }
         }
     }
 

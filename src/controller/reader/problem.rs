@@ -30,6 +30,14 @@ pub fn of_call(error: &CallError) -> Problem {
     }
 }
 
+/// The service names more than is read.
+pub fn too_many_prerequisites(most: usize) -> Problem {
+    Problem::transient(format!(
+        "The dual-write service names more prerequisites of the table maps than are read ({} MiB).",
+        most >> 20
+    ))
+}
+
 /// The longest text of Microsoft's that advice follows, in bytes: advice that is cut off helps nobody.
 const LONGEST_TOLD: usize = 400;
 

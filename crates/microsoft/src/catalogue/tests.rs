@@ -142,7 +142,7 @@ fn found(met: &Met) -> Option<&'static Entry> {
     if call.is_empty() {
         return explain(api, body);
     }
-    let problem = Problem::read(&HeaderMap::new(), body.as_bytes());
+    let problem = Problem::read(&HeaderMap::new(), body.as_bytes(), false);
     find(&Failure {
         api,
         call: Some(call.parse().unwrap()),
@@ -442,7 +442,7 @@ fn raw_text_call_and_correlation_id_are_always_kept() {
             "Failed to connect to CRM",
         ),
     ] {
-        let problem = Problem::read(&headers, body.as_bytes());
+        let problem = Problem::read(&headers, body.as_bytes(), false);
         let error = CallError::answered(call, "contoso.example", status, &headers, problem);
         let text = error.to_string();
         for part in [

@@ -8,7 +8,7 @@ use super::send::To;
 use crate::Session;
 use crate::clouds::AllowedHost;
 use crate::error::CallError;
-use crate::json::{Fields, Odd};
+use crate::json::{self, Fields, Odd};
 
 /// A connection set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,8 +106,9 @@ pub async fn connection_set(
     };
     let answer = to.get(&["api", "ConnectionSet", cname], &[]).await?;
     let body = answer.json()?;
+    answer.is_held(json::text_in(body))?;
     let fields =
-        Fields::of(&body).ok_or_else(|| answer.unexpected("the answer is not an object."))?;
+        Fields::of(body).ok_or_else(|| answer.unexpected("the answer is not an object."))?;
     read(fields).map_err(|odd| answer.unexpected(format!("{odd}.")))
 }
 

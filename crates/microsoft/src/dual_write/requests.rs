@@ -207,7 +207,7 @@ pub async fn solution_request(
     };
     let body = answer.json()?;
     let request =
-        Fields::of(&body).ok_or_else(|| answer.unexpected("the answer is not an object."))?;
+        Fields::of(body).ok_or_else(|| answer.unexpected("the answer is not an object."))?;
     solution_state(request).map_err(|odd| answer.unexpected(format!("{odd}.")))
 }
 

@@ -2,14 +2,15 @@
 
 use crate::Call;
 use jiff::Timestamp;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::json as value;
 
 use super::send::{To, request_id};
 use crate::Session;
 use crate::clouds::AllowedHost;
 use crate::error::{CallError, MutationError};
 use crate::http::Body;
-use crate::json::{Fields, Odd};
+use crate::json::{self, Fields, Odd};
 use crate::text;
 
 /// `GET api/DualWriteManagement/1.0/SolutionAware/{cid}/Solutions/`
@@ -38,6 +39,7 @@ pub async fn solutions(
     ];
     let answer = to.get_with_slash(&path).await?;
     let body = answer.json()?;
+    answer.is_held(json::text_in(body))?;
     let solutions = body
         .as_array()
         .ok_or_else(|| answer.unexpected("the answer is not a list of solutions."))?;
@@ -84,7 +86,7 @@ pub async fn apply_solution(
         cid,
         "RestoreTemplates",
     ];
-    let body = json!({"action": "2", "solutions": [{"criteria": {"uniquename": unique_name}}]});
+    let body = value!({"action": "2", "solutions": [{"criteria": {"uniquename": unique_name}}]});
     let answer = to.post(&path, &[], Body::Json(body), send_by).await?;
     Ok(request_id(&answer))
 }
@@ -117,8 +119,8 @@ pub async fn prerequisites(
         "GetTemplatePrerequisiteSequences",
         cid,
     ];
-    let answer = to.ask(&path, json!([template_id])).await?;
-    let sequences: Vec<Vec<String>> = serde_json::from_value(answer.json()?)
+    let answer = to.ask(&path, value!([template_id])).await?;
+    let sequences: Vec<Vec<String>> = Vec::deserialize(answer.json()?)
         .map_err(|_| answer.unexpected("the answer is not a list of lists of template ids."))?;
     let kept = |ids: Vec<String>| ids.iter().map(|id| text::id(text::kept(id))).collect();
     Ok(sequences.into_iter().map(kept).collect())

@@ -8,7 +8,7 @@ use super::send::To;
 use crate::Session;
 use crate::clouds::AllowedHost;
 use crate::error::CallError;
-use crate::json::{Fields, Odd};
+use crate::json::{self, Fields, Odd};
 
 /// A table map as the service shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,10 +110,14 @@ pub async fn table_maps(
     let maps = body
         .as_array()
         .ok_or_else(|| answer.unexpected("the answer is not a list of table maps."))?;
-    let mut found: Vec<TableMap> = Vec::with_capacity(maps.len());
+    let mut found: Vec<TableMap> = Vec::new();
+    let mut bytes = 0;
     for map in maps {
+        bytes += size_of::<TableMap>() + json::text_in(map);
+        answer.is_held(bytes)?;
         let map = TableMap::read(map).map_err(|odd| answer.unexpected(format!("{odd}.")))?;
         // The same project once more is no second map: a request that named it twice would fail.
+        bytes += size_of::<MapVersion>() * map.versions.len();
         if !found.contains(&map) {
             found.push(map);
         }

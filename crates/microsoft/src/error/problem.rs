@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
+use crate::json::{self, Keep};
 use crate::text;
 
 /// Headers in which the services name a request, most specific first.
@@ -31,18 +32,24 @@ impl Problem {
     /// Read the body, whatever shape it has:
     /// `{error, error_description, error_codes, correlation_id}` (Entra), `{"error":{code, message}}` (Power
     /// Platform, Dataverse), `{errorCode, errorMessage}`, `{code, message}`, plain text, HTML, or nothing.
-    pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Self {
-        let mut problem = match serde_json::from_slice::<Value>(trim_mark(body)) {
-            Ok(Value::Object(fields)) => from_object(&fields),
-            Ok(Value::String(text)) => Self {
+    /// Of a body that was cut, what there is of it.
+    pub(crate) fn read(headers: &HeaderMap, body: &[u8], is_cut: bool) -> Self {
+        let told = if is_cut {
+            json::beginning_of(trim_mark(body))
+        } else {
+            json::read(trim_mark(body), Keep::All).ok()
+        };
+        let mut problem = match told {
+            Some(Value::Object(fields)) => from_object(&fields),
+            Some(Value::String(text)) => Self {
                 message: text::excerpt(&text),
                 ..Self::default()
             },
-            Ok(other) => Self {
+            Some(other) => Self {
                 message: text::excerpt(&text::redact_json(&other).to_string()),
                 ..Self::default()
             },
-            Err(_) => {
+            None => {
                 let text = String::from_utf8_lossy(body);
                 Self {
                     message: from_text(&text),
@@ -183,7 +190,7 @@ mod tests {
     use super::*;
 
     fn read(body: &str) -> Problem {
-        Problem::read(&HeaderMap::new(), body.as_bytes())
+        Problem::read(&HeaderMap::new(), body.as_bytes(), false)
     }
 
     #[test]

@@ -2,15 +2,31 @@
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde_json::Value;
 
+use super::share::Share;
 use super::{Broken, redirect_target};
 use crate::clouds::AllowedHost;
 use crate::error::{Call, CallError, Problem, looks_like_html, trim_mark};
+use crate::json::{self, Keep, NotJson, Reader};
 use crate::text;
 use secrecy::{ExposeSecret, SecretString};
 
 /// The largest body that is read, in bytes.
 pub(super) const MAX_BODY: usize = 8 << 20;
+/// What a pass holds of one list, in bytes: many passes run at once.
+const MOST_HELD: usize = 2 << 20;
+/// How much is kept of a body of which not only what is needed can be kept: of a failure, a page, an acceptance.
+const HEAD: usize = 8 << 10;
+
+/// What becomes of the body of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    /// Data, of which what is needed is kept.
+    Data,
+    /// Its beginning tells enough.
+    Head,
+}
 
 /// A whole answer.
 pub(crate) struct Answer {
@@ -18,7 +34,13 @@ pub(crate) struct Answer {
     host: AllowedHost,
     status: StatusCode,
     headers: HeaderMap,
-    body: Vec<u8>,
+    /// The beginning of the body, as it came.
+    head: Vec<u8>,
+    /// The body was longer than that.
+    is_cut: bool,
+    data: Option<Result<Value, NotJson>>,
+    /// What the data takes of the memory, as long as it is there.
+    share: Option<Share>,
 }
 
 impl Answer {
@@ -29,26 +51,92 @@ impl Answer {
         host: &AllowedHost,
         mut response: reqwest::Response,
         secrets: &[Option<&SecretString>],
+        reading: Reading,
+        share: &mut Share,
     ) -> Result<Self, Broken> {
-        let (status, mut headers) = (response.status(), std::mem::take(response.headers_mut()));
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(Broken::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        for secret in secrets.iter().flatten() {
-            blot_out(&mut body, secret.expose_secret().as_bytes());
-            drop_echoes(&mut headers, secret.expose_secret().as_bytes());
-        }
-        Ok(Self {
+        let headers = std::mem::take(response.headers_mut());
+        let mut answer = Self {
             call,
             host: host.clone(),
-            status,
+            status: response.status(),
             headers,
-            body,
-        })
+            head: Vec::new(),
+            is_cut: false,
+            data: None,
+            share: None,
+        };
+        let secrets: Vec<String> = secrets
+            .iter()
+            .flatten()
+            .map(|secret| secret.expose_secret().to_owned())
+            .filter(|secret| !secret.is_empty())
+            .collect();
+        let is_data = reading == Reading::Data && answer.status.is_success() && answer.says_json();
+        if is_data {
+            answer.read_data(&mut response, &secrets, share).await?;
+        } else {
+            answer.read_head(&mut response).await?;
+        }
+        for secret in &secrets {
+            blot_out(&mut answer.head, secret.as_bytes());
+            drop_echoes(&mut answer.headers, secret.as_bytes());
+        }
+        Ok(answer)
+    }
+
+    async fn read_head(&mut self, response: &mut reqwest::Response) -> Result<(), Broken> {
+        while let Some(chunk) = response.chunk().await? {
+            if !self.note_head(&chunk) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all of it is in the head.
+    fn note_head(&mut self, chunk: &[u8]) -> bool {
+        let fits = chunk.len().min(HEAD - self.head.len());
+        self.head.extend_from_slice(&chunk[..fits]);
+        self.is_cut |= fits < chunk.len();
+        !self.is_cut
+    }
+
+    async fn read_data(
+        &mut self,
+        response: &mut reqwest::Response,
+        secrets: &[String],
+        share: &mut Share,
+    ) -> Result<(), Broken> {
+        let mut reader = Reader::new(Keep::Fields, secrets.to_vec());
+        let (mut length, mut refused) = (0, None);
+        while let Some(chunk) = response.chunk().await? {
+            self.note_head(&chunk);
+            let mark = if length == 0 {
+                chunk.len() - trim_mark(&chunk).len()
+            } else {
+                0
+            };
+            length += chunk.len();
+            if length > MAX_BODY {
+                return Err(Broken::TooLarge);
+            }
+            if let Err(why) = reader.feed(&chunk[mark..]) {
+                refused = Some(why);
+                break;
+            }
+            share.grow(reader.weight()).await?;
+        }
+        self.data = Some(match refused {
+            Some(why) => Err(why),
+            None => reader.end(),
+        });
+        Ok(())
+    }
+
+    /// The answer holds its share as long as it is there.
+    pub(crate) fn holding(mut self, share: Share) -> Self {
+        self.share = Some(share);
+        self
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -60,7 +148,21 @@ impl Answer {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.body.iter().all(u8::is_ascii_whitespace)
+        self.head.iter().all(u8::is_ascii_whitespace)
+    }
+
+    /// Whether what was read into, so many bytes, is no more than a pass may hold.
+    ///
+    /// # Errors
+    /// It is more.
+    pub(crate) fn is_held(&self, bytes: usize) -> Result<(), CallError> {
+        if bytes <= MOST_HELD {
+            return Ok(());
+        }
+        Err(self.unexpected(format!(
+            "there is more in the answer than is read ({} MiB).",
+            MOST_HELD >> 20
+        )))
     }
 
     /// An error for this answer: it came, but it is not what it should be.
@@ -88,7 +190,7 @@ impl Answer {
         if self.status.is_success() {
             return Ok(self);
         }
-        let problem = Problem::read(&self.headers, &self.body);
+        let problem = Problem::read(&self.headers, &self.head, self.is_cut);
         Err(CallError::answered(
             self.call,
             self.host.name(),
@@ -98,42 +200,54 @@ impl Answer {
         ))
     }
 
-    /// The body as JSON: the content type and the body must both say so.
-    pub(crate) fn json(&self) -> Result<serde_json::Value, CallError> {
-        if self.is_empty() {
-            return Err(self.unexpected("the answer is empty."));
+    /// What is needed of the body, as JSON: the content type and the body must both say so.
+    pub(crate) fn json(&self) -> Result<&Value, CallError> {
+        match &self.data {
+            Some(Ok(value)) => Ok(value),
+            _ if self.is_empty() => Err(self.unexpected("the answer is empty.")),
+            None => Err(self.no_data()),
+            Some(Err(why)) => Err(self.not_json(why)),
         }
+    }
+
+    /// The whole of a short body, as JSON: the content type and the body must both say so.
+    pub(crate) fn short_json(&self) -> Result<Value, CallError> {
         if !self.says_json() {
-            let page = self.is_page();
-            let told = Problem::read(&HeaderMap::new(), &self.body).message;
-            return Err(self.unexpected(if page {
-                format!("the answer is {told}, not data: a proxy or a sign-in page stands between.")
-            } else {
-                format!("the answer is not JSON: \"{told}\"")
-            }));
+            return Err(self.no_data());
         }
-        serde_json::from_slice(trim_mark(&self.body)).map_err(|error| {
-            let page = if self.is_page() {
-                " (an HTML page)"
-            } else {
-                ""
-            };
-            self.unexpected(format!(
-                "the answer says that it is JSON, but is not{page}: {}",
-                text::excerpt(&error.to_string())
-            ))
+        json::read(trim_mark(&self.head), Keep::All).map_err(|why| self.not_json(&why))
+    }
+
+    fn no_data(&self) -> CallError {
+        let told = Problem::read(&HeaderMap::new(), &self.head, self.is_cut).message;
+        self.unexpected(if self.is_page() {
+            format!("the answer is {told}, not data: a proxy or a sign-in page stands between.")
+        } else {
+            format!("the answer is not JSON: \"{told}\"")
         })
     }
 
-    /// The body as far as it can be understood, whatever its content type says: JSON, else the text as it is.
-    pub(crate) fn in_any_form(&self) -> serde_json::Value {
-        let body = trim_mark(&self.body);
-        serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).trim().into())
+    fn not_json(&self, why: &str) -> CallError {
+        let page = if self.is_page() {
+            " (an HTML page)"
+        } else {
+            ""
+        };
+        self.unexpected(format!(
+            "the answer says that it is JSON, but is not{page}: {}",
+            text::excerpt(why)
+        ))
+    }
+
+    /// A short body as far as it can be understood, whatever its content type says: JSON, else the text as it is.
+    pub(crate) fn in_any_form(&self) -> Value {
+        let head = trim_mark(&self.head);
+        json::read(head, Keep::All).unwrap_or_else(|_| String::from_utf8_lossy(head).trim().into())
     }
 
     /// Whether this is a web page, by what it says or by what it is.
     pub(crate) fn is_page(&self) -> bool {
-        self.says_html() || looks_like_html(&String::from_utf8_lossy(&self.body))
+        self.says_html() || looks_like_html(&String::from_utf8_lossy(&self.head))
     }
 
     fn content_type(&self) -> String {

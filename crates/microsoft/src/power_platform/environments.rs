@@ -69,7 +69,33 @@ pub struct EnvironmentList {
     pub unreadable: usize,
 }
 
+impl EnvironmentList {
+    /// About how much memory it takes, in bytes.
+    pub fn bytes(&self) -> usize {
+        let each = self.environments.iter().map(Environment::bytes);
+        each.sum()
+    }
+}
+
 impl Environment {
+    fn bytes(&self) -> usize {
+        let finops = self.finops.iter();
+        let of_finops = finops.flat_map(|finops| [&finops.id, &finops.kind, &finops.url]);
+        let texts = [
+            &self.display_name,
+            &self.kind,
+            &self.state,
+            &self.admin_mode,
+            &self.dataverse_id,
+            &self.url,
+            &self.domain_name,
+            &self.tenant_id,
+            &self.geo,
+        ];
+        let texts = texts.into_iter().chain(of_finops).flatten();
+        size_of::<Self>() + self.id.len() + texts.map(String::len).sum::<usize>()
+    }
+
     /// Ready, or why not. An unknown state is busy; an unknown or absent administration mode is off.
     ///
     /// \[I\] for the lists of values: `Enabled` and `Ready` are normal use.
@@ -170,6 +196,6 @@ pub async fn environment(session: &Session, id: &str) -> Result<Environment, Cal
     let answer = session.read(call, &AUDIENCE, &url).await?;
     let body = answer.json()?;
     let fields =
-        Fields::of(&body).ok_or_else(|| answer.unexpected("the answer is not an object."))?;
+        Fields::of(body).ok_or_else(|| answer.unexpected("the answer is not an object."))?;
     Environment::read(fields).map_err(|odd| answer.unexpected(format!("{odd}.")))
 }

@@ -122,7 +122,7 @@ pub async fn install(
             operation: by_header,
         });
     }
-    match answer.json() {
+    match answer.short_json() {
         Ok(body) => Ok(InstallAccepted {
             operation: by_body(&body).or(by_header),
         }),
@@ -235,7 +235,7 @@ pub async fn operation(
 fn status(answer: &Answer) -> Result<OperationStatus, CallError> {
     let body = answer.json()?;
     let fields =
-        Fields::of(&body).ok_or_else(|| answer.unexpected("the answer is not an object."))?;
+        Fields::of(body).ok_or_else(|| answer.unexpected("the answer is not an object."))?;
     let read = || {
         let state = match fields
             .text("status")?

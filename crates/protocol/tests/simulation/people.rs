@@ -112,7 +112,7 @@ impl World {
                 .pick(&[Duration::ZERO, seconds(15), seconds(50)])
                 .unwrap(),
             // Not drawn: the seeds that were found stay what they are.
-            flickers: self.seed % 3 == 0,
+            flickers: self.seed.is_multiple_of(3),
             takes: self
                 .pick(&[seconds(1), seconds(20), seconds(55), minutes(4)])
                 .unwrap(),
