@@ -1,6 +1,7 @@
 //! Bad input gets a clear condition, and no call leaves for a host that is not allowed.
 
 mod apart;
+mod bounds;
 mod claims;
 mod credentials;
 mod crowd;

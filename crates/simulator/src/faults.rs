@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::clock::Span;
+use crate::reply::Repeated;
 use crate::state::read;
 
 /// What a fault does, after the document has been read.
@@ -39,6 +40,7 @@ pub(crate) enum Effect {
     Unauthorized,
     EndlessBody,
     HugeBody(u64),
+    RepeatedBody(Repeated),
     Redirect(String),
     /// This status, and everything that was sent, its secrets too, in the answer.
     Echo(u16),
@@ -266,7 +268,7 @@ impl Fault {
 
 const EFFECTS: &str = "an effect is one of the words lostAfterEffect, lostBeforeEffect, html, emptyBody, wrongCasing, \
     hold, unauthorizedOnce, endlessBody, or an object with status, statusAfterEffect, delay, hold, retryAfterSeconds, \
-    retryAfterDate, hugeBody, redirect, echo or unknownState";
+    retryAfterDate, hugeBody, repeatedBody, redirect, echo or unknownState";
 
 impl Effect {
     fn read(value: Value) -> Result<Self, String> {
@@ -316,6 +318,11 @@ impl Effect {
             "statusAfterEffect" => Self::LateAnswer(canned(value.clone())?),
             "delay" => Self::Delay(read::<Span>(value.clone())?.0),
             "hugeBody" => Self::HugeBody(read(value.clone())?),
+            "repeatedBody" => {
+                let body: Repeated = read(value.clone())?;
+                checked_status(body.status)?;
+                Self::RepeatedBody(body)
+            }
             "redirect" => Self::Redirect(read(value.clone())?),
             "echo" => Self::Echo(checked_status(read(value.clone())?)?),
             "unknownState" => Self::UnknownState(read(value.clone())?),

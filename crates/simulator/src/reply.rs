@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde::Deserialize;
 use serde_json::Value;
 
 /// The answer of a handler.
@@ -31,7 +32,19 @@ pub(crate) enum Payload {
     },
     /// This many spaces before an empty list, so that it would even be JSON.
     Huge(u64),
+    Repeated(Box<Repeated>),
     Endless,
+}
+
+/// A text with a part that comes again and again.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Repeated {
+    pub(crate) status: u16,
+    begin: String,
+    each: String,
+    times: u64,
+    end: String,
 }
 
 impl Reply {
@@ -103,6 +116,7 @@ impl Reply {
             ),
             Payload::Text { content_type, text } => (Some(content_type), Body::from(text)),
             Payload::Huge(bytes) => (Some("application/json".to_owned()), huge(bytes)),
+            Payload::Repeated(text) => (Some("application/json".to_owned()), repeated(*text)),
             Payload::Endless => (Some("application/json".to_owned()), endless()),
         };
         let mut response = Response::new(body);
@@ -144,6 +158,19 @@ fn huge(bytes: u64) -> Body {
             Some((Ok(text), rest))
         },
     ))
+}
+
+fn repeated(text: Repeated) -> Body {
+    let at_once = 4096;
+    let parts = (0..text.times.div_ceil(at_once)).map({
+        let (each, times) = (text.each, text.times);
+        move |part| {
+            let left = times - part * at_once;
+            each.repeat(usize::try_from(left.min(at_once)).unwrap_or(0))
+        }
+    });
+    let whole = std::iter::once(text.begin).chain(parts).chain([text.end]);
+    Body::from_stream(futures::stream::iter(whole.map(Ok::<_, std::io::Error>)))
 }
 
 fn endless() -> Body {

@@ -194,6 +194,14 @@ impl Simulator {
             }
             Effect::EndlessBody => Some(with_body(Payload::Endless)),
             Effect::HugeBody(bytes) => Some(with_body(Payload::Huge(*bytes))),
+            Effect::RepeatedBody(body) => {
+                let status = StatusCode::from_u16(body.status).unwrap_or(StatusCode::OK);
+                let body = Payload::Repeated(Box::new(body.clone()));
+                Some(Reply {
+                    status,
+                    ..with_body(body)
+                })
+            }
             Effect::Redirect(url) => Some(
                 Reply::empty(StatusCode::TEMPORARY_REDIRECT).header(header::LOCATION, url.clone()),
             ),

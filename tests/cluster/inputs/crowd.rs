@@ -11,13 +11,13 @@ use crate::support::wait::{self, Target, condition};
 use crate::support::{ControlPlane, Options, Seen, World};
 
 /// The bad neighbour has an application of his own, which sees the production environment only as its owner may.
-const FABRIKAM: &str = "fab01000-0000-4000-8000-000000000001";
-const PRODUCTION_HOST: &str = "contoso.operations.dynamics.com";
+pub(super) const FABRIKAM: &str = "fab01000-0000-4000-8000-000000000001";
+pub(super) const PRODUCTION_HOST: &str = "contoso.operations.dynamics.com";
 const PRODUCTION_DATAVERSE: &str = "contoso.crm4.dynamics.com";
 
 /// A world with Contoso's Secrets, and one beside it, both watched by one operator with one scope: in a control plane of
 /// their own, because that scope is everything.
-async fn neighbours(flags: &[&str]) -> (World, World) {
+pub(super) async fn neighbours(flags: &[&str]) -> (World, World) {
     let control_plane = ControlPlane::start(Options::default()).await;
     let mut good = builder().control_plane(control_plane).start().await;
     let bad = World::builder().beside(&good).start().await;
@@ -30,7 +30,7 @@ async fn neighbours(flags: &[&str]) -> (World, World) {
 }
 
 /// A connection that reads only what an application may see.
-fn of_fabrikam(name: &str, host: &str, environment: &str) -> Value {
+pub(super) fn of_fabrikam(name: &str, host: &str, environment: &str) -> Value {
     let spec = json!({
         "financeOperations": {"url": format!("https://{host}")},
         "dataverse": {"environmentId": environment},
@@ -42,7 +42,7 @@ fn of_fabrikam(name: &str, host: &str, environment: &str) -> Value {
 }
 
 /// Creates many, a few at a time.
-async fn create_all(world: &World, objects: Vec<Value>) {
+pub(super) async fn create_all(world: &World, objects: Vec<Value>) {
     let api = Target::parse("dwc").api(world.client(), &world.namespace);
     let created = futures::stream::iter(objects).map(|object| {
         let api = api.clone();
@@ -78,7 +78,7 @@ async fn is_served(good: &World, asks: bool) -> Duration {
 }
 
 /// What the operator's process has in memory, in MiB.
-fn memory(world: &World) -> u64 {
+pub(super) fn memory(world: &World) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", world.operator().pid()));
     let status = status.unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM"));
