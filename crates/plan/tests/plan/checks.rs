@@ -96,3 +96,12 @@ fn a_blip_changes_nothing_and_a_refusal_is_unknown() {
         CheckStatus::Unknown
     );
 }
+
+#[test]
+fn packages_that_are_up_to_date_are_said_to_be() {
+    let decision = Case::happy().decide();
+    let checks = decision.status.checks.iter();
+    let said = checks.map(|check| check.message.as_str());
+    let newer = "No newer version of the application packages is offered.";
+    assert_eq!(said.filter(|said| *said == newer).count(), 1);
+}

@@ -247,3 +247,22 @@ fn it_is_not_forgotten() {
     assert!(!decision.forget.is_empty());
     assert!(!decision.forget.contains(&first.name));
 }
+
+// ---- one that is being deleted ----
+
+/// Somebody has deleted the plan that waits: another look is needed before the same is planned again.
+#[test]
+fn a_plan_that_is_being_deleted_does_not_stand_for_a_second_look() {
+    let case = to_reset().settled();
+    let planned = case.planned();
+    let again = |deleted| {
+        let operation = KnownOperation {
+            deleted,
+            ..planned.clone()
+        };
+        let mut case = case.clone().operation(operation).later(minutes(10));
+        case.memory.settling = None;
+        word(&case.decide(), Reconciling) + &message(&case.decide(), Ready)
+    };
+    assert_ne!(again(None), again(Some(case.now)));
+}

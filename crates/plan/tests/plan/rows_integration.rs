@@ -10,7 +10,7 @@ use dualwrite_api::{
 };
 use dualwrite_plan::{
     decision::Effect,
-    observed::{Environment, LinkView},
+    observed::{Environment, Fact, LinkView},
     verdict::Row,
 };
 
@@ -336,4 +336,16 @@ fn row_10b_only_the_newest_operation_counts() {
     newer.created = start() + jiff::SignedDuration::from_hours(9);
     let case = failed_setup().operation(newer);
     assert_eq!(case.decide().row, Some(Row::SetupIncomplete));
+}
+
+/// What another environment says decides nothing while that of the spec is not seen.
+#[test]
+fn an_environment_that_is_not_seen_keeps_every_other_row_away() {
+    let case = Case::happy().integrated_elsewhere();
+    assert_eq!(
+        case.clone().settled().decide().row,
+        Some(Row::IntegratedElsewhere)
+    );
+    let unseen = case.with(|case| case.observed.environment = Fact::Unknown(down()));
+    assert_eq!(unseen.settled().decide().row, Some(Row::IntegrationUnknown));
 }

@@ -467,3 +467,22 @@ fn what_stays_the_same_keeps_its_time_however_often_a_pass_sets_it() {
         );
     }
 }
+
+/// The definition holds them to being durations; of an object from before that the usual ones are taken.
+#[test]
+fn times_that_cannot_be_read_are_the_usual_ones() {
+    let mut manifest = manifest();
+    for (part, name) in [
+        ("setup", "timeout"),
+        ("link", "timeout"),
+        ("link", "manualTimeout"),
+    ] {
+        manifest["spec"][part][name] = serde_json::json!("soon");
+    }
+    let connection = serde_json::from_value(manifest).unwrap();
+    let desired =
+        dualwrite_plan::desired::Desired::from_resource(&connection, seconds(30)).unwrap();
+    assert_eq!(desired.setup_timeout, minutes(90));
+    assert_eq!(desired.link_timeout, minutes(15));
+    assert_eq!(desired.manual_timeout, minutes(7 * 24 * 60));
+}
