@@ -23,6 +23,9 @@ use dualwrite_protocol::shell::Failure;
 /// kube retries for minutes by default; a pass that has waited that long acts on an old observation.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How many `ConfigMap`s are listed at once.
+const CONFIG_MAPS_AT_ONCE: u32 = 20;
+
 /// What the API server takes for an event's note, in bytes.
 const NOTE_LIMIT: usize = 1000;
 
@@ -186,11 +189,6 @@ pub async fn live_connection(
     bounded(connections.get_opt(name)).await
 }
 
-/// Whether an object carries a finalizer.
-pub fn carries(object: &impl ResourceExt, finalizer: &str) -> bool {
-    object.finalizers().iter().any(|known| known == finalizer)
-}
-
 /// Puts the finalizer on an operation, or takes it off; the answer's resourceVersion is the one to go on with.
 ///
 /// # Errors
@@ -216,6 +214,7 @@ pub async fn hold_connection(
     written.map(|_| ())
 }
 
+/// The finalizers of others stay, and are read for that: a store does not keep them.
 async fn set_finalizer<K>(
     context: &Context,
     object: &K,
@@ -228,7 +227,14 @@ where
         + std::fmt::Debug
         + serde::de::DeserializeOwned,
 {
-    let mut finalizers = object.finalizers().to_vec();
+    let name = object.name_any();
+    let namespace = object.namespace().unwrap_or_default();
+    let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
+    let live = bounded(api.get_metadata(&name)).await?;
+    if live.resource_version() != object.resource_version() {
+        return Err(WriteError::Conflict);
+    }
+    let mut finalizers = live.metadata.finalizers.unwrap_or_default();
     finalizers.retain(|known| known != finalizer);
     if held {
         finalizers.push(finalizer.to_owned());
@@ -241,9 +247,7 @@ where
         field_manager: Some(FIELD_MANAGER.into()),
         ..PatchParams::default()
     };
-    let namespace = object.namespace().unwrap_or_default();
-    let api: Api<K> = Api::namespaced(context.client.clone(), &namespace);
-    bounded(api.patch(&object.name_any(), &params, &Patch::Merge(&patch))).await
+    bounded(api.patch(&name, &params, &Patch::Merge(&patch))).await
 }
 
 /// Reads a `ConfigMap`.
@@ -258,19 +262,30 @@ pub async fn config_map(
     bounded(backups(context, namespace).get_opt(name)).await
 }
 
-/// Reads the `ConfigMap`s with these labels.
+/// What is to be kept of each `ConfigMap` with these labels. Page by page and without the data: whoever may write them may
+/// write a thousand of a megabyte.
 ///
 /// # Errors
 /// See [`WriteError`].
-pub async fn config_maps(
+pub async fn config_maps<T>(
     context: &Context,
     namespace: &str,
     selector: &str,
-) -> Result<Vec<ConfigMap>, WriteError> {
-    let params = ListParams::default().labels(selector);
-    bounded(backups(context, namespace).list(&params))
-        .await
-        .map(|list| list.items)
+    keep: impl Fn(ObjectMeta) -> T,
+) -> Result<Vec<T>, WriteError> {
+    let api = backups(context, namespace);
+    let mut page = ListParams::default()
+        .labels(selector)
+        .limit(CONFIG_MAPS_AT_ONCE);
+    let mut kept = Vec::new();
+    loop {
+        let list = bounded(api.list_metadata(&page)).await?;
+        kept.extend(list.items.into_iter().map(|found| keep(found.metadata)));
+        match list.metadata.continue_.filter(|token| !token.is_empty()) {
+            Some(token) => page = page.continue_token(&token),
+            None => return Ok(kept),
+        }
+    }
 }
 
 /// Creates a `ConfigMap`; one that is there already is a [`WriteError::Conflict`].

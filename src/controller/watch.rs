@@ -27,6 +27,7 @@ use kube::{
 };
 
 mod claims;
+mod kept;
 mod triggers;
 
 use super::{
@@ -58,6 +59,12 @@ const IN_A_CROWD: Duration = Duration::from_secs(20);
 
 /// How long the passes of all scopes wait for the first list of each.
 const PATIENCE: Duration = Duration::from_mins(1);
+
+/// How many connections are listed at once: each may have 1.5 MB, which takes ten times as much while it is read.
+const CONNECTIONS_AT_ONCE: u32 = 5;
+
+/// The same of operations, which only the operator and cluster administrators make.
+const OPERATIONS_AT_ONCE: u32 = 20;
 
 /// How much later than asked for a pass may be, as a part of the wait: so that many resources do not come at once.
 const JITTER: f64 = 0.1;
@@ -241,9 +248,10 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         let mut anew = HostClaims::default();
         watcher(
             scope.api::<GuardedConnection>(&context.client),
-            watcher::Config::default(),
+            in_pages_of(CONNECTIONS_AT_ONCE),
         )
         .default_backoff()
+        .modify(kept::trim)
         .reflect(connections)
         .inspect(move |event| {
             if let Ok(watcher::Event::Delete(gone)) = event {
@@ -259,9 +267,10 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
         let mut shown = ShownOperations::default();
         watcher(
             scope.api::<GuardedOperation>(&context.client),
-            watcher::Config::default(),
+            in_pages_of(OPERATIONS_AT_ONCE),
         )
         .default_backoff()
+        .modify(kept::trim)
         .reflect(operations)
         .inspect(move |event| {
             operation_changed(&scope, &context.scopes, event, &mut shown);
@@ -288,6 +297,12 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
     let operations =
         operation_controller(&context, &scope, operation_stream, operations_due, shutdown);
     future::join3(connections, operations, patience).await;
+}
+
+/// A list comes in pages, because a whole one is in memory before anything is dropped of it. A list that is streamed would do
+/// without pages, but not every API server that this runs with can: Kubernetes has it since 1.32, and not always switched on.
+fn in_pages_of(objects: u32) -> watcher::Config {
+    watcher::Config::default().page_size(objects)
 }
 
 /// Waits until a pass over something of this scope knows all that decides.

@@ -456,7 +456,8 @@ pub struct DualWriteOperationStatus {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
-    /// The connection's reconcile-at annotation when it ended: another value means "try again".
+    /// The connection's reconcile-at annotation when it ended, as `status.lastHandledReconcileAt` has it: another value means
+    /// "try again".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reconcile_at: Option<String>,
     /// When the plan was approved, and by which client.

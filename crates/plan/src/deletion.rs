@@ -7,6 +7,7 @@
 //! | yes | maps run | a `StopMaps` operation with a finalizer of its own is created; then the finalizer goes |
 //! | yes | the operator runs with --observe-only, or the connection is suspended | the finalizer goes, with a warning |
 //! | yes | another connection manages the host | the same: its maps run on |
+//! | yes | the environment belongs to another host | the same |
 //! | yes | cannot be seen | looked at again, for ten minutes; then the finalizer goes, with a warning |
 //! | yes | the namespace does not let the operator in | the same, but only for [`SHUT_OUT_PATIENCE`] |
 
@@ -75,6 +76,9 @@ pub fn decide(world: &World<'_>, deleted: Timestamp) -> Deletion {
         return Deletion::Release(stopping());
     }
     let picture = Picture::of(world);
+    if picture.is_host_denied() {
+        return left(true, messages::maps_left(messages::OF_ANOTHER_HOST));
+    }
     if let Some(manager) = picture.managers().next() {
         let why = messages::managed_by_another(desired, manager);
         return left(true, messages::maps_left(&why));

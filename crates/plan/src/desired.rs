@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use dualwrite_api::{
     CONFIRM_STOP, DualWriteConnection, RECONCILE_AT,
@@ -20,6 +21,9 @@ pub const DEFAULT_APPLICATIONS: [&str; 2] = ["DualWriteCoreAnchor", "msdyn_DualW
 
 /// How long an approval is good for if nothing says so.
 pub const APPROVAL_TIMEOUT: Duration = Duration::from_hours(24);
+
+/// How long a value of `dualwrite.dev/reconcile-at` is kept as it is, in bytes: a date, a UUID or a name with room to spare.
+const LONGEST_REQUEST: usize = 128;
 
 /// A connection's wishes and who it is.
 #[allow(
@@ -40,7 +44,7 @@ pub struct Desired {
     pub created: Timestamp,
     /// Whether it is being deleted.
     pub deleting: bool,
-    /// The value of its annotation `dualwrite.dev/reconcile-at`.
+    /// The value of its annotation `dualwrite.dev/reconcile-at`, as [`request`] has it.
     pub reconcile_at: Option<String>,
     /// Manage or Observe.
     pub mode: Mode,
@@ -123,7 +127,7 @@ impl Desired {
                 .annotations
                 .as_ref()
                 .and_then(|all| all.get(RECONCILE_AT))
-                .cloned(),
+                .map(|value| request(value)),
             mode: spec.mode,
             suspend: spec.suspend,
             interval: duration(&spec.interval, 300).max(least_interval),
@@ -175,6 +179,15 @@ impl Desired {
             None => "https://lcs.dynamics.com".into(),
         }
     }
+}
+
+/// A value of `dualwrite.dev/reconcile-at` as it is compared and echoed: one of more than 128 bytes by its digest, because
+/// an annotation may have 256 KiB. A digest is short enough to be its own.
+pub fn request(value: &str) -> String {
+    if value.len() <= LONGEST_REQUEST {
+        return value.to_owned();
+    }
+    format!("sha256:{}", values::hex(&Sha256::digest(value)))
 }
 
 /// Whether two ids of environments are the same; Microsoft's answers differ in casing.

@@ -30,7 +30,7 @@ pub fn stop<'a>(picture: &Picture<'a>) -> Option<Stop<'a>> {
         return None;
     };
     let is_asked = world.desired.mismatch.on_mix == MixPolicy::StopMaps && world.may_act();
-    if !is_asked {
+    if !is_asked || picture.is_host_denied() {
         return None;
     }
     let maps = match &world.observed.maps {

@@ -151,13 +151,18 @@ impl<'a> Picture<'a> {
         })
     }
 
-    /// Whether this resource's own credentials show the host, now or earlier.
+    /// Whether this resource's own credentials show the host, now or earlier, and no other read denies it.
     pub fn sees_host(&self) -> bool {
-        let remembered = &self.world.memory.observed;
-        remembered.integration.is_some()
-            || remembered.link.is_some()
+        let is_shown = self.world.memory.observed.seen_with.is_some()
             || matches!(self.world.observed.link, LinkView::To(_))
-            || integration::is_host_named(self.world)
+            || integration::is_host_named(self.world);
+        is_shown && !self.is_host_denied()
+    }
+
+    /// Whether the environment of the spec belongs to another host. Such a connection claims nothing, learns nothing of
+    /// those who manage the host, and so must not act on it either.
+    pub fn is_host_denied(&self) -> bool {
+        integration::is_host_denied(self.world)
     }
 }
 

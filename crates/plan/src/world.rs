@@ -134,32 +134,21 @@ pub struct Claim {
 
 impl Claim {
     /// The claim of a connection, if it has one: it manages, is neither suspended nor being deleted, and its own
-    /// present credentials have seen the finance and operations environment. So nobody can claim what he cannot see.
+    /// present credentials have seen the finance and operations environment, which no other read of it denies. So nobody can
+    /// claim what he cannot see.
     pub fn of(connection: &DualWriteConnection) -> Option<Self> {
         let status = connection.status.as_ref()?;
         let meta = &connection.metadata;
         let acts = connection.spec.mode == Mode::Manage
             && !connection.spec.suspend
             && meta.deletion_timestamp.is_none();
-        let saw_host = conditions::is(
+        let is_let_in = conditions::is(
             &status.conditions,
             ConditionType::CredentialsValid,
             Status::True,
-        ) && (status.observed.integration.is_some()
-            || status.observed.link.is_some());
-        let spec = &connection.spec;
-        let service = spec.dual_write_service.as_ref();
-        let id = &spec.dataverse.environment_id;
-        let now = sight(
-            spec.cloud,
-            id,
-            &spec.credentials,
-            service,
-            &status.credentials,
         );
-        // A status from before this was noted does not say what it was seen with.
         let seen_with = status.observed.seen_with.as_ref();
-        let sees_host = saw_host && seen_with.is_none_or(|seen_with| *seen_with == now);
+        let sees_host = is_let_in && seen_with == Some(&present_sight(connection));
         (acts && sees_host).then(|| Self {
             name: meta.name.clone().unwrap_or_default(),
             namespace: meta.namespace.clone().unwrap_or_default(),
@@ -170,6 +159,19 @@ impl Claim {
                 .map_or(Timestamp::UNIX_EPOCH, |time| time.0),
         })
     }
+}
+
+/// What a connection would see its host with now, as `status.observed.seenWith` has it.
+pub fn present_sight(connection: &DualWriteConnection) -> String {
+    let spec = &connection.spec;
+    let known = connection.status.as_ref();
+    sight(
+        spec.cloud,
+        &spec.dataverse.environment_id,
+        &spec.credentials,
+        spec.dual_write_service.as_ref(),
+        known.map_or(&[], |status| status.credentials.as_slice()),
+    )
 }
 
 /// A digest of what a connection sees its host with: what its spec names, and who signs in with that.

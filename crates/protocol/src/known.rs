@@ -3,7 +3,7 @@
 use dualwrite_api::{DualWriteOperation, FIELD_MANAGER, operation::Approved};
 use dualwrite_plan::world::KnownOperation;
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 
 /// An operation as decisions know it.
 pub fn known(operation: &DualWriteOperation) -> KnownOperation {
@@ -23,8 +23,17 @@ pub fn known(operation: &DualWriteOperation) -> KnownOperation {
     }
 }
 
-/// The write that approved a plan, as the API server has recorded it: the newest one that owns the field.
+/// Who approved a plan and when, by [`approval_write`].
 fn approved(meta: &ObjectMeta) -> Option<Approved> {
+    let write = approval_write(meta)?;
+    Some(Approved {
+        field_manager: write.manager.clone().unwrap_or_default(),
+        at: write.time.as_ref().map(|time| time.0),
+    })
+}
+
+/// The write that approved a plan, as the API server has recorded it: the newest one that owns the field.
+pub fn approval_write(meta: &ObjectMeta) -> Option<&ManagedFieldsEntry> {
     let writes = meta.managed_fields.iter().flatten();
     let of_approval = writes.filter(|write| {
         write.subresource.as_deref().unwrap_or_default().is_empty()
@@ -34,9 +43,5 @@ fn approved(meta: &ObjectMeta) -> Option<Approved> {
                 .as_ref()
                 .is_some_and(|fields| fields.0.pointer("/f:spec/f:approval").is_some())
     });
-    let newest = of_approval.max_by_key(|write| write.time.as_ref().map(|time| time.0))?;
-    Some(Approved {
-        field_manager: newest.manager.clone().unwrap_or_default(),
-        at: newest.time.as_ref().map(|time| time.0),
-    })
+    of_approval.max_by_key(|write| write.time.as_ref().map(|time| time.0))
 }

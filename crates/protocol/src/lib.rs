@@ -28,7 +28,7 @@ mod pass;
 pub mod process;
 pub mod shell;
 
-pub use known::known;
+pub use known::{approval_write, known};
 pub use outcome::PATIENCE as OUTCOME_PATIENCE;
 pub use pass::{Again, Failed, is_held, pass};
 pub use process::Process;

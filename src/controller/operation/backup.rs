@@ -2,10 +2,14 @@
 //!
 //! They are immutable and have no owner, so that nobody changes them by accident and deleting the connection keeps them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ConfigMap;
-use kube::{ResourceExt, core::ObjectMeta};
+use kube::core::ObjectMeta;
 use sha2::{Digest, Sha256};
 
 use crate::controller::{
@@ -22,6 +26,9 @@ use dualwrite_plan::{
 
 /// How many backups of a connection are kept.
 const KEPT: usize = 5;
+
+/// The longest name of an object.
+const NAME_LIMIT: usize = 253;
 
 /// The longest value of a label.
 const LABEL_LIMIT: usize = 63;
@@ -81,17 +88,16 @@ pub async fn write(context: &Context, operation: &KnownOperation) -> Sent {
 pub async fn prune(context: &Context, operation: &KnownOperation) {
     let connection = label(&operation.spec.connection.name);
     let selector = format!("{BACKUP}=true,{CONNECTION}={connection}");
-    let found = match report::config_maps(context, &operation.namespace, &selector).await {
-        Ok(found) => found,
-        Err(error) => {
-            tracing::warn!(%error, "old backups could not be listed, so none is deleted");
-            return;
-        }
-    };
-    for config_map in superfluous(&found, &operation.name) {
-        let name = config_map.name_any();
-        let uid = config_map.uid().unwrap_or_default();
-        match report::delete_config_map(context, &operation.namespace, &name, &uid).await {
+    let found =
+        match report::config_maps(context, &operation.namespace, &selector, Stored::of).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "old backups could not be listed, so none is deleted");
+                return;
+            }
+        };
+    for Stored { name, uid, .. } in superfluous(&found, &operation.name) {
+        match report::delete_config_map(context, &operation.namespace, name, uid).await {
             Ok(()) => tracing::info!(config_map = name, "deleted an old backup"),
             Err(error) => {
                 tracing::warn!(config_map = name, %error, "an old backup could not be deleted");
@@ -100,37 +106,45 @@ pub async fn prune(context: &Context, operation: &KnownOperation) {
     }
 }
 
+/// What is kept of a part of a backup that was found.
+struct Stored {
+    name: String,
+    uid: String,
+    /// The name of its operation; empty where it has none that could be one.
+    operation: String,
+    created: Option<Timestamp>,
+}
+
+impl Stored {
+    fn of(meta: ObjectMeta) -> Self {
+        let operation = meta
+            .annotations
+            .and_then(|mut annotations| annotations.remove(OPERATION));
+        Self {
+            name: meta.name.unwrap_or_default(),
+            uid: meta.uid.unwrap_or_default(),
+            operation: operation
+                .filter(|name| name.len() <= NAME_LIMIT)
+                .unwrap_or_default(),
+            created: meta.creation_timestamp.map(|time| time.0),
+        }
+    }
+}
+
 /// The parts of all but the newest backups, of which this operation's is always one: creation times have whole seconds, and
 /// clocks go wrong.
-fn superfluous<'a>(found: &'a [ConfigMap], own: &str) -> Vec<&'a ConfigMap> {
-    let operation_of = |config_map: &ConfigMap| {
-        config_map
-            .annotations()
-            .get(OPERATION)
-            .cloned()
-            .unwrap_or_default()
-    };
-    let created = |config_map: &ConfigMap| {
-        config_map
-            .metadata
-            .creation_timestamp
-            .as_ref()
-            .map(|time| time.0)
-    };
-    let mut newest: BTreeMap<String, Option<jiff::Timestamp>> = BTreeMap::new();
-    for config_map in found {
-        let at = newest.entry(operation_of(config_map)).or_default();
-        *at = (*at).max(created(config_map));
+fn superfluous<'a>(found: &'a [Stored], own: &str) -> Vec<&'a Stored> {
+    let mut newest: BTreeMap<&str, Option<Timestamp>> = BTreeMap::new();
+    for part in found {
+        let at = newest.entry(&part.operation).or_default();
+        *at = (*at).max(part.created);
     }
     newest.remove(own);
     let mut by_age: Vec<_> = newest.into_iter().collect();
-    by_age.sort_by(|one, other| (other.1, &other.0).cmp(&(one.1, &one.0)));
-    let old: BTreeSet<String> = by_age
-        .into_iter()
-        .skip(KEPT - 1)
-        .map(|(name, _)| name)
-        .collect();
-    let is_old = |config_map: &&ConfigMap| old.contains(&operation_of(config_map));
+    by_age.sort_by_key(|(name, at)| Reverse((*at, *name)));
+    let old = by_age.into_iter().skip(KEPT - 1);
+    let old: BTreeSet<&str> = old.map(|(name, _)| name).collect();
+    let is_old = |part: &&Stored| old.contains(part.operation.as_str());
     found.iter().filter(is_old).collect()
 }
 
@@ -205,22 +219,19 @@ fn cannot(operation: &KnownOperation, error: &WriteError) -> Problem {
 mod tests {
     use super::*;
 
-    fn stored(operation: &str, name: &str, second: i64) -> ConfigMap {
-        let at = jiff::Timestamp::from_second(second).unwrap();
-        ConfigMap {
-            metadata: ObjectMeta {
-                name: Some(name.into()),
-                annotations: Some([(OPERATION.to_owned(), operation.to_owned())].into()),
-                creation_timestamp: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at)),
-                ..ObjectMeta::default()
-            },
-            ..ConfigMap::default()
-        }
+    fn stored(operation: &str, name: &str, second: i64) -> Stored {
+        let at = Timestamp::from_second(second).unwrap();
+        Stored::of(ObjectMeta {
+            name: Some(name.into()),
+            annotations: Some([(OPERATION.to_owned(), operation.to_owned())].into()),
+            creation_timestamp: Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(at)),
+            ..ObjectMeta::default()
+        })
     }
 
     #[test]
     fn the_last_five_backups_are_kept_with_all_their_parts() {
-        let mut found: Vec<ConfigMap> = (1..=7)
+        let mut found: Vec<Stored> = (1..=7)
             .map(|number| {
                 stored(
                     &format!("reset-{number}"),
@@ -230,15 +241,13 @@ mod tests {
             })
             .collect();
         found.push(stored("reset-1", "reset-1-backup-2", 100));
-        let names: Vec<String> = superfluous(&found, "reset-7")
-            .into_iter()
-            .map(ResourceExt::name_any)
-            .collect();
+        let names_but_for = |own| -> Vec<&str> {
+            let superfluous = superfluous(&found, own).into_iter();
+            superfluous.map(|part| part.name.as_str()).collect()
+        };
+        let names = names_but_for("reset-7");
         assert_eq!(names, ["reset-2-backup", "reset-3-backup"]);
-        let all: Vec<String> = superfluous(&found, "reset-2")
-            .into_iter()
-            .map(ResourceExt::name_any)
-            .collect();
+        let all = names_but_for("reset-2");
         assert_eq!(all, ["reset-3-backup", "reset-4-backup"], "its own stays");
     }
 

@@ -248,34 +248,35 @@ mod tests {
 
     use super::*;
 
-    /// A connection that claims a host.
-    fn claiming(host: &str, namespace: &str, uid: &str, second: u32) -> DualWriteConnection {
+    /// A connection of a host.
+    fn connection(host: &str, namespace: &str, uid: &str, second: u32) -> DualWriteConnection {
         let spec = json!({
             "financeOperations": {"url": format!("https://{host}/")}, "dataverse": {"environmentId": "a"},
             "credentials": {"tenantId": "b"},
-        });
-        let status = json!({
-            "conditions": [{"type": "CredentialsValid", "status": "True", "reason": "Authenticated", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}],
-            "observed": {"link": {"connectionSetId": "c", "environmentId": "a", "firstSeen": "2026-01-01T00:00:00Z", "since": "2026-01-01T00:00:00Z"}},
         });
         let created = format!("2026-01-01T00:00:{second:02}Z");
         let metadata =
             json!({"name": uid, "namespace": namespace, "uid": uid, "creationTimestamp": created});
         serde_json::from_value(json!({
-            "apiVersion": "dualwrite.dev/v1alpha1", "kind": "DualWriteConnection", "metadata": metadata, "spec": spec, "status": status,
+            "apiVersion": "dualwrite.dev/v1alpha1", "kind": "DualWriteConnection", "metadata": metadata, "spec": spec,
         }))
         .unwrap()
     }
 
     fn set(claims: &mut HostClaims, connection: &DualWriteConnection) -> bool {
-        let claim = Claim::of(connection).unwrap();
+        let claim = Claim {
+            name: connection.name_any(),
+            namespace: connection.namespace().unwrap(),
+            uid: connection.uid().unwrap(),
+            created: age(connection).0,
+        };
         claims.set(connection, claim).is_some()
     }
 
     #[test]
     fn the_oldest_and_the_oldest_nearby_are_all_that_matters() {
         let mut claims = HostClaims::default();
-        let own = claiming("contoso.operations.dynamics.com", "contoso", "own", 5);
+        let own = connection("contoso.operations.dynamics.com", "contoso", "own", 5);
         let desired = Desired::from_resource(&own, std::time::Duration::ZERO).unwrap();
         assert!(set(&mut claims, &own));
         assert!(!set(&mut claims, &own), "the same again");
@@ -288,12 +289,12 @@ mod tests {
         ] {
             assert!(set(
                 &mut claims,
-                &claiming("Contoso.operations.dynamics.com", namespace, uid, second)
+                &connection("Contoso.operations.dynamics.com", namespace, uid, second)
             ));
         }
         assert!(set(
             &mut claims,
-            &claiming("other.operations.dynamics.com", "fabrikam", "f", 0)
+            &connection("other.operations.dynamics.com", "fabrikam", "f", 0)
         ));
         let uids = |claims: &HostClaims| {
             claims
@@ -312,7 +313,7 @@ mod tests {
             ("contoso", "d", 3),
             ("contoso", "e", 4),
         ] {
-            let gone = claiming("contoso.operations.dynamics.com", namespace, uid, second);
+            let gone = connection("contoso.operations.dynamics.com", namespace, uid, second);
             assert_eq!(claims.forget(uid), Some((host.clone(), age(&gone))));
         }
         assert_eq!(claims.older(&host, &age(&own), "contoso"), Older::None);

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use dualwrite_api::OPERATION_FINALIZER;
+use dualwrite_plan::world::present_sight;
 
 fn metadata(namespace: &str, name: &str) -> Value {
     json!({"name": name, "namespace": namespace, "uid": name, "creationTimestamp": "2026-01-01T00:00:05Z"})
@@ -22,11 +23,14 @@ fn connection(namespace: &str, name: &str) -> GuardedConnection {
         "conditions": [{"type": "CredentialsValid", "status": "True", "reason": "Authenticated", "message": "", "lastTransitionTime": at}],
         "observed": {"link": {"connectionSetId": "c", "environmentId": "a", "firstSeen": at, "since": at}},
     });
-    serde_json::from_value(json!({
+    let mut connection: DualWriteConnection = serde_json::from_value(json!({
         "apiVersion": "dualwrite.dev/v1alpha1", "kind": "DualWriteConnection",
         "metadata": metadata(namespace, name), "spec": spec, "status": status,
     }))
-    .unwrap()
+    .unwrap();
+    let seen_with = present_sight(&connection);
+    connection.status.as_mut().unwrap().observed.seen_with = Some(seen_with);
+    DeserializeGuard(Ok(connection))
 }
 
 #[test]

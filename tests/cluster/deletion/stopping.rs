@@ -35,6 +35,26 @@ async fn the_finalizer_is_there_only_while_spec_and_annotation_ask_for_it() {
     nothing_was_stopped(&world).await;
 }
 
+/// The operator keeps nothing in memory of what others put on an object, and takes nothing of it off.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_finalizers_and_labels_of_others_stay() {
+    let world = unconfirmed(Value::Null).await;
+    let what = format!("dwc/{NAME}");
+    let others = "contoso.example/kept";
+    let metadata = json!({"finalizers": [others], "labels": {"team": "contoso"}});
+    patch(&world, &what, json!({"metadata": metadata})).await;
+    for (confirmed, finalizers) in [
+        (json!(NAME), json!([others, FINALIZER])),
+        (Value::Null, json!([others])),
+    ] {
+        confirm(&world, confirmed).await;
+        let is_so = |connection: &Value| connection["metadata"]["finalizers"] == finalizers;
+        let connection = world.wait_for(&what, SOON, is_so).await;
+        assert_eq!(connection["metadata"]["labels"]["team"], "contoso");
+    }
+    patch(&world, &what, json!({"metadata": {"finalizers": null}})).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_annotation_the_maps_go_on() {
     let world = unconfirmed(Value::Null).await;

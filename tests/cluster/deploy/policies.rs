@@ -224,6 +224,60 @@ async fn the_operator_makes_no_operation_that_is_approved() {
         .ok();
 }
 
+/// What waits for nobody is made by the operator, or by whoever could approve it.
+#[tokio::test]
+async fn an_operation_that_waits_for_nobody_is_made_by_the_operator_or_an_approver() {
+    let world = World::builder().start().await;
+    let creator = person_who_may(&world, "creator", "create,get", "dualwriteoperations").await;
+    for decided in ["NotRequired", "Approved", "Rejected"] {
+        let created = create(&creator, &operation("one", decided)).await;
+        let why = refused_by(APPROVAL, created);
+        for part in [
+            &format!("approval {decided} instead of Pending"),
+            "verb approve",
+            "dualwrite-approver",
+            &world.namespace,
+        ] {
+            assert!(why.contains(part), "{part}: {why}");
+        }
+    }
+    create(&creator, &operation("one", "Pending")).await.ok();
+
+    // A namesake in another namespace, with a right to create, is not the operator.
+    let account = format!("{}:dualwrite-operator", world.namespace);
+    let subject = format!("--serviceaccount={account}");
+    grant(
+        &world,
+        "namesake",
+        "create",
+        "dualwriteoperations",
+        &subject,
+    )
+    .await;
+    let as_account = format!("--as=system:serviceaccount:{account}");
+    let admin = world.admin();
+    may(admin, "create", "dwo", &[&as_account]).await;
+    let create_as = ["create", "-f", "-", &as_account];
+    for decided in ["NotRequired", "Approved"] {
+        let operation = operation("two", decided).to_string();
+        refused_by(APPROVAL, admin.run_with_input(&create_as, &operation).await);
+    }
+
+    let user = format!("--user=creator@{}", world.namespace);
+    let bind = [
+        "create",
+        "rolebinding",
+        "creator-approves",
+        "--clusterrole=dualwrite-approver",
+        &user,
+    ];
+    admin.run(&bind).await.ok();
+    may(&creator, "approve", "dwo", &[]).await;
+    create(&creator, &operation("two", "NotRequired"))
+        .await
+        .ok();
+}
+
 #[tokio::test]
 async fn what_needs_no_approver_is_written_by_approvers_only() {
     let world = World::builder().start().await;

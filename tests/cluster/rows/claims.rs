@@ -10,7 +10,11 @@ use crate::support::{World, wait};
 
 /// Creation times have whole seconds: waits until a new connection is younger.
 async fn a_second_later(world: &World) {
-    let connection = world.connection(NAME).await;
+    a_second_later_than(world, NAME).await;
+}
+
+async fn a_second_later_than(world: &World, name: &str) {
+    let connection = world.connection(name).await;
     let created = connection["metadata"]["creationTimestamp"].as_str();
     let created: Timestamp = created.unwrap().parse().unwrap();
     wait::polling("the next second", Duration::from_secs(5), || async {
@@ -122,4 +126,45 @@ async fn a_claim_needs_credentials_that_see_the_host() {
     world
         .wait_condition("contoso-second", "Ready", "True", Some("Connected"))
         .await;
+}
+
+/// Its own environment belongs to another host. That the service shows a link of this one is not enough: neither to keep the
+/// owner out, nor to learn of him.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_the_environment_of_another_host_neither_claims_nor_learns() {
+    let mut fabrikam = builder().start().await;
+    fabrikam.patch_state(linked(SPEC)).await;
+    let contoso = World::builder().start().await;
+    let namespaces = format!("{},{}", fabrikam.namespace, contoso.namespace);
+    create_secrets(&fabrikam).await;
+    create_secrets(&contoso).await;
+    fabrikam
+        .start_operator(&["--watch-namespaces", &namespaces])
+        .await;
+    let squat = || json!({"dataverse": {"environmentId": PRODUCTION}});
+    let squats = |name: &'static str| {
+        let reason = Some("IntegratedWithOther");
+        fabrikam.wait_condition(name, "Ready", "False", reason)
+    };
+    create(&fabrikam, "dwc", connection("elder", squat())).await;
+    squats("elder").await;
+    a_second_later_than(&fabrikam, "elder").await;
+    connect(&contoso, json!({})).await;
+    ready(&contoso).await;
+    quiet(&fabrikam, 3).await;
+    let owner = contoso.connection(NAME).await;
+    assert_says(&owner, "Ready", "True", "Connected", &[]);
+
+    a_second_later_than(&contoso, NAME).await;
+    create(&fabrikam, "dwc", connection("younger", squat())).await;
+    for object in [squats("elder").await, squats("younger").await] {
+        let text = object["status"].to_string();
+        for learnt in [
+            &contoso.namespace,
+            "another namespace",
+            "another DualWriteConnection",
+        ] {
+            assert!(!text.contains(learnt), "{learnt}: {text}");
+        }
+    }
 }

@@ -23,7 +23,8 @@ pub struct DualWriteConnectionStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 
-    /// The value of the annotation dualwrite.dev/reconcile-at that was last acted on.
+    /// The value of the annotation dualwrite.dev/reconcile-at that was last acted on; its SHA-256 where it has more than 128
+    /// bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
 
@@ -158,8 +159,8 @@ pub struct Observed {
     /// Where dual-write is linked to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<ObservedLink>,
-    /// A digest of what integration or link were seen with last: environment, service and identities. With others the
-    /// resource claims its host only once it has seen it again.
+    /// A digest of what integration or link were seen with last: environment, service and identities. With others, or after
+    /// a read that names another host, the resource claims its host only once it has seen it again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_with: Option<String>,
 }

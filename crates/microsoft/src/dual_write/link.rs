@@ -3,7 +3,7 @@
 use super::send::To;
 use crate::Call;
 use crate::Session;
-use crate::clouds::AllowedHost;
+use crate::clouds::{self, AllowedHost};
 use crate::error::CallError;
 use crate::json::{Fields, Odd};
 
@@ -74,7 +74,9 @@ pub async fn link(
 
 struct Entry {
     target: Option<String>,
-    host: Option<String>,
+    identifier: Option<String>,
+    name: Option<String>,
+    display_name: Option<String>,
     link: Option<Link>,
 }
 
@@ -89,32 +91,51 @@ impl Entry {
             cid,
             cname,
             environment_id,
-            display_name,
+            display_name: display_name.clone(),
         });
-        let host = fields.text("identifier")?.or(fields.text("name")?);
         Ok(Self {
             target: fields.text("targetType")?,
-            host,
+            identifier: fields.text("identifier")?,
+            name: fields.text("name")?,
+            display_name,
             link,
         })
     }
 
-    /// The service was asked for one host, so an entry that names none is taken to be for it.
+    /// The service was asked for one host, so an entry that names none is taken to be for it; one that names another in any
+    /// field is not. What people read is the host in some answers and a title in others [O].
     fn is_for(&self, wanted: &str) -> bool {
         let ax = self
             .target
             .as_deref()
             .is_none_or(|target| target.eq_ignore_ascii_case("AX"));
-        let host = self.host.as_deref().filter(|host| host.contains('.'));
-        ax && host.is_none_or(|host| host.eq_ignore_ascii_case(wanted))
+        let ids = [&self.identifier, &self.name].into_iter().flatten();
+        let ids = ids.filter(|id| id.contains('.')).map(|id| host_in(id));
+        let title = self.display_name.as_deref().map(host_in);
+        let title = title.filter(|title| is_host_beside(title, wanted));
+        ax && ids.chain(title).all(|host| host == wanted)
     }
+}
+
+/// A host name, also of a URL, as it is compared.
+fn host_in(text: &str) -> String {
+    let text = text.trim().to_ascii_lowercase();
+    let host = text.strip_prefix("https://").unwrap_or(&text);
+    host.trim_end_matches('/').to_owned()
+}
+
+/// Whether a title is the name of a host in the domain of another: "Contoso.UAT" is none.
+fn is_host_beside(title: &str, host: &str) -> bool {
+    let domain = host.rsplitn(3, '.').take(2);
+    clouds::is_host_name(title) && title.rsplitn(3, '.').take(2).eq(domain)
 }
 
 /// The one link of the host. Entries that are all for something else say nothing about it.
 fn pick(entries: Vec<Entry>, host: &str) -> Result<LinkAnswer, &'static str> {
+    let host = host_in(host);
     let ours: Vec<Entry> = entries
         .into_iter()
-        .filter(|entry| entry.is_for(host))
+        .filter(|entry| entry.is_for(&host))
         .collect();
     if ours.is_empty() {
         return Err(

@@ -83,6 +83,50 @@ async fn only_what_is_understood_is_not_linked() {
     }
 }
 
+/// An entry, alone in the answer, with these names.
+async fn ask_with_names(names: &str) -> Result<LinkAnswer, CallError> {
+    let body = format!(r#"[{{"cid":"a",{names}}}]"#);
+    let server = Server::start(move |_, _| json(200, &body)).await;
+    let service = host(HostKind::DualWriteService, DUAL_WRITE);
+    link(&server.account(), &service, FINANCE).await
+}
+
+#[tokio::test]
+async fn an_entry_that_names_another_host_in_any_field_is_not_about_this_one() {
+    const OTHER: &str = "other.sandbox.operations.dynamics.com";
+    for names in [
+        format!(r#""displayName":"{OTHER}""#),
+        format!(r#""displayName":"https://{}/""#, OTHER.to_uppercase()),
+        format!(r#""identifier":"{FINANCE}","displayName":"{OTHER}""#),
+        format!(r#""identifier":"{FINANCE}","name":"{OTHER}""#),
+        format!(r#""identifier":"{OTHER}","displayName":"{FINANCE}""#),
+        format!(r#""name":"{OTHER}","displayName":"Contoso UAT""#),
+    ] {
+        let why = ask_with_names(&names).await.unwrap_err().to_string();
+        assert!(
+            why.contains("links in it, but none for this"),
+            "{names}: {why}"
+        );
+    }
+    for names in [
+        format!(r#""displayName":"{FINANCE}""#),
+        format!(
+            r#""identifier":"https://{}/","name":"{FINANCE}""#,
+            FINANCE.to_uppercase()
+        ),
+        r#""displayName":"Contoso UAT""#.to_owned(),
+        r#""displayName":"Contoso.UAT""#.to_owned(),
+        r#""displayName":"v1.0 of dynamics.com""#.to_owned(),
+        r#""identifier":"contoso-uat","name":"display-only""#.to_owned(),
+    ] {
+        let answer = ask_with_names(&names).await;
+        assert!(
+            matches!(answer, Ok(LinkAnswer::Linked(_))),
+            "{names}: {answer:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_connection_set_is_read_by_its_encoded_name() {
     let server =

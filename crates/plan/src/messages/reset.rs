@@ -257,6 +257,10 @@ pub const STOP_NOT_CONFIRMED: &str = "deletionPolicy: StopMaps, mode: Manage and
 /// The operator may do nothing.
 pub const ONLY_OBSERVES: &str = "the operator only observes (--observe-only)";
 
+/// The connection's own environment denies that it belongs to the host.
+pub const OF_ANOTHER_HOST: &str =
+    "the environment of its spec is integrated with another finance and operations environment";
+
 /// The link or its maps could not be seen while a deletion waited.
 pub fn unseen_for_deletion(why: &str) -> String {
     format!(

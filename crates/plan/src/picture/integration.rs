@@ -135,6 +135,22 @@ pub(super) fn is_host_named(world: &World<'_>) -> bool {
     !naming_host(world).is_empty() || is_named_by_dataverse(world)
 }
 
+/// Whether the environment of the spec belongs to another finance and operations environment, as it or its Dataverse says.
+/// Then nothing else that this connection sees is a witness of the host.
+pub(super) fn is_host_denied(world: &World<'_>) -> bool {
+    let named = world.environment().and_then(Environment::named_host);
+    let said = world
+        .observed
+        .dataverse
+        .known()
+        .and_then(|says| match says {
+            DataverseSays::IntegratedWith { host, .. } => host.as_deref(),
+            DataverseSays::NotIntegrated => None,
+        });
+    let mut hosts = named.into_iter().chain(said);
+    hosts.any(|host| host != world.desired.host)
+}
+
 /// Every visible environment with a Dataverse that names the host, each once. One without a Dataverse is Lifecycle
 /// Services' placeholder, not an integration.
 fn naming_host<'a>(world: &'a World<'a>) -> Vec<&'a Environment> {

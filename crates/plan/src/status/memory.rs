@@ -124,13 +124,19 @@ fn remember_link(picture: &Picture<'_>, status: &mut DualWriteConnectionStatus) 
     ));
 }
 
-/// What the host was seen with; kept for as long as it is not seen.
+/// What the host was seen with: kept for as long as it is not seen, and dropped when a read denies it. While what could deny
+/// it does not answer, nothing is seen anew.
 fn remember_sight(picture: &Picture<'_>, status: &mut DualWriteConnectionStatus) {
+    if picture.is_host_denied() {
+        status.observed.seen_with = None;
+        return;
+    }
     let is_named = matches!(
         picture.integration,
         Integration::Spec(_) | Integration::Other(_)
     );
-    if is_named || matches!(picture.link, Link::To(_)) {
+    let is_linked = matches!(picture.link, Link::To(_)) && !is_unanswered(picture);
+    if is_named || is_linked {
         let desired = picture.world.desired;
         status.observed.seen_with = Some(sight(
             desired.cloud,
@@ -140,6 +146,10 @@ fn remember_sight(picture: &Picture<'_>, status: &mut DualWriteConnectionStatus)
             &status.credentials,
         ));
     }
+}
+
+fn is_unanswered(picture: &Picture<'_>) -> bool {
+    matches!(picture.integration, Integration::Unknown(problem) if !problem.is_for_a_person())
 }
 
 /// Who made a link, where this operator did: noted in the pass in which its operation brings the link, and kept for as long as the

@@ -6,15 +6,16 @@ use crate::{
 };
 use dualwrite_api::{
     conditions::ConditionType::{Linked, LinkingMismatch, Ready, Reconciling, Stalled},
-    connection::MixPolicy,
+    connection::{DeletionPolicy, MixPolicy},
     operation::{Action, Approval, Backup, MapState, Phase, StepState},
 };
 use dualwrite_plan::{
     decision::{Decision, Effect},
+    deletion::{self, Deletion},
     observed::{Environment, Fact, LinkView, Problem, Readiness},
     operation::{Owner, Sent},
     verdict::Row,
-    world::{KnownOperation, after},
+    world::{Claim, KnownOperation, World, after},
 };
 use jiff::SignedDuration;
 
@@ -451,4 +452,124 @@ fn no_reset_is_planned_that_takes_more_bytes_than_an_operation_holds() {
         &["more names than one operation can carry"],
     );
     assert_eq!(creates(&long(10).decide()), Some(Action::Reset));
+}
+
+// ---- a witness that another read contradicts ----
+
+/// A link of the host is shown, though S or its Dataverse belongs to another host.
+fn contradicted() -> [Case; 3] {
+    let taken = Environment {
+        finance_operations: Some(named(OTHER_HOST)),
+        ..spec_environment()
+    };
+    [
+        Case::happy().environment(taken).dataverse(Some(OTHER_HOST)),
+        Case::happy().dataverse(Some(OTHER_HOST)),
+        Case::nothing().link(link_to(E)).dataverse(Some(OTHER_HOST)),
+    ]
+}
+
+/// Whether the status of a case makes a claim.
+fn claims(case: &Case) -> bool {
+    let mut connection = manifest();
+    connection["status"] = serde_json::to_value(&case.memory).unwrap();
+    Claim::of(&serde_json::from_value(connection).unwrap()).is_some()
+}
+
+fn of_another_namespace() -> Claim {
+    Claim {
+        name: "fabrikam-uat".into(),
+        namespace: "fabrikam".into(),
+        uid: "22222222-0000-4000-8000-000000000001".into(),
+        created: "2026-02-01T00:00:00Z".parse().unwrap(),
+    }
+}
+
+#[test]
+fn a_link_that_the_own_environment_contradicts_claims_nothing() {
+    for case in contradicted() {
+        assert!(!claims(&case.clone().settled()), "{:?}", case.observed);
+        // Nor does what was seen before, or a pass in which nothing answers.
+        let before = Case::happy().later(SETTLE);
+        assert!(claims(&before));
+        let since = before.seeing(&case).later(SETTLE);
+        assert!(!claims(&since));
+        assert!(!claims(&since.blind(&down()).later(SETTLE)));
+    }
+}
+
+#[test]
+fn a_link_claims_nothing_while_what_contradicted_it_does_not_answer() {
+    for case in contradicted() {
+        let outage = case.settled().with(|case| {
+            case.observed.environment = Fact::Unknown(down());
+            case.observed.dataverse = Fact::Unknown(down());
+        });
+        assert!(!claims(&outage.clone().later(SETTLE)));
+        // Once it answers otherwise, the host is seen.
+        let mended = outage.seeing(&Case::happy());
+        assert!(claims(&mended.later(SETTLE)));
+    }
+}
+
+#[test]
+fn a_link_alone_claims_where_nothing_contradicts_it() {
+    let alone = Case::happy().with(|case| {
+        case.observed.environment = Fact::Unknown(refused("403."));
+        case.observed.tenant = Fact::Unknown(refused("403."));
+        case.observed.dataverse = Fact::Unknown(busy());
+    });
+    assert!(claims(&alone.later(SETTLE)));
+    let not_integrated = Case::nothing().link(link_to(S));
+    assert!(claims(&not_integrated.later(SETTLE)));
+}
+
+#[test]
+fn whoever_is_contradicted_learns_nothing_of_another_namespace() {
+    let mut foreign = in_phase(planned_link(), Phase::Running, start());
+    foreign.spec.connection.uid = "another".into();
+    foreign.namespace = "fabrikam".into();
+    for case in contradicted() {
+        let alone = case.settled();
+        let beside = alone
+            .clone()
+            .operation(foreign.clone())
+            .with(|case| case.rivals.push(of_another_namespace()));
+        assert_eq!(beside.decide(), alone.decide());
+    }
+}
+
+/// Whom it may not know of it must not disturb.
+#[test]
+fn whoever_is_contradicted_stops_no_maps() {
+    for case in contradicted() {
+        let case = with_stop_of_a_mix(case.link(link_to(E)).maps(some_maps()));
+        assert_eq!(case.clone().settled().decide().effect, None);
+        let deleted = case.with(|case| {
+            case.desired.deletion_policy = DeletionPolicy::StopMaps;
+            case.desired.confirms_stop = true;
+            case.desired.deleting = true;
+            case.rivals.push(of_another_namespace());
+        });
+        let Deletion::Release(event) = deletion_of(&deleted) else {
+            panic!("the maps are stopped, or waited for")
+        };
+        assert!(event.warning);
+        let why = "integrated with another finance and operations environment";
+        assert!(event.note.contains(why), "{}", event.note);
+    }
+}
+
+fn deletion_of(case: &Case) -> Deletion {
+    let world = World {
+        desired: &case.desired,
+        observed: &case.observed,
+        credentials: &case.credentials,
+        operations: &case.operations,
+        rivals: &case.rivals,
+        memory: &case.memory,
+        now: case.now,
+        settings: &case.settings,
+    };
+    deletion::decide(&world, case.now)
 }

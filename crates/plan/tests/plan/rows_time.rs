@@ -12,9 +12,11 @@ use dualwrite_api::{
     operation::Phase,
 };
 use dualwrite_plan::{
+    desired::Desired,
     observed::{LinkView, Problem},
     verdict::Row,
 };
+use serde_json::json;
 
 // ---- suspend ----
 
@@ -112,6 +114,25 @@ fn reconcile_at_is_echoed() {
         case.decide().status.last_handled_reconcile_at.as_deref(),
         Some("12:00")
     );
+}
+
+/// An annotation may have 256 KiB.
+#[test]
+fn a_long_reconcile_at_is_echoed_by_its_digest() {
+    let asked = |value: &str| {
+        let mut connection = manifest();
+        connection["metadata"]["annotations"] = json!({"dualwrite.dev/reconcile-at": value});
+        let connection = serde_json::from_value(connection).unwrap();
+        let desired = Desired::from_resource(&connection, seconds(30)).unwrap();
+        let decision = Case::happy().with(|case| case.desired = desired).decide();
+        decision.status.last_handled_reconcile_at.unwrap()
+    };
+    let (long, longer) = ("x".repeat(200_000), "x".repeat(200_001));
+    assert_eq!(asked(&long).len(), "sha256:".len() + 64);
+    assert_ne!(asked(&long), asked(&longer));
+    assert_eq!(asked(&asked(&long)), asked(&long));
+    let short = "x".repeat(128);
+    assert_eq!(asked(&short), short);
 }
 
 // ---- outages ----

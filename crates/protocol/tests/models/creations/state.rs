@@ -114,6 +114,7 @@ fn hash_memory(memory: &DualWriteConnectionStatus, hasher: &mut impl Hasher) {
         .as_ref()
         .map(|link| (&link.environment_id, link.since))
         .hash(hasher);
+    memory.observed.seen_with.hash(hasher);
 }
 impl State {
     pub fn time(&self) -> Timestamp {
