@@ -118,7 +118,7 @@ mod tests {
 
     fn parsed<K: serde::de::DeserializeOwned + Resource>(
         kind: &str,
-        spec: Value,
+        spec: &Value,
     ) -> DeserializeGuard<K> {
         let object = json!({
             "apiVersion": "dualwrite.dev/v1alpha1", "kind": kind, "metadata": metadata(), "spec": spec,
@@ -131,7 +131,7 @@ mod tests {
             "financeOperations": {"url": "https://contoso.operations.dynamics.com"},
             "dataverse": {"environmentId": "a"}, "credentials": {"tenantId": "b"},
         });
-        parsed("DualWriteConnection", spec)
+        parsed("DualWriteConnection", &spec)
     }
 
     fn operation() -> DeserializeGuard<DualWriteOperation> {
@@ -146,7 +146,7 @@ mod tests {
             },
             "reliesOn": {"integration": "a", "link": "None"},
         });
-        parsed("DualWriteOperation", spec)
+        parsed("DualWriteOperation", &spec)
     }
 
     fn trimmed<K: Resource + Clone>(object: &DeserializeGuard<K>) -> DeserializeGuard<K>
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn an_object_that_cannot_be_read_is_kept_by_its_name() {
         let mut odd: DeserializeGuard<DualWriteConnection> =
-            parsed("DualWriteConnection", json!({"mode": "x".repeat(100_000)}));
+            parsed("DualWriteConnection", &json!({"mode": "x".repeat(100_000)}));
         trim(&mut odd);
         let invalid = odd.0.unwrap_err();
         assert!(invalid.error.len() <= LONGEST_ERROR);
