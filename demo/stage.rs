@@ -104,6 +104,8 @@ fn operator_args(simulator: &Simulator) -> Vec<String> {
         ("--settle-time", "2s"),
         ("--min-interval", "1s"),
         ("--admin-addr", "127.0.0.1:0"),
+        ("--metrics-addr", "127.0.0.1:0"),
+        ("--metrics-auth", "none"),
         ("--log-format", "json"),
         // There is one, also where the demo itself runs in a pod.
         ("--leader-election", "false"),

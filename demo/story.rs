@@ -98,7 +98,7 @@ async fn set_up(
     Ok((
         control_plane,
         simulator,
-        operator.admin_address().to_owned(),
+        operator.metrics_address().to_owned(),
     ))
 }
 

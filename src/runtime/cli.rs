@@ -121,6 +121,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// Who may read the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum MetricsAuth {
+    /// Everybody who reaches the port.
+    None,
+    /// Whoever has a token that Kubernetes lets read them.
+    Kubernetes,
+}
+
 /// Flags of `run`.
 #[derive(Debug, Args)]
 pub struct Run {
@@ -169,7 +178,7 @@ pub struct Run {
     )]
     pub watch_namespaces: Vec<String>,
 
-    /// Where /healthz, /readyz and /metrics are served
+    /// Where /healthz and /readyz are served
     #[arg(
         long,
         env = "DUALWRITE_ADMIN_ADDR",
@@ -177,6 +186,33 @@ pub struct Run {
         value_name = "IP:PORT"
     )]
     pub admin_addr: SocketAddr,
+
+    /// Where /metrics is served
+    #[arg(
+        long,
+        env = "DUALWRITE_METRICS_ADDR",
+        default_value = "0.0.0.0:8082",
+        value_name = "IP:PORT"
+    )]
+    pub metrics_addr: SocketAddr,
+
+    /// Who may read /metrics: with kubernetes, whoever has a token that may get the non-resource URL /metrics; with none, everybody
+    #[arg(
+        long,
+        env = "DUALWRITE_METRICS_AUTH",
+        value_enum,
+        default_value = "kubernetes"
+    )]
+    pub metrics_auth: MetricsAuth,
+
+    /// For how many connections /metrics has series of their own; 0 for none
+    #[arg(
+        long,
+        env = "DUALWRITE_CONNECTION_METRICS",
+        default_value = "1000",
+        value_name = "COUNT"
+    )]
+    pub connection_metrics: usize,
 
     /// Let one of several replicas lead, by a Lease; if not said, true in a pod and false outside of one
     #[arg(

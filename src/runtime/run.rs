@@ -15,7 +15,7 @@ use kube::{
     Client, Config,
     runtime::events::{Recorder, Reporter},
 };
-use tokio::{net::TcpListener, sync::Notify};
+use tokio::sync::Notify;
 
 use super::{admin, cli};
 use crate::{
@@ -46,15 +46,11 @@ const READ_TIMEOUT: Duration = Duration::from_secs(310);
 /// Runs the operator.
 ///
 /// # Errors
-/// When it cannot start: a file, the API server or the admin address is not what the flags say.
+/// When it cannot start: a file, the API server or an address to listen on is not what the flags say.
 pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
     let shutdown = signals()?;
     let metrics = Metrics::default();
-    let listener = TcpListener::bind(flags.admin_addr)
-        .await
-        .with_context(|| format!("the admin server cannot listen on {}", flags.admin_addr))?;
-    let address = listener.local_addr()?;
-    tracing::info!(%address, "admin server listening");
+    let listeners = admin::Listeners::bind(&flags).await?;
 
     let unwatched = watch::scopes(&flags.watch_namespaces);
     let scopes: Vec<_> = unwatched
@@ -63,6 +59,7 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
         .collect();
     metrics.show(ConditionMetrics {
         scopes: scopes.clone(),
+        most: flags.connection_metrics,
     });
     let client = client().await?;
     let candidate = candidate(&flags, &client, &metrics);
@@ -92,10 +89,14 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
     }));
 
     let listed = Arc::new(AtomicBool::new(false));
-    let admin = admin::Admin {
+    let health = admin::Health {
         leadership,
         listed: Arc::clone(&listed),
+    };
+    let shown = admin::Shown {
         metrics,
+        auth: flags.metrics_auth,
+        client: context.client.clone(),
     };
     let work = Work {
         context,
@@ -104,7 +105,7 @@ pub async fn run(flags: cli::Run) -> anyhow::Result<()> {
         shutdown,
     };
     tokio::select! {
-        served = admin::serve(listener, admin) => served.context("the admin server has failed"),
+        never = admin::serve(listeners, health, shown) => match never {},
         ended = lead(candidate, work) => ended,
     }
 }

@@ -190,7 +190,13 @@ async fn every_right_is_used_and_none_is_missing() {
     // Before another stands by, the one that goes through the proxy leads.
     let led = |lease: &Value| lease["spec"]["holderIdentity"].is_string();
     world.wait_for("lease/dualwrite-operator", SOON, led).await;
-    let _standing_by = world.replica(&flags).await;
+    let reviewing = [&flags[..], &["--metrics-auth", "kubernetes"]].concat();
+    let standing_by = world.replica(&reviewing).await;
+    let scraper = world
+        .kubectl(&["create", "token", "contoso-erp"])
+        .await
+        .ok();
+    assert_eq!(standing_by.scrape(Some(scraper.trim())).await.0, 403);
 
     // Setup and link; the answer to the first intent gets lost, so that the operator looks for it.
     let intent = Match::status("dualwriteoperations").body_contains("Intended");

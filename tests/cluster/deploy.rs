@@ -105,7 +105,7 @@ async fn nothing_is_written_in_a_container_and_no_shell_is_in_it() {
 
 /// Resource, verb, and who may: the operator where it was let in, the operator
 /// elsewhere, viewer, editor, approver.
-const RIGHTS: [(&str, &str, [bool; 5]); 33] = {
+const RIGHTS: [(&str, &str, [bool; 5]); 35] = {
     const Y: bool = true;
     const N: bool = false;
     [
@@ -143,6 +143,16 @@ const RIGHTS: [(&str, &str, [bool; 5]); 33] = {
         ("events.events.k8s.io", "create", [Y, Y, N, N, N]),
         ("events.events.k8s.io", "patch", [Y, Y, N, N, N]),
         ("serviceaccounts/token", "create", [N, N, N, N, N]),
+        (
+            "tokenreviews.authentication.k8s.io",
+            "create",
+            [Y, Y, N, N, N],
+        ),
+        (
+            "subjectaccessreviews.authorization.k8s.io",
+            "create",
+            [Y, Y, N, N, N],
+        ),
     ]
 };
 
@@ -250,6 +260,7 @@ async fn approving_never_comes_with_the_right_to_edit() {
         "dualwrite-operator-namespace",
         "dualwrite-operator-federation",
         "dualwrite-operator-refresh-tokens",
+        "dualwrite-metrics-reader",
     ] {
         assert!(aggregates(alone).is_empty(), "{alone}");
     }
@@ -336,9 +347,19 @@ async fn the_network_policy_fits_the_pods() {
     let deployment = find(&objects, "Deployment", "dualwrite-operator")["spec"].clone();
     assert_eq!(policy["podSelector"], deployment["selector"]);
     assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
-    let port = &deployment["template"]["spec"]["containers"][0]["ports"][0];
-    let admin_port = json!([{"ports": [{"protocol": port["protocol"].as_str().unwrap_or("TCP"), "port": port["name"]}]}]);
-    assert_eq!(policy["ingress"], admin_port);
+    let operator = &deployment["template"]["spec"]["containers"][0];
+    let port = port(operator, "metrics");
+    let ingress = json!([{"ports": [{"protocol": port["protocol"].as_str().unwrap_or("TCP"), "port": port["name"]}]}]);
+    assert_eq!(policy["ingress"], ingress);
+    let service = find(&objects, "Service", "dualwrite-operator")["spec"].clone();
+    assert_eq!(service["selector"], deployment["selector"]["matchLabels"]);
+    assert_eq!(service["ports"][0]["targetPort"], port["name"]);
+    assert_eq!(service["ports"][0]["port"], port["containerPort"]);
+    // The probes share nothing with it.
+    for probe in ["livenessProbe", "readinessProbe"] {
+        assert_eq!(operator[probe]["httpGet"]["port"], "admin");
+    }
+    assert_eq!(argument(operator, "--metrics-auth"), "kubernetes");
     let mut ports: Vec<u64> = policy["egress"]
         .as_array()
         .unwrap()
@@ -362,16 +383,16 @@ async fn what_the_containers_are_told_fits_together() {
     assert_eq!(spec["replicas"], 1);
     assert_eq!(spec["strategy"], json!({"type": "Recreate"}));
     assert_eq!(operator["args"][0], "run");
-    let port = |container: &Value| container["ports"][0]["containerPort"].to_string();
-    assert_eq!(
-        argument(operator, "--admin-addr"),
-        format!("0.0.0.0:{}", port(operator))
-    );
+    for (flag, name) in [("--admin-addr", "admin"), ("--metrics-addr", "metrics")] {
+        let port = port(operator, name)["containerPort"].clone();
+        assert_eq!(argument(operator, flag), format!("0.0.0.0:{port}"));
+    }
+    let microsoft = port(simulator, "microsoft")["containerPort"].clone();
     assert_eq!(
         argument(operator, "--connect-to"),
-        format!("127.0.0.1:{}", port(simulator))
+        format!("127.0.0.1:{microsoft}")
     );
-    assert!(argument(simulator, "--listen").ends_with(&format!(":{}", port(simulator))));
+    assert!(argument(simulator, "--listen").ends_with(&format!(":{microsoft}")));
     assert!(argument(simulator, "--control").starts_with("127.0.0.1:"));
 
     let ca = argument(operator, "--extra-ca");
@@ -461,6 +482,12 @@ fn pod(objects: &[Value], namespace: &str) -> Value {
         "metadata": {"name": "dualwrite-operator", "namespace": namespace, "labels": template["metadata"]["labels"]},
         "spec": template["spec"],
     })
+}
+
+fn port<'a>(container: &'a Value, name: &str) -> &'a Value {
+    let ports = container["ports"].as_array().unwrap();
+    let port = ports.iter().find(|port| port["name"] == name);
+    port.unwrap_or_else(|| panic!("no port {name} in {container}"))
 }
 
 fn argument(container: &Value, flag: &str) -> String {

@@ -4,6 +4,7 @@
 //! need other flags start another.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test stops where it failed
 
+mod admin;
 mod admission;
 mod audit;
 mod company;

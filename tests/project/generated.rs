@@ -106,7 +106,10 @@ fn flags_of_run() -> Vec<clap::Arg> {
 #[test]
 fn the_metrics_are_documented_as_they_are_served() {
     let metrics = Metrics::default();
-    metrics.show(ConditionMetrics { scopes: Vec::new() });
+    metrics.show(ConditionMetrics {
+        scopes: Vec::new(),
+        most: 0,
+    });
     metrics.pass("any").done(true);
     metrics.operation_ended(Action::Setup, Phase::Succeeded, Duration::ZERO);
     metrics.call(Call::Token, "200", Duration::ZERO);

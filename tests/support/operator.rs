@@ -14,11 +14,19 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// Above the operator's own grace period for what is in flight.
 const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 
+/// `127.0.0.1:PORT`, twice.
+struct Addresses {
+    /// Of /healthz and /readyz.
+    admin: String,
+    /// Of /metrics.
+    metrics: String,
+}
+
 /// One run of `dualwrite-operator run`. Dropping it fails the test if it has ended by itself, or has logged an error, where
 /// nobody expects that.
 pub struct Operator {
     process: Process,
-    admin: String,
+    addresses: Addresses,
     end_expected: AtomicBool,
     /// Errors that have such a part in their log line are expected.
     errors_expected: Mutex<Vec<String>>,
@@ -44,14 +52,14 @@ impl Operator {
             command.env(name, value);
         }
         let process = Process::start("the operator", &command, None);
-        let admin = process
+        let listening = process
             .until(START_TIMEOUT, |state| {
-                let address = state.stderr.iter().find_map(|line| admin_address(line));
-                (address.is_some() || state.exit.is_some()).then_some(address)
+                let listening = state.stderr.iter().find_map(|line| addresses(line));
+                (listening.is_some() || state.exit.is_some()).then_some(listening)
             })
             .await
             .flatten();
-        let admin = admin.unwrap_or_else(|| {
+        let addresses = listening.unwrap_or_else(|| {
             panic!(
                 "the operator did not start (exit status {:?}). {}",
                 process.exit_status(),
@@ -60,7 +68,7 @@ impl Operator {
         });
         Self {
             process,
-            admin,
+            addresses,
             end_expected: AtomicBool::new(false),
             errors_expected: Mutex::default(),
         }
@@ -99,9 +107,14 @@ impl Operator {
         self.process.pid()
     }
 
-    /// `127.0.0.1:PORT` of /healthz, /readyz and /metrics.
+    /// `127.0.0.1:PORT` of /healthz and /readyz.
     pub fn admin_address(&self) -> &str {
-        &self.admin
+        &self.addresses.admin
+    }
+
+    /// `127.0.0.1:PORT` of /metrics.
+    pub fn metrics_address(&self) -> &str {
+        &self.addresses.metrics
     }
 
     /// SIGKILL.
@@ -174,8 +187,21 @@ impl Operator {
 
     /// Asks the admin server, such as for `/readyz`; returns status and text.
     pub async fn ask(&self, path: &str) -> (u16, String) {
-        let url = format!("http://{}{path}", self.admin);
-        let response = super::http().get(&url).send().await;
+        self.get(self.admin_address(), path, None).await
+    }
+
+    /// Asks for `/metrics`, with this bearer token if there is one; returns status and text.
+    pub async fn scrape(&self, token: Option<&str>) -> (u16, String) {
+        self.get(self.metrics_address(), "/metrics", token).await
+    }
+
+    async fn get(&self, address: &str, path: &str, token: Option<&str>) -> (u16, String) {
+        let url = format!("http://{address}{path}");
+        let mut request = super::http().get(&url);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await;
         let response =
             response.unwrap_or_else(|error| panic!("{url}: {error}. {}", self.process.tail(20)));
         (
@@ -186,7 +212,7 @@ impl Operator {
 
     /// The text of /metrics.
     pub async fn metrics(&self) -> String {
-        let (status, text) = self.ask("/metrics").await;
+        let (status, text) = self.scrape(None).await;
         assert_eq!(status, 200, "/metrics: {text}");
         text
     }
@@ -274,7 +300,7 @@ fn beside_this_program(name: &str) -> PathBuf {
     })
 }
 
-fn admin_address(line: &str) -> Option<String> {
+fn addresses(line: &str) -> Option<Addresses> {
     let line: Value = serde_json::from_str(line).ok()?;
     // tracing's JSON keeps message and fields one level down unless flattened.
     let fields = if line["message"].is_string() {
@@ -282,6 +308,11 @@ fn admin_address(line: &str) -> Option<String> {
     } else {
         &line["fields"]
     };
-    (fields["message"] == "admin server listening")
-        .then(|| fields["address"].as_str().map(str::to_owned))?
+    let address = |name: &str| fields[name].as_str().map(str::to_owned);
+    (fields["message"] == "admin server listening").then(|| {
+        Some(Addresses {
+            admin: address("address")?,
+            metrics: address("metrics_address")?,
+        })
+    })?
 }

@@ -18,9 +18,9 @@ use super::{dump, kubeconfig, wait};
 
 const PASSES_ARE_COUNTED_EACH: Duration = Duration::from_millis(250);
 
-/// Fast, and otherwise as in production, but without leader election, also where the
+/// Fast, and otherwise as in production, but with metrics for everybody and without leader election, also where the
 /// tests themselves run in a pod.
-const OPERATOR_DEFAULTS: [&str; 14] = [
+const OPERATOR_DEFAULTS: [&str; 18] = [
     "--poll-interval",
     "200ms",
     "--settle-time",
@@ -31,6 +31,10 @@ const OPERATOR_DEFAULTS: [&str; 14] = [
     "2s",
     "--admin-addr",
     "127.0.0.1:0",
+    "--metrics-addr",
+    "127.0.0.1:0",
+    "--metrics-auth",
+    "none",
     "--log-format",
     "json",
     "--leader-election",

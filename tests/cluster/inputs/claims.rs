@@ -189,7 +189,14 @@ async fn a_list_with_a_mistake_stops_the_start() {
     let kubeconfig = ControlPlane::shared().await.admin().kubeconfig().to_owned();
     let mut command = Command::new(operator::program("dualwrite-operator"));
     command
-        .args(["run", "--admin-addr", "127.0.0.1:0", "--claims"])
+        .args([
+            "run",
+            "--admin-addr",
+            "127.0.0.1:0",
+            "--metrics-addr",
+            "127.0.0.1:0",
+            "--claims",
+        ])
         .arg(&file)
         .env("KUBECONFIG", kubeconfig);
     let process = Process::start("the operator", &command, None);
