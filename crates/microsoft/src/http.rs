@@ -385,8 +385,8 @@ enum Broken {
     Lost(String),
     /// The answer is larger than what is read.
     TooLarge,
-    /// There is more in it than is kept.
-    TooMuch,
+    /// More of it is not kept.
+    TooMuch(TooMuch),
     /// The deadline for sending has passed.
     Late,
     /// The token cannot be a header.
@@ -394,8 +394,8 @@ enum Broken {
 }
 
 impl From<TooMuch> for Broken {
-    fn from(_: TooMuch) -> Self {
-        Self::TooMuch
+    fn from(why: TooMuch) -> Self {
+        Self::TooMuch(why)
     }
 }
 
@@ -429,7 +429,7 @@ impl Broken {
         match self {
             Self::Timeout => "timeout",
             Self::Connect(_) | Self::Token => "connect",
-            Self::Lost(_) | Self::TooLarge | Self::TooMuch => "lost",
+            Self::Lost(_) | Self::TooLarge | Self::TooMuch(_) => "lost",
             Self::Late => "late",
         }
     }
@@ -449,7 +449,7 @@ impl Broken {
                 Class::Unexpected,
                 format!("the answer is larger than {} MiB.", answer::MAX_BODY >> 20),
             ),
-            Self::TooMuch => (Class::Unexpected, TooMuch::in_words()),
+            Self::TooMuch(why) => (Class::Unexpected, why.in_words()),
             Self::Late => (
                 Class::Transient,
                 "the time to send it had passed before the connection stood.".to_owned(),

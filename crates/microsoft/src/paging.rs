@@ -66,7 +66,6 @@ pub(super) async fn all<T>(
                 None => pages.unreadable += 1,
             }
         }
-        let has_room = share.keep(kept).await.is_ok();
         let next = match NEXT.iter().find_map(|name| fields.get(name)) {
             None => None,
             Some(Value::String(link)) if link.is_empty() => None,
@@ -77,6 +76,8 @@ pub(super) async fn all<T>(
             pages.reached_end = true;
             break;
         };
+        // Each link is remembered.
+        let has_room = share.keep(kept + link.len()).await.is_ok();
         if !has_room || pages.items.len() + pages.unreadable > most {
             break;
         }

@@ -111,11 +111,7 @@ impl Answer {
         let (mut length, mut refused) = (0, None);
         while let Some(chunk) = response.chunk().await? {
             self.note_head(&chunk);
-            let mark = if length == 0 {
-                chunk.len() - trim_mark(&chunk).len()
-            } else {
-                0
-            };
+            let mark = of_mark(length, &chunk);
             length += chunk.len();
             if length > MAX_BODY {
                 return Err(Broken::TooLarge);
@@ -276,6 +272,16 @@ impl Answer {
             "text/html" | "application/xhtml+xml"
         )
     }
+}
+
+/// How many bytes of a byte order mark there are in a piece of a body, of which so many bytes came before.
+fn of_mark(before: usize, piece: &[u8]) -> usize {
+    let mark = b"\xef\xbb\xbf".iter().skip(before);
+    piece
+        .iter()
+        .zip(mark)
+        .take_while(|(one, other)| one == other)
+        .count()
 }
 
 /// A header that repeats a secret says nothing that is needed: it would be taken for an id, and shown.

@@ -1,8 +1,10 @@
 //! What answers take of the memory of the process: small ones are free, large ones wait for each other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 /// What everybody may hold at once, in bytes.
 const SMALL: usize = 256 << 10;
@@ -10,6 +12,8 @@ const SMALL: usize = 256 << 10;
 const MOST: usize = 16 << 20;
 /// How many may be larger than small at once.
 const LARGE_AT_ONCE: usize = 2;
+/// How long one may be large: others wait for its place.
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// The memory that all answers share. Cheap to clone.
 #[derive(Clone)]
@@ -26,19 +30,35 @@ pub(crate) struct Share {
     memory: Memory,
     /// Of pages that were read before.
     before: usize,
-    large: Option<OwnedSemaphorePermit>,
+    large: Option<Large>,
 }
 
-/// There is more in an answer than is read.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooMuch;
+struct Large {
+    since: Instant,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Why an answer is not read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TooMuch {
+    /// There is more in it than is read.
+    Bytes,
+    /// It is large, and takes too long.
+    Time,
+}
 
 impl TooMuch {
-    pub(crate) fn in_words() -> String {
-        format!(
-            "there is more in it than is read of one answer or list ({} MiB).",
-            MOST >> 20
-        )
+    pub(crate) fn in_words(self) -> String {
+        match self {
+            Self::Bytes => format!(
+                "there is more in it than is read of one answer or list ({} MiB).",
+                MOST >> 20
+            ),
+            Self::Time => format!(
+                "it is large, and did not come within {} s.",
+                LONGEST.as_secs()
+            ),
+        }
     }
 }
 
@@ -55,14 +75,23 @@ impl Share {
     pub(crate) async fn grow(&mut self, held: usize) -> Result<(), TooMuch> {
         let all = self.before + held;
         if all > MOST {
-            return Err(TooMuch);
+            return Err(TooMuch::Bytes);
         }
-        if all > SMALL && self.large.is_none() {
-            let place = Arc::clone(&self.memory.0).acquire_owned().await;
-            // The semaphore is never closed.
-            self.large = place.ok();
+        match &self.large {
+            Some(large) if large.since.elapsed() > LONGEST => return Err(TooMuch::Time),
+            None if all > SMALL => self.wait_for_a_place().await,
+            Some(_) | None => {}
         }
         Ok(())
+    }
+
+    async fn wait_for_a_place(&mut self) {
+        let place = Arc::clone(&self.memory.0).acquire_owned().await;
+        // The semaphore is never closed.
+        self.large = place.ok().map(|place| Large {
+            since: Instant::now(),
+            _place: place,
+        });
     }
 
     /// So many bytes are kept of a page that was read.
@@ -94,6 +123,16 @@ mod tests {
             large.pop();
             assert_eq!(waits.await, Ok(()));
         }
-        assert_eq!(small.grow(MOST).await, Err(TooMuch));
+        assert_eq!(small.grow(MOST).await, Err(TooMuch::Bytes));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_is_large_for_long() {
+        let mut share = Share::of(&Memory::default());
+        assert_eq!(share.grow(SMALL + 1).await, Ok(()));
+        tokio::time::advance(LONGEST).await;
+        assert_eq!(share.grow(SMALL + 2).await, Ok(()));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(share.grow(SMALL + 3).await, Err(TooMuch::Time));
     }
 }
