@@ -551,6 +551,28 @@ fn the_backup_is_written_again_if_it_is_gone_and_ends_it_if_it_was_changed() {
     insta::assert_snapshot!("reset_backup_altered", run.message());
 }
 
+/// Somebody deletes it as often as it is written.
+#[test]
+fn a_backup_that_never_stays_ends_it_with_its_name() {
+    let mut run = Operator::new(planned_reset(true), Behaviour::default());
+    while !run.phase().is_some_and(Phase::is_finished) {
+        run.pass();
+        let steps = run.api.stored.status.steps.iter();
+        if steps
+            .clone()
+            .any(|step| step.name == "stop-maps" && step.state == StepState::Done)
+        {
+            run.run_past("backup");
+            run.backup = BackupView::Missing;
+        }
+    }
+    run.run();
+    run.check(&"");
+    ends(&run, Phase::Failed, Some("ResetFailed"));
+    assert_eq!(run.not_as_before(), Vec::<String>::new());
+    insta::assert_snapshot!("reset_backup_vanishes", run.message());
+}
+
 #[test]
 fn maps_do_not_stay_stopped_because_something_cannot_be_seen() {
     for event in [Event::IntegrationUnseen, Event::Blind(minutes(40))] {

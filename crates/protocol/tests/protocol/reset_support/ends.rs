@@ -90,6 +90,12 @@ impl Operator {
             );
             return;
         }
+        let mut waits_for = status.steps.iter().flat_map(|step| &step.outstanding);
+        let is_finished = phase.is_some_and(Phase::is_finished);
+        assert!(
+            !is_finished || waits_for.next().is_none(),
+            "{about:#?} {status:#?}"
+        );
         let untouched = phase.is_none();
         assert!(untouched || !said.is_empty(), "no message: {about:#?}");
         match self.api.stored.spec.action {
