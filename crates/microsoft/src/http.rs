@@ -222,7 +222,7 @@ impl Http {
             Err(Broken::Late)
         } else {
             let mut share = self.share();
-            self.send(&client, &request, Reading::Head, &mut share)
+            self.send(&client, &request, Reading::Acceptance, &mut share)
                 .await
         };
         self.observe(&request, started, &result, Some(&fence));
@@ -383,8 +383,8 @@ enum Broken {
     Connect(String),
     /// The connection broke, or the answer is not HTTP.
     Lost(String),
-    /// The answer is larger than what is read.
-    TooLarge,
+    /// The answer is larger than these bytes.
+    TooLarge(usize),
     /// More of it is not kept.
     TooMuch(TooMuch),
     /// The deadline for sending has passed.
@@ -429,7 +429,7 @@ impl Broken {
         match self {
             Self::Timeout => "timeout",
             Self::Connect(_) | Self::Token => "connect",
-            Self::Lost(_) | Self::TooLarge | Self::TooMuch(_) => "lost",
+            Self::Lost(_) | Self::TooLarge(_) | Self::TooMuch(_) => "lost",
             Self::Late => "late",
         }
     }
@@ -445,9 +445,9 @@ impl Broken {
                 Class::Transient,
                 format!("the connection broke before the answer was whole: {cause}."),
             ),
-            Self::TooLarge => (
+            Self::TooLarge(most) => (
                 Class::Unexpected,
-                format!("the answer is larger than {} MiB.", answer::MAX_BODY >> 20),
+                format!("the answer is larger than {}.", in_bytes(most)),
             ),
             Self::TooMuch(why) => (Class::Unexpected, why.in_words()),
             Self::Late => (
@@ -460,6 +460,14 @@ impl Broken {
             ),
         };
         CallError::new(request.call, request.url.host().name(), class, message)
+    }
+}
+
+/// A bound as people write it.
+fn in_bytes(bound: usize) -> String {
+    match bound >> 20 {
+        0 => format!("{} KiB", bound >> 10),
+        whole => format!("{whole} MiB"),
     }
 }
 

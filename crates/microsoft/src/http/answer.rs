@@ -13,19 +13,21 @@ use crate::text;
 use secrecy::{ExposeSecret, SecretString};
 
 /// The largest body that is read, in bytes.
-pub(super) const MAX_BODY: usize = 8 << 20;
+const MAX_BODY: usize = 8 << 20;
 /// What a pass holds of one list, in bytes: many passes run at once.
 const MOST_HELD: usize = 2 << 20;
-/// How much is kept of a body of which not only what is needed can be kept: of a failure, a page, an acceptance.
+/// How much is kept of what is no data, in bytes: of a failure, or a page.
 const HEAD: usize = 8 << 10;
+/// The largest acceptance of a change, in bytes. What is larger was not said by the service.
+const ACCEPTANCE: usize = 64 << 10;
 
 /// What becomes of the body of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     /// Data, of which what is needed is kept.
     Data,
-    /// Its beginning tells enough.
-    Head,
+    /// The acceptance of a change, in any form.
+    Acceptance,
 }
 
 /// A whole answer.
@@ -71,11 +73,17 @@ impl Answer {
             .map(|secret| secret.expose_secret().to_owned())
             .filter(|secret| !secret.is_empty())
             .collect();
-        let is_data = reading == Reading::Data && answer.status.is_success() && answer.says_json();
-        if is_data {
-            answer.read_data(&mut response, &secrets, share).await?;
-        } else {
-            answer.read_head(&mut response).await?;
+        match reading {
+            Reading::Data if answer.status.is_success() && answer.says_json() => {
+                answer.read_data(&mut response, &secrets, share).await?;
+            }
+            Reading::Acceptance if answer.status.is_success() => {
+                answer.read_head(&mut response, ACCEPTANCE).await?;
+                if answer.is_cut {
+                    return Err(Broken::TooLarge(ACCEPTANCE));
+                }
+            }
+            Reading::Data | Reading::Acceptance => answer.read_head(&mut response, HEAD).await?,
         }
         for secret in &secrets {
             blot_out(&mut answer.head, secret.as_bytes());
@@ -84,9 +92,13 @@ impl Answer {
         Ok(answer)
     }
 
-    async fn read_head(&mut self, response: &mut reqwest::Response) -> Result<(), Broken> {
+    async fn read_head(
+        &mut self,
+        response: &mut reqwest::Response,
+        most: usize,
+    ) -> Result<(), Broken> {
         while let Some(chunk) = response.chunk().await? {
-            if !self.note_head(&chunk) {
+            if !self.note_head(&chunk, most) {
                 break;
             }
         }
@@ -94,8 +106,8 @@ impl Answer {
     }
 
     /// Whether all of it is in the head.
-    fn note_head(&mut self, chunk: &[u8]) -> bool {
-        let fits = chunk.len().min(HEAD - self.head.len());
+    fn note_head(&mut self, chunk: &[u8], most: usize) -> bool {
+        let fits = chunk.len().min(most - self.head.len());
         self.head.extend_from_slice(&chunk[..fits]);
         self.is_cut |= fits < chunk.len();
         !self.is_cut
@@ -110,11 +122,11 @@ impl Answer {
         let mut reader = Reader::new(Keep::Fields, secrets.to_vec());
         let (mut length, mut refused) = (0, None);
         while let Some(chunk) = response.chunk().await? {
-            self.note_head(&chunk);
+            self.note_head(&chunk, HEAD);
             let mark = of_mark(length, &chunk);
             length += chunk.len();
             if length > MAX_BODY {
-                return Err(Broken::TooLarge);
+                return Err(Broken::TooLarge(MAX_BODY));
             }
             if let Err(why) = reader.feed(&chunk[mark..]) {
                 refused = Some(why);
