@@ -12,7 +12,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dualwrite_api::DualWriteConnectionStatus;
-use dualwrite_plan::{decide::decide, world::World};
+use dualwrite_plan::decide::decide;
 use plan_support::{Case, E, down, link_to, minutes};
 
 const FLEET: usize = 1_000;
@@ -37,19 +37,6 @@ fn fleet() -> Vec<Case> {
         .collect()
 }
 
-fn world(case: &Case) -> World<'_> {
-    World {
-        desired: &case.desired,
-        observed: &case.observed,
-        credentials: &case.credentials,
-        operations: &case.operations,
-        rivals: &case.rivals,
-        memory: &case.memory,
-        now: case.now,
-        settings: &case.settings,
-    }
-}
-
 fn measure(criterion: &mut Criterion) {
     let fleet = fleet();
     let mut group = criterion.benchmark_group("fleet of 1000");
@@ -57,14 +44,14 @@ fn measure(criterion: &mut Criterion) {
     group.bench_function("decide", |bencher| {
         bencher.iter(|| {
             for case in &fleet {
-                black_box(decide(&world(black_box(case))));
+                black_box(decide(&black_box(case).world()));
             }
         });
     });
     // The operator compares each new status with the old one, and writes only what differs.
     let statuses: Vec<(&DualWriteConnectionStatus, DualWriteConnectionStatus)> = fleet
         .iter()
-        .map(|case| (&case.memory, decide(&world(case)).status))
+        .map(|case| (&case.memory, decide(&case.world()).status))
         .collect();
     group.bench_function("compare statuses", |bencher| {
         bencher.iter(|| {

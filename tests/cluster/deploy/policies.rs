@@ -69,6 +69,13 @@ fn operator(world: &World) -> Kubectl {
     control_plane.kubectl(&control_plane.operator_kubeconfig(&name, &world.namespace, None))
 }
 
+/// Binds the role of approvers in the namespace of this administrator.
+async fn bind_approver(admin: &Kubectl, name: &str, subject: &str) {
+    let role = "--clusterrole=dualwrite-approver";
+    let bind = ["create", "rolebinding", name, role, subject];
+    admin.run(&bind).await.ok();
+}
+
 /// A new person with these verbs on this resource in the namespace, beside what a viewer may.
 async fn person_who_may(world: &World, name: &str, verbs: &str, resource: &str) -> Kubectl {
     let user = format!("{name}@{}", world.namespace);
@@ -172,14 +179,7 @@ async fn an_approver_is_one_of_a_namespace_or_of_one_operation() {
     }
     let person = person_who_may(&world, "patcher", "patch,get", "dualwriteoperations").await;
     let user = format!("--user=patcher@{}", world.namespace);
-    let bind = [
-        "create",
-        "rolebinding",
-        "elsewhere",
-        "--clusterrole=dualwrite-approver",
-        &user,
-    ];
-    other.admin().run(&bind).await.ok();
+    bind_approver(other.admin(), "elsewhere", &user).await;
     may(&person, "approve", "dwo", &["-n", &other.namespace]).await;
     refused_by(
         APPROVAL,
@@ -264,14 +264,7 @@ async fn an_operation_that_waits_for_nobody_is_made_by_the_operator_or_an_approv
     }
 
     let user = format!("--user=creator@{}", world.namespace);
-    let bind = [
-        "create",
-        "rolebinding",
-        "creator-approves",
-        "--clusterrole=dualwrite-approver",
-        &user,
-    ];
-    admin.run(&bind).await.ok();
+    bind_approver(admin, "creator-approves", &user).await;
     may(&creator, "approve", "dwo", &[]).await;
     create(&creator, &operation("two", "NotRequired"))
         .await
@@ -389,14 +382,7 @@ async fn service_accounts_are_asked_too() {
     ];
     refused_by(APPROVAL, admin.run(&approve).await);
 
-    let bind = [
-        "create",
-        "rolebinding",
-        "flux-approves",
-        "--clusterrole=dualwrite-approver",
-        &subject,
-    ];
-    admin.run(&bind).await.ok();
+    bind_approver(admin, "flux-approves", &subject).await;
     may(admin, "approve", "dwo", &[&as_account]).await;
     admin.run_with_input(&create_as, &automatic).await.ok();
     admin.run(&approve).await.ok();

@@ -15,7 +15,7 @@ use dualwrite_plan::{
     observed::{Environment, Fact, LinkView, Problem, Readiness},
     operation::{Owner, Sent},
     verdict::Row,
-    world::{Claim, KnownOperation, World, after},
+    world::{Claim, KnownOperation, after},
 };
 use jiff::SignedDuration;
 
@@ -561,15 +561,5 @@ fn whoever_is_contradicted_stops_no_maps() {
 }
 
 fn deletion_of(case: &Case) -> Deletion {
-    let world = World {
-        desired: &case.desired,
-        observed: &case.observed,
-        credentials: &case.credentials,
-        operations: &case.operations,
-        rivals: &case.rivals,
-        memory: &case.memory,
-        now: case.now,
-        settings: &case.settings,
-    };
-    deletion::decide(&world, case.now)
+    deletion::decide(&case.world(), case.now)
 }

@@ -10,7 +10,7 @@ use dualwrite_plan::{
     deletion::{self, Deletion, SHUT_OUT_PATIENCE, is_to_be_held},
     observed::{Fact, LinkView, Problem},
     operation::DELETION_PATIENCE,
-    world::{Claim, KnownOperation, World, after},
+    world::{Claim, KnownOperation, after},
 };
 use jiff::Timestamp;
 
@@ -24,19 +24,7 @@ fn asked() -> Case {
 }
 
 fn decide_since(case: &Case, deleted: Timestamp) -> Deletion {
-    deletion::decide(
-        &World {
-            desired: &case.desired,
-            observed: &case.observed,
-            credentials: &case.credentials,
-            operations: &case.operations,
-            rivals: &case.rivals,
-            memory: &case.memory,
-            now: case.now,
-            settings: &case.settings,
-        },
-        deleted,
-    )
+    deletion::decide(&case.world(), deleted)
 }
 
 fn decide(case: &Case) -> Deletion {

@@ -23,23 +23,10 @@ use dualwrite_plan::{
     },
     operation,
     picture::Picture,
-    world::{World, after},
+    world::after,
 };
 use jiff::Timestamp;
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
-
-fn world(case: &Case) -> World<'_> {
-    World {
-        desired: &case.desired,
-        observed: &case.observed,
-        credentials: &case.credentials,
-        operations: &case.operations,
-        rivals: &case.rivals,
-        memory: &case.memory,
-        now: case.now,
-        settings: &case.settings,
-    }
-}
 
 /// What differs between two statuses, line by line.
 fn difference(one: &DualWriteConnectionStatus, other: &DualWriteConnectionStatus) -> Vec<String> {
@@ -329,7 +316,7 @@ proptest! {
 
     #[test]
     fn some_row_always_matches_and_its_status_is_clean(case in worlds()) {
-        let world = world(&case);
+        let world = case.world();
         let picture = Picture::of(&world);
         let matched = TABLE.iter().any(|(_, matches, _)| matches(&picture).is_some());
         prop_assert!(matched, "no row matches {case:#?}");
@@ -532,7 +519,7 @@ proptest! {
             used.created = after(case.now, seconds(1));
             used.spec = (*spec).clone();
             let case = case.operation(in_phase(used, phase, start()));
-            prop_assert_ne!(operation::name(&world(&case), &spec), name);
+            prop_assert_ne!(operation::name(&case.world(), &spec), name);
         }
     }
 }

@@ -20,7 +20,7 @@ use dualwrite_api::{
 };
 use dualwrite_plan::{
     deletion::{self, Deletion},
-    world::{Claim, KnownOperation, World, after},
+    world::{Claim, KnownOperation, after},
 };
 
 /// In ticks, with the pass after them.
@@ -331,19 +331,7 @@ const fn owner(has_rival: bool) -> Connection {
 }
 
 fn decide(case: &Case, deleted: jiff::Timestamp) -> Deletion {
-    deletion::decide(
-        &World {
-            desired: &case.desired,
-            observed: &case.observed,
-            credentials: &case.credentials,
-            operations: &case.operations,
-            rivals: &case.rivals,
-            memory: &case.memory,
-            now: case.now,
-            settings: &case.settings,
-        },
-        deleted,
-    )
+    deletion::decide(&case.world(), deleted)
 }
 
 /// A connection whose deletion is to stop the map, and another one of its host.

@@ -445,10 +445,8 @@ impl Case {
         self
     }
 
-    // ---- time ----
-
-    pub fn decide(&self) -> Decision {
-        let decision = decide(&World {
+    pub fn world(&self) -> World<'_> {
+        World {
             desired: &self.desired,
             observed: &self.observed,
             credentials: &self.credentials,
@@ -457,7 +455,13 @@ impl Case {
             memory: &self.memory,
             now: self.now,
             settings: &self.settings,
-        });
+        }
+    }
+
+    // ---- time ----
+
+    pub fn decide(&self) -> Decision {
+        let decision = decide(&self.world());
         conditions::check_kstatus(&decision.status.conditions, self.desired.generation)
             .unwrap_or_else(|why| panic!("{why}: {decision:#?}"));
         decision
