@@ -217,7 +217,7 @@ impl Context {
 }
 
 impl Weighed for SlowReads {
-    fn bytes(&self) -> usize {
+    fn weight(&self) -> usize {
         let of_package = |package: &Package| {
             let texts = [&package.version, &package.available_version, &package.error];
             let texts = texts.into_iter().flatten().chain([&package.name]);
@@ -229,7 +229,7 @@ impl Weighed for SlowReads {
 }
 
 impl Weighed for (Timestamp, Preflight) {
-    fn bytes(&self) -> usize {
+    fn weight(&self) -> usize {
         let users = self.1.users.known().into_iter().flatten();
         let companies = self.1.companies.known().into_iter();
         let of_company = |company: &Company| {
@@ -243,7 +243,7 @@ impl Weighed for (Timestamp, Preflight) {
 }
 
 impl Weighed for Sequences {
-    fn bytes(&self) -> usize {
+    fn weight(&self) -> usize {
         let each = self
             .iter()
             .map(|(id, before)| of_texts([id]) + of_texts(before));

@@ -7,11 +7,7 @@ mod keys;
 mod service_account;
 mod token_store;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -41,8 +37,7 @@ use dualwrite_microsoft::{
 };
 use dualwrite_plan::observed::Problem;
 
-/// How many sessions are kept at the most. Of the namespace that has the most, the one that was used longest ago goes
-/// first: whoever makes thousands of credentials pushes out his own.
+/// How many sessions are kept at the most.
 const MOST_SESSIONS: usize = 2_000;
 
 /// How much is kept of all lists of environments, in bytes.
@@ -50,24 +45,17 @@ const MOST_OF_ENVIRONMENTS: usize = 24 << 20;
 
 /// The sessions of this process.
 pub struct Identities {
-    known: Mutex<HashMap<(Cloud, String), Known>>,
+    sessions: Kept<Shared>,
     environments: Arc<Kept<Snapshot>>,
 }
 
 impl Default for Identities {
     fn default() -> Self {
         Self {
-            known: Mutex::default(),
+            sessions: Kept::new(MOST_SESSIONS),
             environments: Arc::new(Kept::new(MOST_OF_ENVIRONMENTS)),
         }
     }
-}
-
-struct Known {
-    shared: Arc<Shared>,
-    used: Timestamp,
-    /// Of the resource that used it last.
-    namespace: String,
 }
 
 /// A resource's way to sign in, and what can be told of it.
@@ -206,8 +194,14 @@ impl Shared {
     }
 }
 
+impl Weighed for Shared {
+    fn weight(&self) -> usize {
+        1
+    }
+}
+
 impl Weighed for Snapshot {
-    fn bytes(&self) -> usize {
+    fn weight(&self) -> usize {
         self.list.as_ref().map_or(0, |list| list.bytes())
     }
 }
@@ -221,58 +215,21 @@ impl Identities {
         cloud: Cloud,
         identity: Identity,
     ) -> (Arc<Shared>, bool) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (cloud, identity.digest());
-        let now = super::now();
-        if let Some(found) = known.get_mut(&key) {
-            found.used = now;
-            namespace.clone_into(&mut found.namespace);
-            return (Arc::clone(&found.shared), false);
-        }
-        if known.len() >= MOST_SESSIONS {
-            let used = known
-                .iter()
-                .map(|(key, one)| (key, one.namespace.as_str(), one.used));
-            let superfluous = superfluous(used).cloned();
-            superfluous.and_then(|key| known.remove(&key));
-        }
-        let account = identity.account().map(str::to_owned);
-        let session = Session::new(
-            context.http.clone(),
-            cloud_of_clients(cloud),
-            context.hosts.clone(),
-            identity,
-            Limits::default(),
-        );
-        let shared = Arc::new(Shared {
-            session,
-            account,
-            key: format!("{cloud:?} {}", key.1),
+        let key = format!("{cloud:?} {}", identity.digest());
+        self.sessions.get_or_keep(&key, namespace, || Shared {
+            account: identity.account().map(str::to_owned),
+            session: Session::new(
+                context.http.clone(),
+                cloud_of_clients(cloud),
+                context.hosts.clone(),
+                identity,
+                Limits::default(),
+            ),
+            key: key.clone(),
             environments: Arc::clone(&self.environments),
             is_read: tokio::sync::Mutex::default(),
-        });
-        known.insert(
-            key,
-            Known {
-                shared: Arc::clone(&shared),
-                used: now,
-                namespace: namespace.to_owned(),
-            },
-        );
-        (shared, true)
+        })
     }
-}
-
-/// Of what is used by namespaces, with the time of its last use, what is to be dropped: see [`MOST_SESSIONS`].
-fn superfluous<'a, K>(used: impl Iterator<Item = (K, &'a str, Timestamp)> + Clone) -> Option<K> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    for (_, namespace, _) in used.clone() {
-        *counts.entry(namespace).or_default() += 1;
-    }
-    let (most, _) = counts.into_iter().max_by_key(|(_, count)| *count)?;
-    used.filter(|(_, namespace, _)| *namespace == most)
-        .min_by_key(|(_, _, at)| *at)
-        .map(|(key, ..)| key)
 }
 
 /// The session of a resource's application identity.
@@ -524,19 +481,5 @@ mod tests {
         let error = bounded(never).await.unwrap_err().to_string();
         assert!(error.contains("no answer within 20 s"), "{error}");
         assert_eq!(began.elapsed(), PATIENCE);
-    }
-
-    #[test]
-    fn whoever_makes_thousands_of_credentials_pushes_out_his_own() {
-        let at = |second| Timestamp::from_second(second).unwrap();
-        let used = [
-            ("good", "contoso", at(1)),
-            ("newest", "fabrikam", at(9)),
-            ("oldest", "fabrikam", at(2)),
-            ("newer", "fabrikam", at(3)),
-        ];
-        assert_eq!(superfluous(used.into_iter()), Some("oldest"));
-        let nothing: [(&str, &str, Timestamp); 0] = [];
-        assert_eq!(superfluous(nothing.into_iter()), None);
     }
 }

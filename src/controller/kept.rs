@@ -1,5 +1,5 @@
-//! Reads that are kept from one pass to the next, bounded in bytes: of the namespace that has most, what was used longest ago
-//! goes first. So whoever has much pushes out his own.
+//! What is kept from one pass to the next, within a bound: of the namespace that has most, what was used longest ago goes
+//! first. So whoever has much pushes out his own.
 
 use std::{
     collections::HashMap,
@@ -9,8 +9,8 @@ use std::{
 
 /// What can be kept.
 pub trait Weighed {
-    /// About how much memory it takes, in bytes.
-    fn bytes(&self) -> usize;
+    /// About how much memory it takes, in bytes; 1 where only the number counts.
+    fn weight(&self) -> usize;
 }
 
 /// How many bytes texts take.
@@ -21,7 +21,7 @@ pub fn of_texts<'a>(texts: impl IntoIterator<Item = &'a String>) -> usize {
     each.sum()
 }
 
-/// Reads of one kind, by a key.
+/// What is kept of one kind, by a key.
 pub struct Kept<V> {
     most: usize,
     all: Mutex<All<V>>,
@@ -35,13 +35,13 @@ struct All<V> {
 
 struct Entry<V> {
     value: Arc<V>,
-    bytes: usize,
+    weight: usize,
     namespace: String,
     used: u64,
 }
 
 impl<V: Weighed> Kept<V> {
-    /// Keeps so many bytes at the most.
+    /// Keeps so much at the most, by its weight.
     pub fn new(most: usize) -> Self {
         let all = All {
             entries: HashMap::new(),
@@ -65,21 +65,29 @@ impl<V: Weighed> Kept<V> {
 
     /// Keeps this in place of what was kept; unless it takes too much by itself.
     pub fn keep(&self, key: &str, namespace: &str, value: Arc<V>) {
-        let bytes = value.bytes();
         let mut all = self.locked();
         all.entries.remove(key);
-        if bytes > self.most {
-            return;
-        }
-        all.make_room(self.most - bytes);
+        all.insert(self.most, key, namespace, value);
+    }
+
+    /// What is kept for a key, or this; and whether it was made. From then on it is that of this namespace.
+    pub fn get_or_keep(
+        &self,
+        key: &str,
+        namespace: &str,
+        make: impl FnOnce() -> V,
+    ) -> (Arc<V>, bool) {
+        let mut all = self.locked();
         all.uses += 1;
-        let entry = Entry {
-            value,
-            bytes,
-            namespace: namespace.to_owned(),
-            used: all.uses,
-        };
-        all.entries.insert(key.to_owned(), entry);
+        let now = all.uses;
+        if let Some(entry) = all.entries.get_mut(key) {
+            entry.used = now;
+            namespace.clone_into(&mut entry.namespace);
+            return (Arc::clone(&entry.value), false);
+        }
+        let value = Arc::new(make());
+        all.insert(self.most, key, namespace, Arc::clone(&value));
+        (value, true)
     }
 
     /// Drops what is kept for a key.
@@ -93,15 +101,29 @@ impl<V: Weighed> Kept<V> {
     }
 }
 
-impl<V> All<V> {
+impl<V: Weighed> All<V> {
+    fn insert(&mut self, most: usize, key: &str, namespace: &str, value: Arc<V>) {
+        let weight = value.weight();
+        if weight > most {
+            return;
+        }
+        self.make_room(most - weight);
+        self.uses += 1;
+        let entry = Entry {
+            value,
+            weight,
+            namespace: namespace.to_owned(),
+            used: self.uses,
+        };
+        self.entries.insert(key.to_owned(), entry);
+    }
+
+    fn weight(&self) -> usize {
+        self.entries.values().map(|entry| entry.weight).sum()
+    }
+
     fn make_room(&mut self, most: usize) {
-        while self
-            .entries
-            .values()
-            .map(|entry| entry.bytes)
-            .sum::<usize>()
-            > most
-        {
+        while self.weight() > most {
             let Some(key) = self.superfluous() else {
                 return;
             };
@@ -110,11 +132,11 @@ impl<V> All<V> {
     }
 
     fn superfluous(&self) -> Option<String> {
-        let mut bytes: HashMap<&str, usize> = HashMap::new();
+        let mut weights: HashMap<&str, usize> = HashMap::new();
         for entry in self.entries.values() {
-            *bytes.entry(&entry.namespace).or_default() += entry.bytes;
+            *weights.entry(&entry.namespace).or_default() += entry.weight;
         }
-        let (most, _) = bytes.into_iter().max_by_key(|(_, bytes)| *bytes)?;
+        let (most, _) = weights.into_iter().max_by_key(|(_, weight)| *weight)?;
         let of_it = self.entries.iter();
         let of_it = of_it.filter(|(_, entry)| entry.namespace == most);
         of_it
@@ -130,7 +152,7 @@ mod tests {
     struct Of(usize);
 
     impl Weighed for Of {
-        fn bytes(&self) -> usize {
+        fn weight(&self) -> usize {
             self.0
         }
     }
@@ -152,6 +174,29 @@ mod tests {
         assert_eq!(keys(&kept), ["a1", "b1", "b2"]);
         kept.keep("c1", "c", Arc::new(Of(20)));
         assert_eq!(keys(&kept), ["a1", "b2", "c1"]);
+    }
+
+    /// As sessions are counted.
+    #[test]
+    fn whoever_makes_thousands_of_credentials_pushes_out_his_own() {
+        let kept = Kept::new(4);
+        let make = |key, namespace| kept.get_or_keep(key, namespace, || Of(1)).1;
+        for (key, namespace) in [
+            ("good", "contoso"),
+            ("oldest", "fabrikam"),
+            ("newer", "fabrikam"),
+            ("newest", "fabrikam"),
+        ] {
+            assert!(make(key, namespace));
+        }
+        assert!(!make("good", "contoso"));
+        assert!(make("one more", "fabrikam"));
+        assert_eq!(keys(&kept), ["good", "newer", "newest", "one more"]);
+        // It is that of whoever used it last.
+        assert!(!make("newer", "contoso"));
+        assert!(!make("newest", "contoso"));
+        assert!(make("another", "fabrikam"));
+        assert_eq!(keys(&kept), ["another", "newer", "newest", "one more"]);
     }
 
     #[test]

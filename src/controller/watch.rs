@@ -27,7 +27,7 @@ use kube::{
 };
 
 mod claims;
-mod kept;
+mod metadata;
 mod triggers;
 
 use super::{
@@ -251,7 +251,7 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
             in_pages_of(CONNECTIONS_AT_ONCE),
         )
         .default_backoff()
-        .modify(kept::trim)
+        .modify(metadata::trim)
         .reflect(connections)
         .inspect(move |event| {
             if let Ok(watcher::Event::Delete(gone)) = event {
@@ -270,7 +270,7 @@ pub async fn run(context: Arc<Context>, unwatched: Unwatched, shutdown: Shutdown
             in_pages_of(OPERATIONS_AT_ONCE),
         )
         .default_backoff()
-        .modify(kept::trim)
+        .modify(metadata::trim)
         .reflect(operations)
         .inspect(move |event| {
             operation_changed(&scope, &context.scopes, event, &mut shown);
