@@ -3,7 +3,7 @@
 use crate::Call;
 use jiff::Timestamp;
 use serde::Deserialize;
-use serde_json::json as value;
+use serde_json::json;
 
 use super::send::{To, request_id};
 use crate::Session;
@@ -86,7 +86,7 @@ pub async fn apply_solution(
         cid,
         "RestoreTemplates",
     ];
-    let body = value!({"action": "2", "solutions": [{"criteria": {"uniquename": unique_name}}]});
+    let body = json!({"action": "2", "solutions": [{"criteria": {"uniquename": unique_name}}]});
     let answer = to.post(&path, &[], Body::Json(body), send_by).await?;
     Ok(request_id(&answer))
 }
@@ -119,7 +119,7 @@ pub async fn prerequisites(
         "GetTemplatePrerequisiteSequences",
         cid,
     ];
-    let answer = to.ask(&path, value!([template_id])).await?;
+    let answer = to.ask(&path, json!([template_id])).await?;
     let sequences: Vec<Vec<String>> = Vec::deserialize(answer.json()?)
         .map_err(|_| answer.unexpected("the answer is not a list of lists of template ids."))?;
     let kept = |ids: Vec<String>| ids.iter().map(|id| text::id(text::kept(id))).collect();

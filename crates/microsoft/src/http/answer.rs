@@ -4,7 +4,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::Value;
 
-use super::share::Share;
+use super::share::{Share, more_than_is_read};
 use super::{Broken, redirect_target};
 use crate::clouds::AllowedHost;
 use crate::error::{Call, CallError, Problem, looks_like_html, trim_mark};
@@ -167,10 +167,7 @@ impl Answer {
         if bytes <= MOST_HELD {
             return Ok(());
         }
-        Err(self.unexpected(format!(
-            "there is more in the answer than is read ({} MiB).",
-            MOST_HELD >> 20
-        )))
+        Err(self.unexpected(more_than_is_read(MOST_HELD)))
     }
 
     /// An error for this answer: it came, but it is not what it should be.

@@ -50,16 +50,18 @@ pub(crate) enum TooMuch {
 impl TooMuch {
     pub(crate) fn in_words(self) -> String {
         match self {
-            Self::Bytes => format!(
-                "there is more in it than is read of one answer or list ({} MiB).",
-                MOST >> 20
-            ),
+            Self::Bytes => more_than_is_read(MOST),
             Self::Time => format!(
                 "it is large, and did not come within {} s.",
                 LONGEST.as_secs()
             ),
         }
     }
+}
+
+/// There is more in an answer, or a list, than so many bytes of memory.
+pub(super) fn more_than_is_read(most: usize) -> String {
+    format!("there is more in it than is read ({} MiB).", most >> 20)
 }
 
 impl Share {

@@ -6,6 +6,7 @@ use actson::{JsonEvent, JsonParser};
 use serde_json::{Map, Number, Value};
 
 use super::fields::is_kept;
+use crate::text::cut;
 
 /// Deeper than any answer of Microsoft's.
 const DEEPEST: usize = 64;
@@ -151,16 +152,18 @@ impl Reader {
         if self.skipped > 0 {
             return Ok(());
         }
-        let name = cut(self.text()?, LONGEST_TEXT).to_owned();
+        let name = cut(self.text()?, LONGEST_TEXT);
         let parent = self.open.last().and_then(|open| open.name.as_deref());
-        self.skips_next = self.keep == Keep::Fields && !is_kept(parent, &name);
-        if !self.skips_next {
-            self.kept += OF_VALUE + name.len();
-            if let Some(open) = self.open.last_mut() {
-                let is_first = open.value.as_object().is_some_and(Map::is_empty);
-                self.kept += if is_first { OF_FIELDS } else { 0 };
-                open.next = Some(name);
-            }
+        if self.keep == Keep::Fields && !is_kept(parent, name) {
+            self.skips_next = true;
+            return Ok(());
+        }
+        let name = name.to_owned();
+        self.kept += OF_VALUE + name.len();
+        if let Some(open) = self.open.last_mut() {
+            let is_first = open.value.as_object().is_some_and(Map::is_empty);
+            self.kept += if is_first { OF_FIELDS } else { 0 };
+            open.next = Some(name);
         }
         Ok(())
     }
@@ -233,10 +236,6 @@ impl Reader {
             },
         }
     }
-}
-
-fn cut(text: &str, limit: usize) -> &str {
-    crate::text::cut(text, limit)
 }
 
 #[cfg(test)]

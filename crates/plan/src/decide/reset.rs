@@ -15,10 +15,7 @@ use crate::{
     verdict::{Progress, Verdict},
     world::{KnownOperation, Settling, World, after},
 };
-use dualwrite_api::{
-    DualWriteOperationSpec, Reason, conditions::Says, connection::ApprovalPolicy,
-    operation::Approval,
-};
+use dualwrite_api::{DualWriteOperationSpec, Reason, conditions::Says, operation::Approval};
 
 /// What to say of a link to `link` that should go to `environment`: `from` and `to` in words.
 pub(super) fn verdict(
@@ -34,8 +31,14 @@ pub(super) fn verdict(
             if operation::is_too_large(&plan) {
                 return unreadable(picture.world, &ResetFacts::too_many("names"), from, to);
             }
-            let refused = operation::why_not_automatic(picture, environment, link);
-            planned(picture.world, plan, refused.as_deref(), from, to)
+            let reset = Reset {
+                world: picture.world,
+                refused: operation::why_not_automatic(picture, environment, link),
+                plan,
+                from,
+                to,
+            };
+            reset.verdict()
         }
         Err(problem) => unreadable(picture.world, &problem, from, to),
     }
@@ -65,34 +68,64 @@ fn unreadable(world: &World<'_>, problem: &Problem, from: &str, to: &str) -> Ver
 
 const PLANNING: Progress = Progress::Reconciling(Reason::AwaitingApproval);
 
-/// `refused`: why `mismatch.approval: Automatic` does not hold.
-fn planned(
-    world: &World<'_>,
+/// A reset that could be planned: from one environment to another, in words.
+struct Reset<'a> {
+    world: &'a World<'a>,
     plan: DualWriteOperationSpec,
-    refused: Option<&str>,
-    from: &str,
-    to: &str,
-) -> Verdict {
-    let reason = Reason::DifferentDestination;
-    if !world.may_act() {
-        let text = messages::would_reset(world.settings, from, to, &plan);
-        return Verdict::stalled(reason, text);
+    /// Why `mismatch.approval: Automatic` does not hold, if it is asked for.
+    refused: Option<String>,
+    from: &'a str,
+    to: &'a str,
+}
+
+impl Reset<'_> {
+    fn verdict(self) -> Verdict {
+        let Self {
+            world,
+            ref plan,
+            from,
+            to,
+            ..
+        } = self;
+        let reason = Reason::DifferentDestination;
+        if !world.may_act() {
+            let text = messages::would_reset(world.settings, from, to, plan);
+            return Verdict::stalled(reason, text);
+        }
+        if let Some(rejected) = rejected(world, plan) {
+            let text = messages::plan_rejected(rejected, from, to);
+            return Verdict::stalled(Reason::PlanRejected, text);
+        }
+        let confirmation = world.confirmation_for_a_plan(Settling::LinkedElsewhere);
+        // What is planned already was seen twice before that.
+        if confirmation.confirmed || is_planned(world, plan) {
+            return self.wanted().resting_on(confirmation);
+        }
+        let due = after(confirmation.since, world.settings.settle);
+        let text = messages::reset_is_being_planned(from, to, due);
+        Verdict::new(Says::no(reason, text), PLANNING)
+            .resting_on(confirmation)
+            .keeping_plans()
+            .looking_again(due)
     }
-    if let Some(rejected) = rejected(world, &plan) {
-        let text = messages::plan_rejected(rejected, from, to);
-        return Verdict::stalled(Reason::PlanRejected, text);
+
+    /// The plan, and how it comes to be carried out.
+    fn wanted(self) -> Verdict {
+        let Self { plan, from, to, .. } = self;
+        let desired = self.world.desired;
+        let name = operation::name(self.world, &plan);
+        let reason = Reason::DifferentDestination;
+        if plan.approval == Approval::NotRequired {
+            let text = messages::starts_without_approval(from, to, &name);
+            return Verdict::reconciling(reason, Reason::Resetting, text).wanting(plan);
+        }
+        let refused = self.refused.as_deref();
+        let text =
+            messages::reset_awaits_approval(from, to, &plan, &name, &desired.namespace, refused);
+        Verdict::reconciling(reason, Reason::AwaitingApproval, text)
+            .waiting_for(Reason::AwaitingApproval, desired.manual_timeout)
+            .wanting(plan)
     }
-    let confirmation = world.confirmation_for_a_plan(Settling::LinkedElsewhere);
-    // What is planned already was seen twice before that.
-    if confirmation.confirmed || is_planned(world, &plan) {
-        return wanted(world, plan, refused, from, to).resting_on(confirmation);
-    }
-    let due = after(confirmation.since, world.settings.settle);
-    let text = messages::reset_is_being_planned(from, to, due);
-    Verdict::new(Says::no(reason, text), PLANNING)
-        .resting_on(confirmation)
-        .keeping_plans()
-        .looking_again(due)
 }
 
 /// Whether this very plan exists and waits.
@@ -101,28 +134,6 @@ fn is_planned(world: &World<'_>, plan: &DualWriteOperationSpec) -> bool {
     let waits = |known: &&KnownOperation| known.is_unstarted() && known.deleted.is_none();
     let mut own = world.own_operations().into_iter().filter(waits);
     own.any(|known| known.name == name && operation::does_the_same(plan, &known.spec))
-}
-
-/// The plan, and how it comes to be carried out.
-fn wanted(
-    world: &World<'_>,
-    plan: DualWriteOperationSpec,
-    refused: Option<&str>,
-    from: &str,
-    to: &str,
-) -> Verdict {
-    let desired = world.desired;
-    let name = operation::name(world, &plan);
-    if plan.approval == Approval::NotRequired {
-        let text = messages::starts_without_approval(from, to, &name);
-        return Verdict::reconciling(Reason::DifferentDestination, Reason::Resetting, text)
-            .wanting(plan);
-    }
-    let refused = refused.filter(|_| desired.mismatch.approval == ApprovalPolicy::Automatic);
-    let text = messages::reset_awaits_approval(from, to, &plan, &name, &desired.namespace, refused);
-    Verdict::reconciling(Reason::DifferentDestination, Reason::AwaitingApproval, text)
-        .waiting_for(Reason::AwaitingApproval, desired.manual_timeout)
-        .wanting(plan)
 }
 
 /// A rejected plan of the same facts: they are not planned again before the resource changes or somebody asks.

@@ -97,8 +97,8 @@ pub(super) fn forget(world: &World<'_>) -> Vec<String> {
 }
 
 /// What nothing else remembers: the newest operation, which the names of plans rest on; a request that may still land; the
-/// proof of which solution brings which map; what to put back after a reset that did not succeed; that a plan was rejected, or was given up after it had
-/// stopped maps.
+/// proof of which solution brings which map; what to put back after a reset that did not succeed; that a plan was rejected, or
+/// was given up after it had stopped maps.
 fn still_needed<'a>(world: &World<'_>, finished: &[&'a KnownOperation]) -> Vec<&'a str> {
     let newest = finished.first();
     let proof = finished

@@ -1,6 +1,7 @@
 //! Who has to approve a reset.
 
 use crate::{
+    desired::Desired,
     messages,
     observed::{Environment, LinkFacts, Tier},
     operation::steps,
@@ -21,8 +22,7 @@ pub(super) fn decide(
     spec: &mut DualWriteOperationSpec,
 ) {
     let desired = picture.world.desired;
-    let is_automatic = desired.mismatch.approval == ApprovalPolicy::Automatic;
-    if is_automatic && why_not_automatic(picture, environment, link).is_none() {
+    if is_automatic(desired) && why_not_automatic(picture, environment, link).is_none() {
         spec.approval = Approval::NotRequired;
         spec.options.allow_production = !may_be_production(picture, environment, link).is_empty();
     } else {
@@ -31,12 +31,19 @@ pub(super) fn decide(
     }
 }
 
-/// Why `mismatch.approval: Automatic` does not hold, in words, if it does not.
+fn is_automatic(desired: &Desired) -> bool {
+    desired.mismatch.approval == ApprovalPolicy::Automatic
+}
+
+/// Why `mismatch.approval: Automatic` does not hold, in words, where it is asked for and does not.
 pub fn why_not_automatic(
     picture: &Picture<'_>,
     environment: &Environment,
     link: &LinkFacts,
 ) -> Option<String> {
+    if !is_automatic(picture.world.desired) {
+        return None;
+    }
     if let Some(given_up) = given_up(picture.world) {
         return Some(messages::automatic_given_up(given_up));
     }
